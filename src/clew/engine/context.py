@@ -1,0 +1,189 @@
+"""What a body sees of the engine: steps, sleeps, questions, progress. See `bodies.context` for the face.
+
+A body may be entered again after its process was lost. Then what it asks here is answered from what was
+recorded: a step returns its recorded value, a sleep that was over is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar, cast, get_type_hints
+
+from clew import codec
+from clew.bodies.context import Context
+from clew.bodies.errors import error_info
+from clew.engine.feed import Emitted, Ephemeral, Progress
+from clew.engine.inputs import store
+from clew.errors import StepConflictError, StepError
+from clew.journal.records import Blob
+from clew.kernel import commands as c
+from clew.kernel import signals as s
+from clew.kernel.values import ErrorInfo, Value
+
+T = TypeVar("T")
+
+
+class Host(Protocol):
+    """What a context needs of the run that it belongs to."""
+
+    def submit(self, signal: s.AnySignal, blob: Blob | None = None) -> asyncio.Future[None]:
+        """Hand in a signal; done when what follows is durable."""
+        ...
+
+    def show(self, item: Ephemeral) -> None:
+        """Show something that is no fact."""
+        ...
+
+    def now(self) -> float:
+        """The time, in seconds since the epoch."""
+        ...
+
+    async def read_value(self, value: Value) -> bytes:
+        """The JSON text of a stored value."""
+        ...
+
+
+class BodyContext(Context):
+    """The context of one attempt in this process.
+
+    Args:
+        host: the run.
+        command: what was started; carries what earlier entries recorded.
+        mask: replaces secrets in texts.
+    """
+
+    def __init__(self, host: Host, command: c.StartAttempt, mask: Callable[[str], str]) -> None:
+        self.run_id = command.run
+        self.path = command.path
+        self.attempt = command.attempt
+        self.failed_upstream: Mapping[str, ErrorInfo] = command.failed_upstream
+        self._host = host
+        self._steps = command.steps
+        self._waits = command.waits
+        self._mask = mask
+        self._emitted = 0
+        self._used: set[str] = set()
+        #: Sleeps and questions that the body is blocked on, by key.
+        self._open: dict[str, asyncio.Future[c.Wait]] = {}
+        #: Steps under way; while there are any, the body does not only wait.
+        self._busy = 0
+        #: The attempt is over for the run (a thread may still hold this): nothing is let through.
+        self.detached = False
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this visit, in this run and in no other."""
+        return hashlib.sha256(f"{self.run_id}\0{self.path}".encode()).hexdigest()[:32]
+
+    # ------------------------------------------------------------------ steps
+
+    async def step(self, key: str, fn: Callable[..., Any], *args: Any, effect: bool = False, **kwargs: Any) -> Any:
+        """Call `fn` once in the life of this visit; see `bodies.context.Context.step`."""
+        digest = codec.digest(codec.encode([list(args), kwargs]))
+        self._use(key)
+        recorded = self._steps.get(key)
+        hint = _return_hint(fn)
+        if recorded is not None:
+            return codec.decode(await self._recorded(key, recorded, digest), hint)
+        self._busy += 1
+        try:
+            json = await self._make(key, digest, fn, args, kwargs, effect)
+        finally:
+            self._busy -= 1
+        return codec.decode(json, hint)
+
+    async def _recorded(self, key: str, step: c.Step, digest: str) -> bytes:
+        if step.digest != digest:
+            raise StepConflictError(
+                f"{self.path}: step {key!r} was recorded with other arguments; a key names one call, so give the "
+                "changed call another key"
+            )
+        if step.error is not None:
+            raise StepError(step.error.type, step.error.message)
+        assert step.value is not None
+        return await self._host.read_value(step.value)
+
+    async def _make(
+        self, key: str, digest: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], effect: bool
+    ) -> bytes:
+        told = {"path": self.path, "attempt": self.attempt, "key": key, "digest": digest}
+        try:
+            result = fn(*args, **kwargs)
+            if inspect.isawaitable(result):
+                result = await cast("Awaitable[Any]", result)
+            json = codec.encode(result)
+        except Exception as error:
+            await self._submit(s.StepEnded(**told, error=error_info(error, mask=self._mask)))
+            raise
+        value, data = store(json)
+        blob = Blob(value.blob, data) if data is not None else None
+        await self._submit(s.StepEnded(**told, value=value, effect=effect), blob)
+        return json
+
+    # ------------------------------------------------------------------ waiting
+
+    async def sleep(self, seconds: float, key: str | None = None) -> None:
+        """Sleep, durably; see `bodies.context.Context.sleep`."""
+        key = key if key is not None else f"sleep {seconds:g}"
+        self._use(key)
+        await self._wait(key, "timer", self._host.now() + max(0.0, seconds))
+
+    async def _wait(self, key: str, kind: str, due: float | None) -> c.Wait:
+        known = self._waits.get(key)
+        if known is not None and known.outcome:
+            return known
+        future: asyncio.Future[c.Wait] = asyncio.get_running_loop().create_future()
+        self._open[key] = future
+        try:
+            if known is None:
+                await self._submit(s.OpenWait(path=self.path, attempt=self.attempt, key=key, kind=kind, due=due))
+            if not self._busy and not future.done():
+                idle = s.AttemptIdle(path=self.path, attempt=self.attempt, keys=tuple(self._open))
+                await self._submit(idle)
+            return await future
+        finally:
+            self._open.pop(key, None)
+
+    def wake(self, waits: Mapping[str, c.Wait]) -> None:
+        """Some of what the body waits for may have come about."""
+        for key, future in self._open.items():
+            wait = waits.get(key)
+            if wait is not None and wait.outcome and not future.done():
+                future.set_result(wait)
+
+    # ------------------------------------------------------------------ telling
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Tell how far the body is; see `bodies.context.Context.progress`."""
+        if not self.detached:
+            fraction = min(1.0, max(0.0, fraction))
+            self._host.show(Progress(self.path, self.attempt, fraction, self._mask(message)))
+
+    def emit(self, item: Any) -> None:
+        """Show an item to whoever looks; see `bodies.context.Context.emit`."""
+        if not self.detached:
+            plain = codec.decode(codec.encode(item))
+            self._host.show(Emitted(self.path, self.attempt, self._emitted, plain))
+            self._emitted += 1
+
+    # ------------------------------------------------------------------ small things
+
+    def _use(self, key: str) -> None:
+        if key in self._used:
+            raise StepConflictError(f"{self.path}: the key {key!r} is used twice; each step and sleep needs its own")
+        self._used.add(key)
+
+    async def _submit(self, signal: s.AnySignal, blob: Blob | None = None) -> None:
+        if self.detached:
+            raise asyncio.CancelledError
+        await self._host.submit(signal, blob)
+
+
+def _return_hint(fn: Callable[..., Any]) -> Any:
+    try:
+        return get_type_hints(fn).get("return", Any)
+    except (NameError, TypeError, AttributeError):
+        return Any

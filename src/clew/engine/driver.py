@@ -1,0 +1,359 @@
+"""Drives one run: signals go into the machine, events to the journal, and only then are commands performed.
+
+The loop of every run, in the order in which it happens:
+
+1. `signal`: something happened (a body returned, a person cancelled). It is queued, nothing else.
+2. `decide`: the committer asks; the machine turns all queued signals into events and commands.
+3. `committed`: the events are durable. They are shown, whoever waits for them is told, the commands are
+   performed.
+
+Between 2 and 3 the machine is ahead of the disk by one append. If that append is refused (another owner, a full
+disk) the machine is thrown away with everything it had under way, and `lost` says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import msgspec
+
+from clew.engine.attempts import Attempt, Attempts
+from clew.engine.clock import Clock
+from clew.engine.committer import Committer
+from clew.engine.feed import Ephemeral, Feed
+from clew.engine.observers import Bus, Observed
+from clew.engine.slots import Slots
+from clew.errors import InternalError
+from clew.journal.records import Append, Blob, Recorded, RunRow, Snapshot
+from clew.kernel import commands as c
+from clew.kernel import events as e
+from clew.kernel import signals as s
+from clew.kernel.machine import Decision, Machine
+from clew.kernel.snapshot import image
+from clew.kernel.state import Run
+from clew.kernel.topology import Node, Topology
+
+_LOG = logging.getLogger("clew.engine")
+
+#: Acknowledged when the events of its signal are durable.
+Ack = asyncio.Future[None]
+
+
+class Driver:
+    """One run, owned and driven by this process.
+
+    Args:
+        row: the run's row as it is on disk (or will be, for a new run); says who owns it.
+        topology: its compiled definition.
+        run: its folded state; None for a new run.
+        committer: takes the appends.
+        slots: what may run at once.
+        attempts: performs bodies.
+        bus: the engine's observers.
+        clock: the time.
+        on_end: called once, when the run has ended or was lost.
+    """
+
+    def __init__(
+        self,
+        row: RunRow,
+        topology: Topology,
+        run: Run | None,
+        *,
+        committer: Committer,
+        slots: Slots,
+        attempts: Attempts,
+        bus: Bus,
+        clock: Clock,
+        on_end: Callable[[Driver], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.id = row.run
+        self.machine = Machine(topology, run, self._gate)
+        self.feed = Feed()
+        #: Set when the run has ended (None) or this process has lost it (why).
+        self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
+        self._row = row
+        self._committer = committer
+        self._slots = slots
+        self._attempts = attempts
+        self._bus = bus
+        self._clock = clock
+        self._on_end = on_end
+        self._signals: list[s.AnySignal] = []
+        self._acks: list[Ack] = []
+        self._blobs: list[Blob] = []
+        self._snapshot: Snapshot | None = None
+        #: Decided and not yet durable: at most one decision at a time.
+        self._pending: tuple[Decision, list[Ack], RunRow] | None = None
+        #: Bodies in memory, by path: under way, or waiting in here for a sleep or a question.
+        self._bodies: dict[str, Attempt] = {}
+        self._expansions: set[asyncio.Task[None]] = set()
+        #: Slots held, by path; given back when the body has really ended.
+        self._held: dict[str, Node] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
+        self._closed = False
+
+    @property
+    def durable(self) -> int:
+        """Sequence number of the last event that is on disk."""
+        return self._row.seq
+
+    @property
+    def run(self) -> Run:
+        """The folded state; at most one append ahead of the disk."""
+        return self.machine.run
+
+    # ------------------------------------------------------------------ signals
+
+    def signal(self, signal: s.AnySignal, blob: Blob | None = None) -> None:
+        """Something happened."""
+        if self._closed:
+            return
+        self._signals.append(signal)
+        if blob is not None:
+            self._blobs.append(blob)
+        if self._pending is None:
+            self._committer.wants_commit(self)
+
+    def submit(self, signal: s.AnySignal, blob: Blob | None = None) -> Ack:
+        """Something happened; the future is done when what follows from it is durable."""
+        ack: Ack = self._loop.create_future()
+        if self._closed:
+            ack.set_exception(self._loss() or asyncio.CancelledError())
+            return ack
+        self._acks.append(ack)
+        self.signal(signal, blob)
+        return ack
+
+    def slots_freed(self) -> None:
+        """The gate may say yes where it said no."""
+        self.signal(s.SlotsFreed())
+
+    # ------------------------------------------------------------------ decide, commit, perform
+
+    def decide(self) -> Append | None:
+        """Let the machine handle what is queued; what is to be appended, if anything."""
+        if self._closed or self._pending is not None:
+            return None
+        signals, self._signals = self._signals, []
+        acks, self._acks = self._acks, []
+        try:
+            decision = self.machine.handle(signals, self._clock.now())
+        except Exception as error:  # a fault of the kernel must not take the other runs along
+            _LOG.exception("run %s: the machine failed on %r", self.id, signals)
+            self.lose(InternalError(f"run {self.id}: the machine failed: {error!r}"))
+            _reject(acks, self._loss())
+            return None
+        self._slots.offer_again()
+        if not decision.events:
+            self._conclude(decision, acks)
+            return None
+        row = self._next_row()
+        self._pending = decision, acks, row
+        blobs, self._blobs = self._blobs, []
+        snapshot, self._snapshot = self._snapshot, None
+        return Append(row=row, after=self._row.seq, events=decision.events, blobs=blobs, snapshot=snapshot)
+
+    def committed(self, error: Exception | None) -> None:
+        """The append is durable, or was refused."""
+        assert self._pending is not None
+        (decision, acks, row), self._pending = self._pending, None
+        if self._closed:
+            _reject(acks, self._loss())
+            return
+        if error is not None:
+            self.lose(error)
+            _reject(acks, error)
+            return
+        first = self._row.seq + 1
+        self._row = row
+        self.feed.publish(first, decision.events)
+        if self._bus:
+            self._observe(first, decision.events)
+        self._wake_bodies(decision.events)
+        self._conclude(decision, acks)
+        if self.run.ended and self._pending is None and not self._signals:
+            self._end(None)
+
+    def _conclude(self, decision: Decision, acks: list[Ack]) -> None:
+        for ack in acks:
+            if not ack.done():
+                ack.set_result(None)
+        for command in decision.commands:
+            self._perform(command)
+        self._set_alarm()
+        if self._signals:
+            self._committer.wants_commit(self)
+
+    def _perform(self, command: c.Command) -> None:
+        match command:
+            case c.StartAttempt():
+                self._start(command)
+            case c.StopAttempt(path=path, attempt=attempt, reason=reason):
+                body = self._bodies.get(path)
+                if body is not None and body.number == attempt:
+                    body.stop(reason)
+                else:
+                    self.signal(s.AttemptStopped(path=path, attempt=attempt))
+            case c.ExpandMap():
+                task = asyncio.create_task(self._expand(command))
+                self._expansions.add(task)
+                task.add_done_callback(self._expansions.discard)
+            case c.TakeSnapshot():
+                data = msgspec.json.encode(image(self.run))
+                self._snapshot = Snapshot(self.run.seq, data)
+            case _:
+                assert_never(command)
+
+    def _start(self, command: c.StartAttempt) -> None:
+        body = self._bodies.get(command.path)
+        if body is not None and body.number == command.attempt:
+            body.wake(command.waits)
+        else:
+            self._bodies[command.path] = self._attempts.begin(self, command)
+
+    async def _expand(self, command: c.ExpandMap) -> None:
+        signal, blob = await self._attempts.expand(command)
+        self.signal(signal, blob)
+
+    def show(self, item: Ephemeral) -> None:
+        """Something that is no fact happened in a body."""
+        self.feed.publish_ephemeral(item)
+        if self._bus:
+            self._bus.publish(Observed(self.id, item, self.run.settled, self.run.total))
+
+    def _observe(self, first: int, events: Sequence[e.AnyEvent]) -> None:
+        for number, event in enumerate(events, first):
+            self._bus.publish(Observed(self.id, Recorded(number, event), self.run.settled, self.run.total))
+
+    def _wake_bodies(self, events: Sequence[e.AnyEvent]) -> None:
+        """Tell bodies in memory what became durable about them."""
+        for event in events:
+            if type(event) is e.AttemptSuspended:
+                self.give_slot(event.path)
+                body = self._bodies.get(event.path)
+                if body is not None:
+                    body.suspended = True
+            elif type(event) is e.WaitResolved:
+                body = self._bodies.get(event.path)
+                visit = self.run.visits.get(event.path)
+                if body is not None and not body.suspended and visit is not None:
+                    body.wake(visit.waits or {})
+
+    # ------------------------------------------------------------------ slots and time
+
+    def _gate(self, path: str, node: Node) -> bool:
+        if not self._slots.take(self, node.lane):
+            return False
+        self._held[path] = node
+        return True
+
+    def give_slot(self, path: str) -> None:
+        """An attempt has ended, or only waits: what it held is free."""
+        node = self._held.pop(path, None)
+        if node is not None:
+            self._slots.give(node.lane)
+
+    def keep_slot(self, path: str) -> Callable[[], None]:
+        """An attempt is over but its thread goes on: the slot is given back by calling the result."""
+        node = self._held.pop(path, None)
+        return (lambda: self._slots.give(node.lane)) if node is not None else (lambda: None)
+
+    def body_ended(self, body: Attempt, signal: s.AnySignal, blob: Blob | None) -> None:
+        """A body has ended with `signal`."""
+        if self._bodies.get(body.path) is body:
+            del self._bodies[body.path]
+            self.give_slot(body.path)
+        self.signal(signal, blob)
+
+    def _set_alarm(self) -> None:
+        wake_at = None if self._closed else self.machine.wake_at
+        if wake_at == self._alarm_at and (self._alarm is None or self._alarm.when() > self._loop.time()):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = wake_at
+        if wake_at is not None:
+            delay = max(0.0, wake_at - self._clock.now())
+            # A day at a time: the loop's clock and the wall's may drift apart, and people set clocks.
+            self._alarm = self._loop.call_later(min(delay, 86_400.0), self.signal, s.Tick())
+
+    def _next_row(self) -> RunRow:
+        run, row = self.run, self._row
+        return RunRow(
+            run=run.id,
+            name=row.name,
+            graph=row.graph,
+            definition=row.definition,
+            state=run.state,
+            seq=run.seq,
+            epoch=row.epoch,
+            owner="" if run.ended else row.owner,
+            generation=run.generation,
+            created_at=row.created_at,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            wake_at=self.machine.wake_at,
+            total=run.total,
+            settled=run.settled,
+            failed=run.failed,
+            running=run.running,
+            waiting=run.waiting,
+            labels=row.labels,
+            error=run.error.message if run.error else "",
+        )
+
+    # ------------------------------------------------------------------ the end
+
+    def lose(self, error: Exception) -> None:
+        """This process does not drive the run any more; bodies under way are stopped."""
+        if not self._closed:
+            _LOG.warning("run %s is not driven here any more: %s", self.id, error)
+            self._end(error)
+
+    async def close(self) -> None:
+        """Let go of the run in good order: stop bodies without an outcome; they count as interrupted."""
+        if not self._closed:
+            self._end(None)
+        await asyncio.gather(*(body.wait_ended() for body in list(self._bodies.values())))
+
+    def _end(self, error: Exception | None) -> None:
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for task in self._expansions:
+            task.cancel()
+        for body in list(self._bodies.values()):
+            body.abandon()
+        self._slots.forget(self)
+        for path in list(self._held):
+            self.give_slot(path)
+        _reject(self._acks, error)
+        self._acks.clear()
+        self._signals.clear()
+        if not self.ended.done():
+            self.ended.set_result(error)
+        self._on_end(self)
+        self.feed.close()
+
+    def _loss(self) -> Exception | None:
+        return self.ended.result() if self.ended.done() else None
+
+    def __repr__(self) -> str:
+        return f"<driver of {self.id}: {self.run.state}, {self.durable} durable, {len(self._bodies)} bodies>"
+
+
+def _reject(acks: Sequence[Ack], error: Exception | None) -> None:
+    for ack in acks:
+        if not ack.done():
+            if error is not None:
+                ack.set_exception(error)
+                ack.exception()  # whoever waits is told; whoever does not has no use for a warning
+            else:
+                ack.cancel()

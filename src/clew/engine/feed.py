@@ -1,0 +1,164 @@
+"""Streams of what happens in a run: the journal being read, then live; and things that are no facts.
+
+Consumers are guests. Each has a bounded queue of its own; one that is too slow loses its place in memory, not
+its place in the run: it reads on from the journal. Ephemeral items (progress, tokens, output) have no sequence
+number and are dropped for whoever is too slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from clew.journal.port import Journal
+from clew.journal.records import Recorded
+from clew.kernel import events as e
+
+#: Items that a consumer may have waiting in memory.
+QUEUE = 1_000
+#: How often a run that another process drives is looked at, in seconds.
+POLL_S = 0.1
+
+ENDINGS = (e.RunCompleted, e.RunFailed, e.RunCancelled)
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """A body told how far it is; `fraction` from 0 to 1."""
+
+    path: str
+    attempt: int
+    fraction: float
+    message: str = ""
+
+
+class Emitted(msgspec.Struct, frozen=True, tag="emitted"):
+    """A body emitted an item (a token, say); `index` counts those of the attempt from 0."""
+
+    path: str
+    attempt: int
+    index: int
+    item: Any
+
+
+class Output(msgspec.Struct, frozen=True, tag="output"):
+    """A body printed or logged something."""
+
+    path: str
+    attempt: int
+    stream: str
+    text: str
+
+
+Ephemeral = Progress | Emitted | Output
+
+
+class Feed:
+    """Everything that is to be seen of one run, as it becomes durable."""
+
+    def __init__(self) -> None:
+        self._guests: set[_Guest] = set()
+        self.closed = False
+
+    def publish(self, first: int, events: Sequence[e.AnyEvent]) -> None:
+        """Events became durable; `first` is the sequence number of the first of them."""
+        if self._guests:
+            items = [Recorded(first + i, event) for i, event in enumerate(events)]
+            for guest in self._guests:
+                guest.put(items)
+
+    def publish_ephemeral(self, item: Ephemeral) -> None:
+        """Something that is no fact happened."""
+        for guest in self._guests:
+            guest.put_ephemeral(item)
+
+    def close(self) -> None:
+        """The run is not driven here any more; what was published is still delivered."""
+        self.closed = True
+        for guest in self._guests:
+            guest.arrived.set()
+
+    async def stream(
+        self, journal: Journal, run: str, after: int, *, ephemeral: bool
+    ) -> AsyncIterator[Recorded | Ephemeral]:
+        """Events above sequence number `after`: from the journal, then as they happen, to the end of the run."""
+        guest = _Guest(ephemeral=ephemeral)
+        self._guests.add(guest)
+        try:
+            while True:
+                guest.behind = False
+                async for recorded in stored(journal, run, after):
+                    yield recorded
+                    after = recorded.seq
+                while not guest.behind:
+                    item = guest.take()
+                    if item is None:
+                        if self.closed:
+                            return
+                        guest.arrived.clear()
+                        await guest.arrived.wait()
+                    elif isinstance(item, Recorded):
+                        if item.seq > after:
+                            after = item.seq
+                            yield item
+                    else:
+                        yield item
+        finally:
+            self._guests.discard(guest)
+
+
+async def stored(journal: Journal, run: str, after: int) -> AsyncIterator[Recorded]:
+    """The events above `after` that are in the journal now."""
+    while page := await journal.read(run, after):
+        for recorded in page:
+            yield recorded
+        after = page[-1].seq
+
+
+async def follow(journal: Journal, run: str, after: int) -> AsyncIterator[Recorded]:
+    """Events of a run that another process drives, or nobody, until it has ended."""
+    seen = -1
+    while True:
+        version = journal.version()
+        if version != seen:
+            seen = version
+            async for recorded in stored(journal, run, after):
+                yield recorded
+                after = recorded.seq
+            row = await journal.row(run)
+            if row is None or (row.ended_at is not None and row.seq <= after):
+                return
+        await asyncio.sleep(POLL_S)
+
+
+class _Guest:
+    """One consumer's place."""
+
+    def __init__(self, *, ephemeral: bool) -> None:
+        self._items: deque[Recorded | Ephemeral] = deque()
+        self._ephemeral = ephemeral
+        self.arrived = asyncio.Event()
+        #: Events were dropped: the consumer must read on from the journal.
+        self.behind = False
+
+    def put(self, items: list[Recorded]) -> None:
+        """Queue events, or drop the queue and fall behind."""
+        if len(self._items) + len(items) > QUEUE:
+            self._items.clear()
+            self.behind = True
+        elif not self.behind:
+            self._items += items
+        self.arrived.set()
+
+    def put_ephemeral(self, item: Ephemeral) -> None:
+        """Queue something that may be lost."""
+        if self._ephemeral and len(self._items) < QUEUE:
+            self._items.append(item)
+            self.arrived.set()
+
+    def take(self) -> Recorded | Ephemeral | None:
+        """The next item, if one has arrived."""
+        return self._items.popleft() if self._items else None

@@ -1,0 +1,127 @@
+"""Recipes of inputs become JSON text: blobs are read, lists put together, expressions evaluated.
+
+The text is decoded only by who consumes it, by its own annotation.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, assert_never
+
+import msgspec
+
+from clew import codec
+from clew.errors import InternalError, InvalidInputError
+from clew.graphs import expressions
+from clew.journal.port import Journal
+from clew.kernel.values import (
+    Absent,
+    Binding,
+    DictOf,
+    Expression,
+    FromInput,
+    FromItem,
+    FromNode,
+    Known,
+    ListOf,
+    Literal,
+    Pick,
+    Value,
+)
+
+#: Values up to so many bytes of JSON text travel inside events; larger ones become blobs.
+INLINE = 1_024
+#: Values taken apart that are kept for the next item of the same map.
+_CACHED = 4
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_DICT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class InputReader:
+    """Reads the values of one engine's journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        #: Lists and mappings taken apart, by digest, most recently used last.
+        self._parts: OrderedDict[str, list[msgspec.Raw] | dict[str, msgspec.Raw]] = OrderedDict()
+
+    async def read(self, binding: Binding) -> bytes:
+        """The JSON text of a resolved binding; what is absent inside of it is null."""
+        match binding:
+            case Known(value=value):
+                return await self.value(value)
+            case Literal(json=json):
+                return bytes(json)
+            case Absent():
+                return b"null"
+            case Pick(of=of, path=path):
+                return await self._pick(of, path)
+            case ListOf(items=items):
+                return b"[" + b",".join([await self.read(item) for item in items]) + b"]"
+            case DictOf(items=items):
+                parts = [codec.encode(key) + b":" + await self.read(item) for key, item in items.items()]
+                return b"{" + b",".join(parts) + b"}"
+            case Expression(source=source, names=names, where=where):
+                known = {name: codec.decode(await self.read(part)) for name, part in names.items()}
+                return codec.encode(expressions.evaluate(source, known, where))
+            case FromInput() | FromNode() | FromItem():
+                raise InternalError(f"an input was not resolved: {binding}")
+            case _:
+                assert_never(binding)
+
+    async def value(self, value: Value) -> bytes:
+        """The JSON text of a stored value."""
+        if value.json is not None:
+            return bytes(value.json)
+        return await self._journal.blob(value.blob)
+
+    async def plain(self, binding: Binding) -> Any:
+        """A resolved binding as plain JSON data."""
+        return codec.decode(await self.read(binding))
+
+    async def _pick(self, of: Binding, path: tuple[str | int, ...]) -> bytes:
+        cached = of.value.blob if isinstance(of, Known) else ""
+        if isinstance(of, ListOf) and isinstance(path[0], int) and len(path) == 1 and 0 <= path[0] < len(of.items):
+            return await self.read(of.items[path[0]])
+        parts: Any = self._parts.get(cached) if cached else None
+        if parts is None:
+            parts = _take_apart(await self.read(of))
+            if cached:
+                self._parts[cached] = parts
+                while len(self._parts) > _CACHED:
+                    self._parts.popitem(last=False)
+        elif cached:
+            self._parts.move_to_end(cached)
+        for step in path[:-1]:
+            parts = _take_apart(bytes(_part(parts, step, path)))
+        return bytes(_part(parts, path[-1], path))
+
+
+def store(json: bytes) -> tuple[Value, bytes | None]:
+    """A reference to a value, and the blob to store with it unless it travels inline."""
+    if len(json) <= INLINE:
+        return Value(json=msgspec.Raw(json)), None
+    return Value(blob=codec.digest(json), size=len(json)), json
+
+
+def _take_apart(json: bytes) -> list[msgspec.Raw] | dict[str, msgspec.Raw]:
+    try:
+        return _LIST.decode(json) if json[:1] == b"[" else _DICT.decode(json)
+    except msgspec.DecodeError:
+        shown = json[:60].decode(errors="replace")
+        raise InvalidInputError(f"a list or mapping is needed to take a part of, not {shown}") from None
+
+
+def _part(parts: list[msgspec.Raw] | dict[str, msgspec.Raw], step: str | int, path: tuple[str | int, ...]) -> msgspec.Raw:
+    where = "".join(f"[{p!r}]" for p in path)
+    try:
+        return parts[step]  # type: ignore[index]
+    except KeyError:
+        assert isinstance(parts, dict)
+        raise InvalidInputError(f"{where}: there is no {step!r}; there are {', '.join(list(parts)[:20])}") from None
+    except IndexError:
+        raise InvalidInputError(f"{where}: there is no item {step}; there are {len(parts)}") from None
+    except TypeError:
+        kind = "list" if isinstance(parts, list) else "mapping"
+        raise InvalidInputError(f"{where}: {step!r} does not fit a {kind}") from None

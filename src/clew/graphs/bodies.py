@@ -1,0 +1,260 @@
+"""What a node's body is, as data: how a function is found again, what a shell command or HTTP call needs.
+
+These structs are stored in the definition (`NodeSpec.body`), so that a process that knows nothing but the
+journal can perform the node. What varies from run to run (the command line, the URL) is not here: it is an
+input of the node like any other, so that expressions in it are resolved like all others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MethodType, ModuleType
+from typing import Any, Literal
+
+import msgspec
+
+from clew.kernel.definition import OnInterrupt
+
+#: Seconds that an HTTP node may take when it does not say.
+HTTP_TIMEOUT_S = 60.0
+
+
+class FunctionBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A Python function.
+
+    `script` and `folder` depend on where the code lies, so they are left out of the graph's hash.
+
+    Attributes:
+        ref: ``module:qualname``. A function that cannot be imported by that name (a lambda, a closure, a
+            method of an object) has ``@graph/node`` after it and is found in the graph object only.
+        script: for functions of ``__main__``, the path of the program; run it under another name to find them.
+        is_async: it is a coroutine function; others run in a thread, or in a process when time-limited.
+        folder: what has to be on ``sys.path`` for the module to be importable; empty for installed ones.
+    """
+
+    ref: str
+    script: str = ""
+    is_async: bool = True
+    folder: str = ""
+
+
+class ShellBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A program. Its inputs: ``command`` (a line for the shell, or a list of arguments), ``stdin``; also
+    ``cwd`` and ``env``, when they hold expressions.
+
+    Attributes:
+        cwd: the folder it runs in; that of the engine if empty.
+        env: added to the environment.
+        shell: the command is a line for ``sh``; otherwise a list of arguments.
+        ok_codes: exit codes that mean success.
+        capture: the output is the program's standard output as text, parsed as JSON, or None.
+        max_output: bytes of standard output that are kept; more fails the node.
+    """  # noqa: D205, D415 -- the inputs belong to the one line
+
+    cwd: str = ""
+    env: dict[str, str] = {}
+    shell: bool = True
+    ok_codes: tuple[int, ...] = (0,)
+    capture: Literal["text", "json", "none"] = "text"
+    max_output: int = 10_000_000
+
+
+class HttpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An HTTP request. Its inputs: ``url``, ``params``, ``json``, ``data``, and ``headers`` with expressions.
+
+    Attributes:
+        method: the verb, in capitals.
+        headers: those without expressions.
+        parse: what becomes of the answer's body: by its content type, as JSON, as text.
+        ok_statuses: statuses that mean success; empty means 200 to 299.
+    """
+
+    method: str = "GET"
+    headers: dict[str, str] = {}
+    parse: Literal["auto", "json", "text"] = "auto"
+    ok_statuses: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A body that is not a function: made by `shell` and `http`, given to `Graph.add` and `Graph.map`.
+
+    Attributes:
+        kind: what performs it.
+        body: what is stored with the definition.
+        inputs: its inputs; text in them may hold expressions, whose names are given to `Graph.add`.
+        timeout_s: limit of one attempt when the node does not say.
+        on_interrupt: what an interrupted attempt means when the node does not say.
+    """
+
+    kind: Literal["shell", "http"]
+    body: ShellBody | HttpBody
+    inputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    timeout_s: float | None = None
+    on_interrupt: OnInterrupt = OnInterrupt.RETRY
+
+
+def shell(
+    command: str | Sequence[str],
+    *,
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    ok_codes: Sequence[int] = (0,),
+    capture: Literal["text", "json", "none"] = "text",
+    max_output: int = 10_000_000,
+) -> Description:
+    """Describe a program to run.
+
+    Args:
+        command: a line for the shell, in which the values of ``{{ … }}`` are quoted; or a list of arguments,
+            which no shell reads.
+        cwd: the folder it runs in; may hold expressions.
+        env: added to the environment; values may hold expressions or be ``secret://NAME``.
+        stdin: text it reads; may hold expressions.
+        ok_codes: exit codes that mean success.
+        capture: the output is standard output as text, parsed as JSON, or None.
+        max_output: bytes of standard output that are kept; more fails the node.
+    """
+    variables = dict(env or {})
+    inputs: dict[str, Any] = {"command": command if isinstance(command, str) else list(command)}
+    if stdin is not None:
+        inputs["stdin"] = stdin
+    if holds_expression(cwd):
+        inputs["cwd"], cwd = cwd, ""
+    if holds_expression(variables):
+        inputs["env"], variables = variables, {}
+    body = ShellBody(
+        cwd=cwd,
+        env=variables,
+        shell=isinstance(command, str),
+        ok_codes=tuple(ok_codes),
+        capture=capture,
+        max_output=max_output,
+    )
+    return Description(kind="shell", body=body, inputs=inputs, on_interrupt=OnInterrupt.FAIL)
+
+
+def http(
+    method: str,
+    url: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    json: Any = None,
+    data: Any = None,
+    headers: Mapping[str, str] | None = None,
+    parse: Literal["auto", "json", "text"] = "auto",
+    ok_statuses: Sequence[int] = (),
+) -> Description:
+    """Describe an HTTP request. All text may hold expressions; header values may be ``secret://NAME``.
+
+    Args:
+        method: the verb.
+        url: where to.
+        params: of the query.
+        json: sent as the body, as JSON.
+        data: sent as the body, as a form (a mapping) or as it is (text).
+        headers: of the request.
+        parse: what becomes of the answer's body: by its content type, as JSON, as text.
+        ok_statuses: statuses that mean success; empty means 200 to 299.
+    """
+    given = {"params": params and dict(params), "json": json, "data": data}
+    inputs = {"url": url, **{name: value for name, value in given.items() if value is not None}}
+    fixed = dict(headers or {})
+    if holds_expression(fixed):
+        inputs["headers"], fixed = fixed, {}
+    method = method.upper()
+    return Description(
+        kind="http",
+        body=HttpBody(method=method, headers=fixed, parse=parse, ok_statuses=tuple(ok_statuses)),
+        inputs=inputs,
+        timeout_s=HTTP_TIMEOUT_S,
+        on_interrupt=OnInterrupt.RETRY if method in {"GET", "HEAD"} else OnInterrupt.FAIL,
+    )
+
+
+def holds_expression(value: Any) -> bool:
+    """Whether text anywhere in plain data has a ``{{``."""
+    match value:
+        case str():
+            return "{{" in value
+        case dict():
+            return any(map(holds_expression, value.values()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        case list() | tuple():
+            return any(map(holds_expression, value))  # pyright: ignore[reportUnknownArgumentType]
+        case _:
+            return False
+
+
+def describe_function(function: Callable[..., Any], owner: str, *, is_async: bool) -> FunctionBody:
+    """Describe how a function is found again.
+
+    Args:
+        function: any callable.
+        owner: ``graph/node``, to tell functions apart that cannot be imported.
+        is_async: it is a coroutine function.
+    """
+    module, qualname = name_of(function)
+    if not _is_importable(function, module, qualname):
+        return FunctionBody(f"{module}:{qualname}@{owner}", is_async=is_async)
+    if module != "__main__":
+        return FunctionBody(f"{module}:{qualname}", is_async=is_async, folder=_folder_of(sys.modules[module]))
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:  # started as `python -m NAME`: importable by that name
+        name = main.__spec__.name
+        return FunctionBody(f"{name}:{qualname}", is_async=is_async, folder=_folder_of(main, name))
+    script = getattr(main, "__file__", None)
+    return FunctionBody(
+        f"__main__:{qualname}", is_async=is_async, script=os.path.abspath(script) if script else ""  # noqa: PTH100
+    )
+
+
+def name_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """The module and the qualified name of a callable; those of its class, if it has none of its own."""
+    inner = getattr(function, "func", function)  # functools.partial
+    named = inner if hasattr(inner, "__qualname__") else type(inner)
+    return str(getattr(named, "__module__", None) or "builtins"), str(named.__qualname__)
+
+
+def node_name(body: Any) -> str:
+    """The id that a node gets when none is given."""
+    name = body.kind if isinstance(body, Description) else name_of(body)[1].rpartition(".")[2]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-") or "node"
+
+
+def is_importable(body: FunctionBody) -> bool:
+    """Whether another process can find it."""
+    module, _, qualname = body.ref.partition(":")
+    return "@" not in qualname and (module != "__main__" or body.script != "")
+
+
+def _is_importable(function: Callable[..., Any], module: str, qualname: str) -> bool:
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found is function or (isinstance(function, MethodType) and found == function)
+
+
+def _folder_of(module: ModuleType, name: str = "") -> str:
+    file = getattr(module, "__file__", None)
+    return _folder(name or module.__name__, file) if file else ""
+
+
+@lru_cache(maxsize=1024)
+def _folder(name: str, file: str) -> str:
+    """The entry of `sys.path` that makes `file` importable as `name`; empty if it is an installed module's."""
+    path = Path(os.path.abspath(file))  # noqa: PTH100 -- resolve() would follow links out of the folder
+    inside = path.parent if path.stem == "__init__" else path.with_suffix("")
+    parts = name.split(".")
+    if list(inside.parts[-len(parts) :]) != parts:
+        return ""
+    folder = str(inside.parents[len(parts) - 1])
+    installed = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return "" if folder in installed else folder

@@ -1,0 +1,246 @@
+"""Policies as people write them, and what is wrong with them.
+
+A policy stands on a function (`@node(...)`) or on one use of it (`Graph.add(..., timeout=30)`); the use wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, TypeVar, overload
+
+from clew.graphs.names import did_you_mean
+from clew.kernel import definition as d
+from clew.kernel.definition import Backoff, ErrorPolicy, ItemPolicy, OnInterrupt
+
+F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound=StrEnum)
+ErrorClasses = type[BaseException] | str | Sequence[type[BaseException] | str]
+Uses = str | Sequence[str] | Mapping[str, int]
+
+#: The attribute of a function that holds what `@node` attached.
+ATTACHED = "__clew_options__"
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """How long to wait between attempts; made by `fixed`, `linear` and `exponential`."""
+
+    backoff: Backoff
+    delay_s: float
+    factor: float = 2.0
+    max_delay_s: float = 300.0
+
+
+def fixed(delay: float = 1.0) -> Delays:
+    """Wait `delay` seconds each time."""
+    return Delays(Backoff.FIXED, delay, max_delay_s=max(delay, 300.0))
+
+
+def linear(delay: float = 1.0, *, max_delay: float = 300.0) -> Delays:
+    """Wait `delay` seconds, then twice that, then three times, up to `max_delay`."""
+    return Delays(Backoff.LINEAR, delay, max_delay_s=max_delay)
+
+
+def exponential(delay: float = 1.0, *, factor: float = 2.0, max_delay: float = 300.0) -> Delays:
+    """Wait `delay` seconds, then `factor` times as long each time, up to `max_delay`."""
+    return Delays(Backoff.EXPONENTIAL, delay, factor, max_delay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a failed attempt is tried again.
+
+    Attributes:
+        max_attempts: attempts in all, the first included.
+        backoff: how long to wait in between.
+        jitter: share of the wait that is spread, 0 to 1.
+        on: error classes (or their names) that are retried; empty means every error.
+        not_on: error classes (or their names) that are never retried.
+    """
+
+    max_attempts: int = 3
+    backoff: Delays = Delays(Backoff.EXPONENTIAL, 1.0)
+    jitter: float = 0.1
+    on: ErrorClasses = ()
+    not_on: ErrorClasses = ()
+
+    def spec(self) -> d.Retry:
+        """The same as the kernel reads it."""
+        return d.Retry(
+            max_attempts=self.max_attempts,
+            backoff=self.backoff.backoff,
+            delay_s=self.backoff.delay_s,
+            factor=self.backoff.factor,
+            max_delay_s=self.backoff.max_delay_s,
+            jitter=self.jitter,
+            on=_class_names(self.on),
+            not_on=_class_names(self.not_on),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The policies of one node as given; None means not given."""
+
+    retry: Retry | d.Retry | int | None = None
+    timeout: float | None = None
+    total_timeout: float | None = None
+    on_error: ErrorPolicy | str | None = None
+    on_interrupt: OnInterrupt | str | None = None
+    uses: Uses | None = None
+    priority: int | None = None
+
+    def over(self, other: Options) -> Options:
+        """These, and where one is not given, the other's."""
+        given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return replace(other, **given)
+
+    def given(self) -> list[str]:
+        """The names of those that are given."""
+        return [f.name for f in fields(self) if getattr(self, f.name) is not None]
+
+    def retry_spec(self) -> d.Retry:
+        """The retry policy as the kernel reads it."""
+        match self.retry:
+            case None:
+                return d.Retry()
+            case d.Retry():
+                return self.retry
+            case Retry():
+                return self.retry.spec()
+            case attempts:
+                return Retry(max_attempts=attempts).spec()
+
+    def uses_spec(self) -> dict[str, int]:
+        """Units per resource."""
+        match self.uses:
+            case None:
+                return {}
+            case str():
+                return {self.uses: 1}
+            case Mapping():
+                return dict(self.uses)
+            case names:
+                return {name: names.count(name) for name in names}
+
+
+@overload
+def node(body: F, /) -> F: ...
+@overload
+def node(
+    *,
+    retry: Retry | int | None = None,
+    timeout: float | None = None,
+    total_timeout: float | None = None,
+    on_error: ErrorPolicy | str | None = None,
+    on_interrupt: OnInterrupt | str | None = None,
+    uses: Uses | None = None,
+    priority: int | None = None,
+) -> Callable[[F], F]: ...
+def node(body: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
+    """Attach policies to a function: every node that runs it has them, unless the node says otherwise.
+
+    The function itself is returned unchanged and can be called as ever.
+
+    Args:
+        body: the function, when used without arguments.
+        **options: see `Graph.add`.
+    """
+    attached = Options(**options)
+
+    def attach(function: F) -> F:
+        setattr(function, ATTACHED, attached)
+        return function
+
+    return attach if body is None else attach(body)
+
+
+def attached_to(body: Any) -> Options:
+    """What `@node` attached to a function."""
+    return getattr(body, ATTACHED, None) or Options()
+
+
+def one_of(kind: type[E], value: str | None, default: E) -> E:
+    """A member of an enumeration by its value; the default if there is none (`problems` has said so)."""
+    return kind(value) if value in {*kind} else default
+
+
+def problems(options: Options) -> Iterator[tuple[str, str]]:
+    """What is wrong with the policies of a node, as (field, sentence)."""
+    for name in ("timeout", "total_timeout"):
+        yield from seconds_problems(name, getattr(options, name))
+    yield from choice_problems("on_error", ErrorPolicy, options.on_error)
+    yield from choice_problems("on_interrupt", OnInterrupt, options.on_interrupt)
+    if options.retry is not None:
+        yield from _retry_problems(options)
+    if options.priority is not None and not _is_int(options.priority):
+        yield "priority", f"is a whole number, not {options.priority!r}"
+    if options.uses is not None:
+        yield from _uses_problems(options)
+
+
+def seconds_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with a time limit."""
+    if value is not None and not (_is_number(value) and value > 0):
+        yield name, f"is a number of seconds above 0, not {value!r}"
+
+
+def count_problems(name: str, value: Any, least: int) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with a count."""
+    if not (_is_int(value) and value >= least):
+        yield name, f"is a whole number of at least {least}, not {value!r}"
+
+
+def choice_problems(name: str, kind: type[StrEnum], value: Any) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with one of a few words."""
+    words = [str(member) for member in kind]
+    if value is not None and value not in words:
+        yield name, f"is one of {', '.join(words)}, not {value!r}{did_you_mean(str(value), words)}"
+
+
+def map_problems(on_item_error: Any, max_concurrency: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with the policies of a map."""
+    yield from choice_problems("on_item_error", ItemPolicy, on_item_error)
+    if max_concurrency is not None:
+        yield from count_problems("max_concurrency", max_concurrency, 1)
+
+
+def _retry_problems(options: Options) -> Iterator[tuple[str, str]]:
+    if not isinstance(options.retry, Retry | d.Retry) and not _is_int(options.retry):
+        yield "retry", f"is a Retry or a number of attempts, not {options.retry!r}"
+        return
+    retry = options.retry_spec()
+    yield from count_problems("retry.max_attempts", retry.max_attempts, 1)
+    for name, value, least in (
+        ("delay", retry.delay_s, 0),
+        ("factor", retry.factor, 1),
+        ("max_delay", retry.max_delay_s, 0),
+    ):
+        if not (_is_number(value) and value >= least):
+            yield f"retry.{name}", f"is a number of at least {least}, not {value!r}"
+    if not (_is_number(retry.jitter) and 0 <= retry.jitter <= 1):
+        yield "retry.jitter", f"is a share from 0 to 1, not {retry.jitter!r}"
+
+
+def _uses_problems(options: Options) -> Iterator[tuple[str, str]]:
+    if not isinstance(options.uses, str | Sequence | Mapping):
+        yield "uses", f"is a resource's name, several, or units by name, not {options.uses!r}"
+        return
+    for name, units in options.uses_spec().items():
+        yield from count_problems(f"uses.{name}", units, 1)
+
+
+def _class_names(classes: ErrorClasses) -> tuple[str, ...]:
+    several = [classes] if isinstance(classes, str | type) else classes
+    return tuple(c if isinstance(c, str) else c.__name__ for c in several)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

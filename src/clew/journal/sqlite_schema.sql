@@ -1,0 +1,83 @@
+-- Version 1. Later versions are steps in sqlite.py; a test compares a migrated database with a new one.
+-- Times are seconds since the epoch.
+
+CREATE TABLE runs (
+  id         INTEGER PRIMARY KEY,
+  run        TEXT NOT NULL UNIQUE,
+  name       TEXT NOT NULL,
+  graph      TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  state      TEXT NOT NULL,
+  seq        INTEGER NOT NULL,
+  epoch      INTEGER NOT NULL,
+  owner      TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  created_at REAL NOT NULL,
+  started_at REAL,
+  ended_at   REAL,
+  wake_at    REAL,
+  total      INTEGER NOT NULL,
+  settled    INTEGER NOT NULL,
+  failed     INTEGER NOT NULL,
+  running    INTEGER NOT NULL,
+  waiting    INTEGER NOT NULL,
+  labels     TEXT NOT NULL,
+  error      TEXT NOT NULL,
+  note       TEXT NOT NULL
+) STRICT;
+
+-- Unfinished runs are few among many ended ones; whoever starts up looks for just these.
+CREATE INDEX runs_unfinished ON runs (id) WHERE ended_at IS NULL;
+
+-- One row per append: `seq` is the number of its last event, `data` the JSON array of its events.
+CREATE TABLE events (
+  run     INTEGER NOT NULL REFERENCES runs (id),
+  seq     INTEGER NOT NULL,
+  count   INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  data    BLOB NOT NULL,
+  PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE snapshots (
+  run  INTEGER PRIMARY KEY REFERENCES runs (id),
+  seq  INTEGER NOT NULL,
+  data BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE blobs (
+  digest TEXT PRIMARY KEY,
+  data   BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE owners (
+  owner      TEXT PRIMARY KEY,
+  host       TEXT NOT NULL,
+  pid        INTEGER NOT NULL,
+  started    TEXT NOT NULL,
+  renewed_at REAL NOT NULL
+) STRICT;
+
+-- Signals from other processes; `outcome` is NULL while one waits, empty when it was taken, else why not.
+CREATE TABLE inbox (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  run     INTEGER NOT NULL REFERENCES runs (id),
+  data    BLOB NOT NULL,
+  at      REAL NOT NULL,
+  by      TEXT NOT NULL,
+  outcome TEXT
+) STRICT;
+
+CREATE INDEX inbox_waiting ON inbox (run, id) WHERE outcome IS NULL;
+
+CREATE TABLE logs (
+  id      INTEGER PRIMARY KEY,
+  run     INTEGER NOT NULL REFERENCES runs (id),
+  path    TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  at      REAL NOT NULL,
+  stream  TEXT NOT NULL,
+  text    TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX logs_of_run ON logs (run, id);

@@ -1,0 +1,86 @@
+"""What the driver is to do. Never stored: a restored machine derives again what is outstanding.
+
+A command is performed only after the events decided with it are durable. Its outcome comes back as a
+signal with the same address.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from clew.kernel.definition import MapSpec
+from clew.kernel.values import Binding, ErrorInfo, Value
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a step left behind: `value` or `error`, and the digest of its arguments."""
+
+    digest: str
+    value: Value | None = None
+    error: ErrorInfo | None = None
+    effect: bool = False
+
+
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A wait of a body; `outcome` is empty while it is open."""
+
+    kind: str
+    due: float | None = None
+    question: Value | None = None
+    outcome: str = ""
+    value: Value | None = None
+
+
+class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Run a body. Serialisable: the attempt can be made by another process.
+
+    Attributes:
+        run: the run's id.
+        path: the visit.
+        attempt: which try; signals about it carry the same number.
+        kind: what performs it.
+        body: the body's own description, JSON text.
+        inputs: a value, or the recipe of one, per parameter; no leaf names a node any more.
+        timeout_s: the attempt's limit in seconds, for bodies that must be run where they can be killed.
+        uses: the resources whose units it holds.
+        steps: what earlier entries of the body recorded, by key.
+        waits: likewise for sleeps and questions.
+        failed_upstream: the errors of nodes it depends on (``on_error="continue"``), by node id.
+        resumed: the attempt was suspended; if its body is still in memory, it is to be woken, not entered.
+    """
+
+    run: str
+    path: str
+    attempt: int
+    kind: str
+    body: msgspec.Raw
+    inputs: dict[str, Binding]
+    timeout_s: float | None = None
+    uses: dict[str, int] = {}
+    steps: dict[str, Step] = {}
+    waits: dict[str, Wait] = {}
+    failed_upstream: dict[str, ErrorInfo] = {}
+    resumed: bool = False
+
+
+class StopAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Stop a body; when it has stopped, say so with `signals.AttemptStopped`."""
+
+    path: str
+    attempt: int
+    reason: str
+
+
+class ExpandMap(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Find the items of a map and their keys; answer with `signals.MapExpanded`."""
+
+    path: str
+    over: Binding
+    map: MapSpec
+
+
+class TakeSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The tail of events has outgrown the last snapshot: store the folded state."""
+
+
+Command = StartAttempt | StopAttempt | ExpandMap | TakeSnapshot

@@ -1,0 +1,25 @@
+"""What the kernel raises. Both are programming faults, never the state of a user's run."""
+
+
+class KernelError(Exception):
+    """The machine was asked for something that its own rules exclude; its state is unchanged."""
+
+
+class IllegalTransition(KernelError):
+    """A run or node was to make a step that its table of transitions does not hold.
+
+    Args:
+        subject: which run or node, e.g. ``node review#2``.
+        source: the state it is in.
+        target: the state it was to enter.
+    """
+
+    def __init__(self, subject: str, source: str, target: str) -> None:
+        super().__init__(f"{subject} cannot go from {source} to {target}")
+        self.subject = subject
+        self.source = source
+        self.target = target
+
+
+class DefinitionError(KernelError):
+    """A graph's data contradicts itself (a cycle, an unknown dependency, a duplicate id)."""

@@ -1,0 +1,299 @@
+"""Recorded facts, past tense. A run is the list of these and nothing else.
+
+Every event carries `at`, the time it was decided, in seconds since the epoch. Times are facts that people
+read and timers are set by; the order of events is their sequence number, never their time.
+
+`VERSION` is the version of this module's event format. A journal keeps it with what it stores; an event
+of an older format is lifted by the upcasters in `clew.journal.upcast` before it is decoded.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from clew.kernel.values import ErrorInfo, Value
+
+VERSION = 1
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag=_snake):
+    """What all events have in common."""
+
+    at: float
+
+
+class RunAdmitted(Event, frozen=True, kw_only=True):
+    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs."""
+
+    run: str
+    graph: str
+    definition: str
+    inputs: dict[str, Value] = {}
+    labels: dict[str, str] = {}
+    timeout_s: float | None = None
+
+
+class RunStarted(Event, frozen=True, kw_only=True):
+    """Work on the run may begin."""
+
+
+class RunPaused(Event, frozen=True, kw_only=True):
+    """Nothing new starts until the run is resumed; attempts under way finish."""
+
+    by: str = ""
+
+
+class RunResumed(Event, frozen=True, kw_only=True):
+    """A paused run goes on."""
+
+    by: str = ""
+
+
+class RunCompleted(Event, frozen=True, kw_only=True):
+    """The run ended well; with `on_error="continue"` some of its nodes may have failed."""
+
+    settled: int
+    failed: int = 0
+
+
+class RunFailed(Event, frozen=True, kw_only=True):
+    """The run ended with an error; what was completed stays, and the run can be retried."""
+
+    error: ErrorInfo
+    settled: int
+    failed: int = 0
+
+
+class RunCancelled(Event, frozen=True, kw_only=True):
+    """The run was cancelled, and nothing of it is under way any more."""
+
+    reason: str
+    settled: int
+    failed: int = 0
+
+
+class RunRetried(Event, frozen=True, kw_only=True):
+    """An ended run goes on in a new generation: its completed work stays, the rest is done anew."""
+
+    generation: int
+    by: str = ""
+
+
+class OwnershipTaken(Event, frozen=True, kw_only=True):
+    """Another owner writes the run from here on; attempts of earlier epochs were interrupted."""
+
+    epoch: int
+    owner: str
+
+
+class GroupStopping(Event, frozen=True, kw_only=True):
+    """A graph or map ends early: what has not started is cancelled, what is under way is told to stop.
+
+    Attributes:
+        path: the sub-graph or map; empty for the run's own graph.
+        reason: ``cancel``, ``failed``, ``timeout`` or ``upstream``.
+        error: why, as a fact.
+    """
+
+    path: str
+    reason: str
+    error: ErrorInfo
+
+
+class ScopeOpened(Event, frozen=True, kw_only=True):
+    """A sub-graph began: its first nodes are ready."""
+
+    path: str
+
+
+class MapOpened(Event, frozen=True, kw_only=True):
+    """A map knows its items.
+
+    Attributes:
+        path: the map.
+        count: how many items there are.
+        keys: their names, in order; empty when items are named by their index.
+        items: the list itself, when it is not simply another node's output.
+    """
+
+    path: str
+    count: int
+    keys: tuple[str, ...] = ()
+    items: Value | None = None
+
+
+class AttemptStarted(Event, frozen=True, kw_only=True):
+    """One try of a visit was handed to a worker."""
+
+    path: str
+    attempt: int = 1
+
+
+class AttemptSuspended(Event, frozen=True, kw_only=True):
+    """The attempt only waits (a sleep, a question): it holds no slot and needs no process."""
+
+    path: str
+    attempt: int = 1
+
+
+class AttemptResumed(Event, frozen=True, kw_only=True):
+    """What a suspended attempt waited for is there, and it holds a slot again."""
+
+    path: str
+    attempt: int = 1
+
+
+class AttemptStopping(Event, frozen=True, kw_only=True):
+    """The attempt was told to stop: ``timeout``, ``total_timeout``, or that of its group."""
+
+    path: str
+    attempt: int = 1
+    reason: str
+
+
+class AttemptInterrupted(Event, frozen=True, kw_only=True):
+    """The process that ran the attempt was lost; whether its effect happened is not known."""
+
+    path: str
+    attempt: int = 1
+
+
+class RetryScheduled(Event, frozen=True, kw_only=True):
+    """The attempt failed, and the visit is tried again at `due` (seconds since the epoch)."""
+
+    path: str
+    attempt: int = 1
+    error: ErrorInfo
+    due: float
+
+
+class RetryDue(Event, frozen=True, kw_only=True):
+    """The delay before the next attempt is over."""
+
+    path: str
+
+
+class NodeCompleted(Event, frozen=True, kw_only=True):
+    """The visit is done; its output is stored."""
+
+    path: str
+    attempt: int = 1
+    output: Value
+
+
+class NodeFailed(Event, frozen=True, kw_only=True):
+    """The visit failed for good: no attempt is left."""
+
+    path: str
+    attempt: int = 1
+    error: ErrorInfo
+
+
+class NodeSkipped(Event, frozen=True, kw_only=True):
+    """The visit will not be made because `cause` failed upstream."""
+
+    path: str
+    cause: str
+
+
+class NodeCancelled(Event, frozen=True, kw_only=True):
+    """The visit was under way and has been stopped."""
+
+    path: str
+    attempt: int = 1
+    reason: str
+
+
+class StepCompleted(Event, frozen=True, kw_only=True):
+    """A step of a body returned; entering the body again returns what is recorded here.
+
+    Attributes:
+        path: the visit.
+        attempt: the attempt that made the step.
+        key: names the step within the visit.
+        digest: of the step's arguments; the same key with other arguments is an error.
+        value: what it returned.
+        effect: the step acts on the outside world and is kept when the attempt fails.
+    """
+
+    path: str
+    attempt: int = 1
+    key: str
+    digest: str
+    value: Value
+    effect: bool = False
+
+
+class StepFailed(Event, frozen=True, kw_only=True):
+    """A step of a body raised; entering the same attempt again raises the same error."""
+
+    path: str
+    attempt: int = 1
+    key: str
+    digest: str
+    error: ErrorInfo
+
+
+class WaitOpened(Event, frozen=True, kw_only=True):
+    """A body waits: for a moment (``timer``) or for an answer from outside (``answer``).
+
+    Attributes:
+        path: the visit.
+        attempt: the attempt that waits.
+        key: names the wait within the visit.
+        kind: ``timer`` or ``answer``.
+        due: when it ends by itself, in seconds since the epoch; None waits for ever.
+        question: what is asked, as stored JSON.
+    """
+
+    path: str
+    attempt: int = 1
+    key: str
+    kind: str
+    due: float | None = None
+    question: Value | None = None
+
+
+class WaitResolved(Event, frozen=True, kw_only=True):
+    """What a body waited for came about: ``fired``, ``answered`` or ``expired``."""
+
+    path: str
+    key: str
+    outcome: str
+    value: Value | None = None
+    by: str = ""
+
+
+AnyEvent = (
+    RunAdmitted
+    | RunStarted
+    | RunPaused
+    | RunResumed
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | RunRetried
+    | OwnershipTaken
+    | GroupStopping
+    | ScopeOpened
+    | MapOpened
+    | AttemptStarted
+    | AttemptSuspended
+    | AttemptResumed
+    | AttemptStopping
+    | AttemptInterrupted
+    | RetryScheduled
+    | RetryDue
+    | NodeCompleted
+    | NodeFailed
+    | NodeSkipped
+    | NodeCancelled
+    | StepCompleted
+    | StepFailed
+    | WaitOpened
+    | WaitResolved
+)

@@ -1,0 +1,371 @@
+"""Folding: what each event does to the state. Facts only, no policy, no time but the event's own.
+
+`fold(run, event)` is total on what `machine` can emit and raises on anything else, so that a journal that
+does not fit its definition is found at once. Everything derived (who is ready, what can be opened, which
+timers run) is kept here as well, so that a restored machine knows it without looking for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clew.kernel import events as e
+from clew.kernel.commands import Step, Wait
+from clew.kernel.errors import KernelError
+from clew.kernel.reset import reset_run
+from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.states import SETTLED, NodeState, RunState
+
+
+def fold(run: Run, event: e.AnyEvent) -> None:
+    """Apply one event to the state."""
+    _FOLDS[type(event)](run, event)
+    run.seq += 1
+
+
+def group_at(run: Run, path: str) -> Group:
+    """The group at an address; the empty one is the run's own graph."""
+    group = run.visits[path].inner if path else run.root
+    if group is None:
+        raise KernelError(f"run {run.id}: {path or 'the graph'} has not begun")
+    return group
+
+
+def _run_admitted(run: Run, event: e.RunAdmitted) -> None:
+    run.id = event.run
+    run.graph = event.graph
+    run.definition = event.definition
+    run.labels = event.labels
+    run.inputs = event.inputs
+    run.timeout_s = event.timeout_s
+    run.admitted_at = event.at
+
+
+def _run_started(run: Run, event: e.RunStarted) -> None:
+    run.enter(RunState.RUNNING)
+    run.started_at = event.at
+    _set_run_timer(run, event.at)
+    run.root = Scope("", None, run.topology)
+    _open_scope(run, run.root)
+
+
+def _run_paused(run: Run, _: e.RunPaused) -> None:
+    run.enter(RunState.PAUSED)
+
+
+def _run_resumed(run: Run, _: e.RunResumed) -> None:
+    run.enter(RunState.RUNNING)
+
+
+def _run_completed(run: Run, event: e.RunCompleted) -> None:
+    run.enter(RunState.COMPLETED)
+    run.ended_at = event.at
+
+
+def _run_failed(run: Run, event: e.RunFailed) -> None:
+    run.enter(RunState.FAILED)
+    run.ended_at = event.at
+    run.error = event.error
+
+
+def _run_cancelled(run: Run, event: e.RunCancelled) -> None:
+    run.enter(RunState.CANCELLED)
+    run.ended_at = event.at
+    run.reason = event.reason
+
+
+def _run_retried(run: Run, event: e.RunRetried) -> None:
+    run.enter(RunState.RUNNING)
+    run.generation = event.generation
+    run.ended_at = run.error = None
+    run.reason = ""
+    _set_run_timer(run, event.at)
+    reset_run(run)
+
+
+def _ownership_taken(run: Run, event: e.OwnershipTaken) -> None:
+    run.epoch = event.epoch
+
+
+def _group_stopping(run: Run, event: e.GroupStopping) -> None:
+    group = group_at(run, event.path)
+    if group is run.root:
+        run.enter(RunState.STOPPING)
+    else:
+        assert group.owner is not None
+        run.move(group.owner, NodeState.STOPPING)
+        group.owner.stop = event.reason
+    group.stop = event.reason
+    group.error = event.error
+    for visit in group.members:
+        if visit is None or visit.state in SETTLED:
+            continue
+        if visit.state not in (NodeState.RUNNING, NodeState.STOPPING):
+            run.move(visit, NodeState.CANCELLED)
+            visit.ended_at = event.at
+
+
+def _scope_opened(run: Run, event: e.ScopeOpened) -> None:
+    visit = run.visits[event.path]
+    assert visit.node.inner is not None
+    _begin_group(run, visit, event.at)
+    scope = Scope(visit.path, visit, visit.node.inner)
+    visit.inner = scope
+    _open_scope(run, scope)
+
+
+def _open_scope(run: Run, scope: Scope) -> None:
+    run.total += scope.topology.leaves
+    for index in scope.topology.sources:
+        run.make_ready(run.visit(scope, index, scope.topology.nodes[index]))
+
+
+def _map_opened(run: Run, event: e.MapOpened) -> None:
+    visit = run.visits[event.path]
+    _begin_group(run, visit, event.at)
+    group = Items(visit, event.count, event.keys, event.items)
+    visit.inner = group
+    if visit.node.inner is None:
+        run.total += event.count
+    source = group.source
+    for index in range(event.count):
+        member = run.visit(group, index, visit.node)
+        if source is None or source.member_state(index) is NodeState.COMPLETED:
+            run.make_ready(member)
+    _release(run, visit, visit.node.feeds)
+
+
+def _begin_group(run: Run, visit: Visit, at: float) -> None:
+    run.move(visit, NodeState.RUNNING)
+    visit.started_at = at
+    if visit.is_map or visit.node.spec.map is None:
+        _set_total_timer(run, visit, at)
+
+
+def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.RUNNING)
+    visit.attempt = event.attempt
+    if visit.started_at is None:
+        visit.started_at = event.at
+    spec = visit.node.spec
+    if spec.timeout_s is not None:
+        visit.attempt_due = event.at + spec.timeout_s
+        run.set_timer(visit.attempt_due, "attempt", visit)
+    if spec.total_timeout_s is not None and visit.total_due is None and spec.map is None:
+        _set_total_timer(run, visit, event.at)
+
+
+def _attempt_suspended(run: Run, event: e.AttemptSuspended) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.WAITING)
+    visit.suspended_at = event.at
+
+
+def _attempt_resumed(run: Run, event: e.AttemptResumed) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.RUNNING)
+    visit.resumes = False
+    assert visit.suspended_at is not None
+    waited = event.at - visit.suspended_at
+    visit.suspended_at = None
+    if visit.attempt_due is not None:
+        visit.attempt_due += waited
+        run.set_timer(visit.attempt_due, "attempt", visit)
+    if visit.total_due is not None:
+        visit.total_due += waited
+        run.set_timer(visit.total_due, "total", visit)
+
+
+def _attempt_stopping(run: Run, event: e.AttemptStopping) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.STOPPING)
+    visit.stop = event.reason
+
+
+def _attempt_interrupted(run: Run, event: e.AttemptInterrupted) -> None:
+    visit = run.visits[event.path]
+    visit.interruptions += 1
+    visit.attempt_due = None
+    visit.stop = ""
+    run.make_ready(visit)
+
+
+def _retry_scheduled(run: Run, event: e.RetryScheduled) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.RETRYING)
+    _record_failure(visit, event)
+    visit.stop = ""
+    visit.retry_due = event.due
+    run.set_timer(event.due, "retry", visit)
+
+
+def _retry_due(run: Run, event: e.RetryDue) -> None:
+    visit = run.visits[event.path]
+    visit.retry_due = None
+    run.make_ready(visit)
+
+
+def _node_completed(run: Run, event: e.NodeCompleted) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.COMPLETED)
+    visit.output = event.output
+    visit.ended_at = event.at
+    visit.error = None
+    # What the body recorded serves entering it again, which will not happen.
+    visit.steps = visit.waits = None
+    _release_dependents(run, visit)
+
+
+def _node_failed(run: Run, event: e.NodeFailed) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.FAILED)
+    _record_failure(visit, event)
+    visit.ended_at = event.at
+    if visit.node.goes_on and isinstance(visit.group, Scope):
+        _release_dependents(run, visit)
+
+
+def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> None:
+    visit.error = event.error
+    visit.failures += 1
+    visit.attempt_due = None
+    visit.suspended_at = None
+    visit.resumes = False
+    visit.waits = None
+    if visit.steps is not None:
+        visit.steps = {
+            key: step for key, step in visit.steps.items() if step.effect and step.error is None
+        } or None
+
+
+def _node_skipped(run: Run, event: e.NodeSkipped) -> None:
+    visit = run.visits.get(event.path) or _member_of_path(run, event.path)
+    run.move(visit, NodeState.SKIPPED)
+    visit.cause = event.cause
+    visit.ended_at = event.at
+
+
+def _node_cancelled(run: Run, event: e.NodeCancelled) -> None:
+    visit = run.visits[event.path]
+    run.move(visit, NodeState.CANCELLED)
+    visit.ended_at = event.at
+
+
+def _step_completed(run: Run, event: e.StepCompleted) -> None:
+    _record_step(run.visits[event.path], event.key, Step(event.digest, value=event.value, effect=event.effect))
+
+
+def _step_failed(run: Run, event: e.StepFailed) -> None:
+    _record_step(run.visits[event.path], event.key, Step(event.digest, error=event.error))
+
+
+def _record_step(visit: Visit, key: str, step: Step) -> None:
+    if visit.steps is None:
+        visit.steps = {}
+    visit.steps[key] = step
+
+
+def _wait_opened(run: Run, event: e.WaitOpened) -> None:
+    visit = run.visits[event.path]
+    if visit.waits is None:
+        visit.waits = {}
+    visit.waits[event.key] = Wait(event.kind, due=event.due, question=event.question)
+    if event.due is not None:
+        run.set_timer(event.due, "wait", visit, event.key)
+
+
+def _wait_resolved(run: Run, event: e.WaitResolved) -> None:
+    visit = run.visits[event.path]
+    assert visit.waits is not None
+    wait = visit.waits[event.key]
+    visit.waits[event.key] = Wait(wait.kind, wait.due, wait.question, event.outcome, event.value)
+    if visit.state is NodeState.WAITING:
+        visit.resumes = True
+        run.make_ready(visit)
+
+
+def _release_dependents(run: Run, visit: Visit) -> None:
+    if isinstance(visit.group, Items):
+        _release_fed_item(run, visit)
+    else:
+        _release(run, visit, visit.node.releases)
+
+
+def _release(run: Run, visit: Visit, dependents: tuple[int, ...]) -> None:
+    scope = visit.group
+    assert isinstance(scope, Scope)
+    if scope.stop:
+        return
+    remaining, nodes = scope.remaining, scope.topology.nodes
+    for index in dependents:
+        remaining[index] -= 1
+        if remaining[index] == 0 and scope.member_state(index) is NodeState.PENDING:
+            run.make_ready(run.visit(scope, index, nodes[index]))
+
+
+def _release_fed_item(run: Run, visit: Visit) -> None:
+    """An item of a map is done: the maps that take its items one by one may go on with it."""
+    owner = visit.group.owner
+    assert owner is not None
+    for index in owner.node.feeds:
+        consumer = owner.group.members[index]
+        if consumer is None or consumer.inner is None or consumer.inner.stop:
+            continue
+        member = consumer.inner.members[visit.index]
+        if member is not None and member.state is NodeState.PENDING:
+            run.make_ready(member)
+
+
+def _set_run_timer(run: Run, at: float) -> None:
+    limit = run.timeout_s if run.timeout_s is not None else run.topology.spec.timeout_s
+    if limit is not None:
+        run.due = at + limit
+        run.set_timer(run.due, "run", None)
+
+
+def _set_total_timer(run: Run, visit: Visit, at: float) -> None:
+    if visit.node.spec.total_timeout_s is not None:
+        visit.total_due = at + visit.node.spec.total_timeout_s
+        run.set_timer(visit.total_due, "total", visit)
+
+
+def _member_of_path(run: Run, path: str) -> Visit:
+    """Make the visit of a node that was never ready: it is skipped without having been touched."""
+    parent, _, name = path.rpartition("/")
+    scope = group_at(run, parent)
+    assert isinstance(scope, Scope)
+    index = scope.topology.index[name]
+    return run.visit(scope, index, scope.topology.nodes[index])
+
+
+_FOLDS: dict[type, Callable[[Run, Any], None]] = {
+    e.RunAdmitted: _run_admitted,
+    e.RunStarted: _run_started,
+    e.RunPaused: _run_paused,
+    e.RunResumed: _run_resumed,
+    e.RunCompleted: _run_completed,
+    e.RunFailed: _run_failed,
+    e.RunCancelled: _run_cancelled,
+    e.RunRetried: _run_retried,
+    e.OwnershipTaken: _ownership_taken,
+    e.GroupStopping: _group_stopping,
+    e.ScopeOpened: _scope_opened,
+    e.MapOpened: _map_opened,
+    e.AttemptStarted: _attempt_started,
+    e.AttemptSuspended: _attempt_suspended,
+    e.AttemptResumed: _attempt_resumed,
+    e.AttemptStopping: _attempt_stopping,
+    e.AttemptInterrupted: _attempt_interrupted,
+    e.RetryScheduled: _retry_scheduled,
+    e.RetryDue: _retry_due,
+    e.NodeCompleted: _node_completed,
+    e.NodeFailed: _node_failed,
+    e.NodeSkipped: _node_skipped,
+    e.NodeCancelled: _node_cancelled,
+    e.StepCompleted: _step_completed,
+    e.StepFailed: _step_failed,
+    e.WaitOpened: _wait_opened,
+    e.WaitResolved: _wait_resolved,
+}

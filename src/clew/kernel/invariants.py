@@ -1,0 +1,85 @@
+"""What must hold of a run's state after every signal. Tests assert it; a violation is a fault of the kernel."""
+
+from __future__ import annotations
+
+from clew.kernel.reset import is_released
+from clew.kernel.state import Group, Run, Scope, Visit
+from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
+
+
+def check(run: Run) -> list[str]:
+    """What is wrong with a run's state; empty if nothing is."""
+    if run.root is None:
+        return [] if not run.visits else ["visits before the run has started"]
+    wrong = _check_group(run, run.root)
+    visits = run.visits.values()
+    leaves = [visit for visit in visits if not visit.is_group]
+    figures = {
+        "running": sum(visit.state in UNDER_WAY for visit in leaves),
+        "settled": sum(visit.state in SETTLED for visit in leaves),
+        "failed": sum(visit.state is NodeState.FAILED for visit in leaves),
+        "waiting": sum(visit.state is NodeState.WAITING for visit in leaves),
+    }
+    wrong += [
+        f"run.{name} is {getattr(run, name)}, not {figure}"
+        for name, figure in figures.items()
+        if getattr(run, name) != figure
+    ]
+    if run.running > run.topology.spec.max_concurrency:
+        wrong.append(f"{run.running} attempts run, more than max_concurrency")
+    if run.ended and run.running:
+        wrong.append("attempts run although the run has ended")
+    if run.ended is not (run.ended_at is not None):
+        wrong.append("ended_at does not fit the run's state")
+    if run.root.finished and not run.ended:
+        wrong.append("everything has settled and the run has not ended")
+    wrong += [problem for visit in visits for problem in _check_visit(run, visit)]
+    return wrong
+
+
+def _check_group(run: Run, group: Group) -> list[str]:
+    members = [visit for visit in group.members if visit is not None]
+    wrong: list[str] = []
+    if group.settled != sum(visit.state in SETTLED for visit in members):
+        wrong.append(f"{group!r} counts its settled members wrong")
+    if group.active != sum(visit.state in UNDER_WAY for visit in members):
+        wrong.append(f"{group!r} counts its active members wrong")
+    if sorted(group.failed) != [visit.index for visit in members if visit.state is NodeState.FAILED]:
+        wrong.append(f"{group!r} names the wrong failed members")
+    if isinstance(group, Scope) and not group.stop:
+        for index, node in enumerate(group.topology.nodes):
+            left = sum(not is_released(group, need, index) for need in node.needs)
+            if group.remaining[index] != left:
+                wrong.append(f"{group.member_path(index)} waits for {group.remaining[index]}, not {left}")
+            if left and group.member_state(index) not in SETTLED | {NodeState.PENDING}:
+                wrong.append(f"{group.member_path(index)} began before what it depends on had settled")
+            if not left and group.member_state(index) is NodeState.PENDING:
+                wrong.append(f"{group.member_path(index)} is pending although nothing holds it")
+    for visit in members:
+        if visit.inner is not None:
+            wrong += _check_group(run, visit.inner)
+            if visit.inner.finished and visit.state not in SETTLED:
+                wrong.append(f"{visit!r} has not settled although its members have")
+    return wrong
+
+
+def _check_visit(run: Run, visit: Visit) -> list[str]:
+    wrong: list[str] = []
+    if run.visits.get(visit.path) is not visit or visit.group.members[visit.index] is not visit:
+        wrong.append(f"{visit!r} is not where its address says")
+    if (visit.output is not None) is not (visit.state is NodeState.COMPLETED):
+        wrong.append(f"{visit!r} has an output that does not fit its state")
+    if visit.state is NodeState.FAILED and visit.error is None:
+        wrong.append(f"{visit!r} failed without an error")
+    if visit.state is NodeState.STOPPING and not visit.stop:
+        wrong.append(f"{visit!r} is stopping for no reason")
+    if visit.state is NodeState.READY and not visit.is_group and not _is_queued(run, visit):
+        wrong.append(f"{visit!r} is ready and in no queue")
+    if visit.state is NodeState.WAITING and not any(not w.outcome for w in (visit.waits or {}).values()):
+        wrong.append(f"{visit!r} waits for nothing")
+    return wrong
+
+
+def _is_queued(run: Run, visit: Visit) -> bool:
+    queue = run.ready.get(run.lane(visit), [])
+    return any(entry[2] is visit and entry[1] == visit.order for entry in queue)

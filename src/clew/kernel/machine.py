@@ -1,0 +1,332 @@
+"""The machine: signals in, events and commands out. Start reading here.
+
+`Machine.handle` decides what follows from some signals, records it as events and folds each at once, so that
+the next decision sees it. What the driver is to do comes back as commands. The driver makes the events
+durable before it performs a command or shows anybody anything; if it cannot, it throws the machine away.
+
+Three ideas carry everything:
+
+- a *visit* that settles (completed, failed, skipped, cancelled) is the only thing that moves a graph on;
+- a *group* (the run's graph, a sub-graph, a map) ends when all its members have settled, or, once it is
+  stopping, when nothing of it is under way; its end settles the visit that owns it;
+- a *gate*, given by the driver, says whether an attempt may start now; what it refuses stays ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any, ClassVar, NamedTuple
+
+from clew.kernel import commands as c
+from clew.kernel import events as e
+from clew.kernel import reasons
+from clew.kernel import signals as s
+from clew.kernel.definition import OnInterrupt
+from clew.kernel.errors import KernelError
+from clew.kernel.flow import Flow, Gate
+from clew.kernel.fold import fold
+from clew.kernel.state import Run, Visit
+from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
+from clew.kernel.topology import Node, Topology
+from clew.kernel.values import ErrorInfo
+
+#: A snapshot is due when the tail has this many events, and is as long as what the last snapshot stands for.
+SNAPSHOT_EVENTS = 1_000
+
+
+class Decision(NamedTuple):
+    """What follows from some signals: facts to store, then things to do."""
+
+    events: list[e.AnyEvent]
+    commands: list[c.Command]
+
+
+def admit_all(_path: str, _node: Node) -> bool:
+    """The gate that never refuses."""
+    return True
+
+
+class Machine:
+    """Decides for one run.
+
+    Args:
+        topology: the run's compiled definition.
+        run: a folded state to go on from; a new run otherwise.
+        gate: asked before each attempt, besides the run's own `max_concurrency`.
+    """
+
+    def __init__(self, topology: Topology, run: Run | None = None, gate: Gate = admit_all) -> None:
+        self.run = run or Run("", topology)
+        self._flow = Flow(self.run, gate)
+
+    @classmethod
+    def restore(
+        cls, topology: Topology, run: Run | None, tail: Iterable[e.AnyEvent], gate: Gate = admit_all
+    ) -> Machine:
+        """A machine in the state that `run` (a snapshot, or None) and the events after it describe."""
+        machine = cls(topology, run, gate)
+        for event in tail:
+            fold(machine.run, event)
+        return machine
+
+    # ------------------------------------------------------------------ the outside
+
+    def handle(self, signals: Sequence[s.AnySignal], now: float) -> Decision:
+        """Decide and fold what follows from `signals` at time `now` (seconds since the epoch)."""
+        self._flow.begin(now)
+        for signal in signals:
+            self._HANDLERS[type(signal)](self, signal)
+        self._flow.advance()
+        self._consider_snapshot()
+        return Decision(self._flow.events, self._flow.commands)
+
+    def outstanding(self) -> list[c.Command]:
+        """The commands whose outcome is still awaited, derived from the state alone."""
+        commands: list[c.Command] = []
+        for visit in self.run.visits.values():
+            if visit.is_group:
+                if visit.is_map and visit.state is NodeState.READY and visit.node.fed_by is None:
+                    commands.append(self._flow.expand(visit))
+            elif visit.state in UNDER_WAY:
+                commands.append(self._flow.start(visit))
+                if visit.state is NodeState.STOPPING:
+                    commands.append(c.StopAttempt(path=visit.path, attempt=visit.attempt, reason=visit.stop))
+        return commands
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `signals.Tick` is needed next, in seconds since the epoch; None if nothing is due."""
+        run = self.run
+        if run.state is RunState.PAUSED:
+            return min((t[0] for t in run.timers if t[2] == "attempt" and run.is_due(t)), default=None)
+        while run.timers and not run.is_due(run.timers[0]):
+            heappop(run.timers)
+        return run.timers[0][0] if run.timers else None
+
+    # ------------------------------------------------------------------ signals
+
+    def _admit(self, signal: s.Admit) -> None:
+        if self.run.root is not None:
+            raise KernelError(f"run {self.run.id} exists already")
+        self._flow.emit(
+            e.RunAdmitted(
+                at=self._flow.now,
+                run=signal.run,
+                graph=signal.graph,
+                definition=signal.definition,
+                inputs=signal.inputs,
+                labels=signal.labels,
+                timeout_s=signal.timeout_s,
+            )
+        )
+        self._flow.emit(e.RunStarted(at=self._flow.now))
+        assert self.run.root is not None
+        if self.run.root.finished:
+            self._flow.close(self.run.root)
+
+    def _tick(self, _: s.Tick) -> None:
+        run = self.run
+        kept: list[Any] = []
+        while run.timers and run.timers[0][0] <= self._flow.now:
+            timer = heappop(run.timers)
+            if not run.is_due(timer):
+                continue
+            if run.state is RunState.PAUSED and timer[2] != "attempt":
+                kept.append(timer)
+                continue
+            self._fire(timer[2], timer[3], timer[4])
+        for timer in kept:
+            heappush(run.timers, timer)
+
+    def _fire(self, kind: str, visit: Visit | None, key: str) -> None:
+        if visit is None:
+            self._run_timeout()
+            return
+        match kind:
+            case "retry":
+                self._flow.emit(e.RetryDue(at=self._flow.now, path=visit.path))
+            case "wait":
+                outcome = "fired" if visit.waits and visit.waits[key].kind == "timer" else "expired"
+                self._flow.emit(e.WaitResolved(at=self._flow.now, path=visit.path, key=key, outcome=outcome))
+            case "attempt":
+                self._flow.stop_attempt(visit, "timeout")
+            case _:
+                self._total_timeout(visit)
+
+    def _run_timeout(self) -> None:
+        run = self.run
+        if run.root is not None and not run.root.stop:
+            limit = run.timeout_s if run.timeout_s is not None else run.topology.spec.timeout_s
+            self._flow.stop(run.root, "timeout", reasons.timed_out("the run", limit))
+
+    def _total_timeout(self, visit: Visit) -> None:
+        error = reasons.timed_out("the node with its retries", visit.node.spec.total_timeout_s)
+        if visit.inner is not None and visit.state in UNDER_WAY:
+            if not visit.inner.stop:
+                self._flow.stop(visit.inner, "timeout", error)
+        elif visit.state is NodeState.RUNNING:
+            self._flow.stop_attempt(visit, "total_timeout")
+        elif visit.state is not NodeState.STOPPING:
+            self._flow.fail(visit, error)
+
+    def _slots_freed(self, _: s.SlotsFreed) -> None:
+        """Nothing to decide: `_advance` asks the gate again."""
+
+    def _take_over(self, signal: s.TakeOver) -> None:
+        self._flow.emit(e.OwnershipTaken(at=self._flow.now, epoch=signal.epoch, owner=signal.owner))
+        lost = [v for v in self.run.visits.values() if v.state in UNDER_WAY and not v.is_group]
+        for visit in lost:
+            self._interrupt(visit)
+
+    def _interrupt(self, visit: Visit) -> None:
+        reason = visit.stop
+        self._flow.emit(e.AttemptInterrupted(at=self._flow.now, path=visit.path, attempt=visit.attempt))
+        if reason:
+            self._flow.stopped(visit, reason)
+            return
+        limit = self.run.topology.spec.max_interruptions
+        if visit.node.spec.on_interrupt is OnInterrupt.FAIL:
+            self._flow.fail(visit, reasons.interrupted(visit))
+        elif visit.interruptions > limit:
+            self._flow.fail(visit, reasons.interrupted_too_often(visit, limit))
+
+    def _map_expanded(self, signal: s.MapExpanded) -> None:
+        visit = self.run.visits.get(signal.path)
+        if visit is None or visit.state is not NodeState.READY or visit.inner is not None:
+            return
+        if signal.error is not None:
+            self._flow.fail(visit, signal.error)
+            return
+        self._flow.open_map(visit, signal.count, signal.keys, signal.items)
+
+    def _attempt_succeeded(self, signal: s.AttemptSucceeded) -> None:
+        visit = self._under_way(signal.path, signal.attempt)
+        if visit is None:
+            return
+        # A result that arrives while the attempt is being stopped counts: the work is done and paid for.
+        self._flow.emit(
+            e.NodeCompleted(at=self._flow.now, path=visit.path, attempt=visit.attempt, output=signal.output)
+        )
+        self._flow.settled(visit)
+
+    def _attempt_failed(self, signal: s.AttemptFailed) -> None:
+        visit = self._under_way(signal.path, signal.attempt)
+        if visit is None:
+            return
+        if visit.stop:
+            self._flow.stopped(visit, visit.stop)
+        else:
+            self._flow.failed(visit, signal.error)
+
+    def _attempt_stopped(self, signal: s.AttemptStopped) -> None:
+        visit = self._under_way(signal.path, signal.attempt)
+        if visit is not None and visit.stop:
+            self._flow.stopped(visit, visit.stop)
+
+    def _attempt_idle(self, signal: s.AttemptIdle) -> None:
+        visit = self._under_way(signal.path, signal.attempt)
+        if visit is None or visit.state is not NodeState.RUNNING:
+            return
+        waits = visit.waits or {}
+        if all(key in waits and not waits[key].outcome for key in signal.keys):
+            self._flow.emit(e.AttemptSuspended(at=self._flow.now, path=visit.path, attempt=visit.attempt))
+
+    def _step_ended(self, signal: s.StepEnded) -> None:
+        visit = self._under_way(signal.path, signal.attempt)
+        if visit is None or signal.key in (visit.steps or {}):
+            return
+        where: dict[str, Any] = {
+            "at": self._flow.now, "path": visit.path, "attempt": visit.attempt,
+            "key": signal.key, "digest": signal.digest,
+        }  # fmt: skip
+        if signal.error is not None:
+            self._flow.emit(e.StepFailed(**where, error=signal.error))
+        else:
+            assert signal.value is not None
+            self._flow.emit(e.StepCompleted(**where, value=signal.value, effect=signal.effect))
+
+    def _open_wait(self, signal: s.OpenWait) -> None:
+        visit = self._under_way(signal.path, signal.attempt)
+        if visit is None or signal.key in (visit.waits or {}):
+            return
+        self._flow.emit(
+            e.WaitOpened(
+                at=self._flow.now,
+                path=visit.path,
+                attempt=visit.attempt,
+                key=signal.key,
+                kind=signal.kind,
+                due=signal.due,
+                question=signal.question,
+            )
+        )
+
+    def _answer(self, signal: s.Answer) -> None:
+        visit = self.run.visits.get(signal.path)
+        wait = (visit.waits or {}).get(signal.key) if visit is not None else None
+        if visit is None or wait is None or wait.outcome or wait.kind != "answer" or visit.state in SETTLED:
+            return
+        self._flow.emit(
+            e.WaitResolved(
+                at=self._flow.now,
+                path=visit.path,
+                key=signal.key,
+                outcome="answered",
+                value=signal.value,
+                by=signal.by,
+            )
+        )
+
+    def _pause(self, signal: s.Pause) -> None:
+        if self.run.state is RunState.RUNNING:
+            self._flow.emit(e.RunPaused(at=self._flow.now, by=signal.by))
+
+    def _resume(self, signal: s.Resume) -> None:
+        if self.run.state is RunState.PAUSED:
+            self._flow.emit(e.RunResumed(at=self._flow.now, by=signal.by))
+            self._tick(s.Tick())
+
+    def _cancel(self, signal: s.Cancel) -> None:
+        root = self.run.root
+        if root is not None and not root.stop and not self.run.ended:
+            by = f" by {signal.by}" if signal.by else ""
+            self._flow.stop(root, "cancel", ErrorInfo(type="cancelled", message=f"{signal.reason}{by}"))
+
+    def _retry_run(self, signal: s.RetryRun) -> None:
+        run = self.run
+        if run.state in (RunState.FAILED, RunState.CANCELLED) or (run.state is RunState.COMPLETED and run.failed):
+            self._flow.emit(e.RunRetried(at=self._flow.now, generation=run.generation + 1, by=signal.by))
+
+    def _under_way(self, path: str, attempt: int) -> Visit | None:
+        """The visit a signal speaks of, unless the signal comes too late."""
+        visit = self.run.visits.get(path)
+        if visit is None or visit.attempt != attempt or visit.is_group:
+            return None
+        in_memory = visit.state is NodeState.WAITING or (visit.state is NodeState.READY and visit.resumes)
+        return visit if in_memory or visit.state in UNDER_WAY else None
+
+    def _consider_snapshot(self) -> None:
+        tail = self.run.seq - self.run.snapshot_seq
+        if self._flow.events and tail >= max(SNAPSHOT_EVENTS, self.run.snapshot_seq):
+            self.run.snapshot_seq = self.run.seq
+            self._flow.commands.append(c.TakeSnapshot())
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Machine, Any], None]]] = {
+        s.Admit: _admit,
+        s.Tick: _tick,
+        s.SlotsFreed: _slots_freed,
+        s.TakeOver: _take_over,
+        s.MapExpanded: _map_expanded,
+        s.AttemptSucceeded: _attempt_succeeded,
+        s.AttemptFailed: _attempt_failed,
+        s.AttemptStopped: _attempt_stopped,
+        s.AttemptIdle: _attempt_idle,
+        s.StepEnded: _step_ended,
+        s.OpenWait: _open_wait,
+        s.Answer: _answer,
+        s.Pause: _pause,
+        s.Resume: _resume,
+        s.Cancel: _cancel,
+        s.RetryRun: _retry_run,
+    }

@@ -1,0 +1,128 @@
+"""Where a visit's inputs come from: bindings of the definition become recipes of stored values.
+
+The result names no node and no graph any more, so that it can be read anywhere: its leaves are `Known`
+values and literals, its branches lists, mappings, picks and expressions. The output of a group is put
+together from its members here and is never stored twice.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from clew.kernel.errors import KernelError
+from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.states import NodeState
+from clew.kernel.values import (
+    Absent,
+    Binding,
+    DictOf,
+    Expression,
+    FromInput,
+    FromItem,
+    FromNode,
+    Known,
+    ListOf,
+    Literal,
+    Pick,
+)
+
+
+def resolve_inputs(run: Run, visit: Visit) -> dict[str, Binding]:
+    """The recipe of each of a visit's inputs."""
+    scope, item = surroundings(visit)
+    return {name: _resolve(run, binding, scope, item) for name, binding in visit.node.spec.inputs.items()}
+
+
+def resolve_over(run: Run, visit: Visit) -> Binding:
+    """The recipe of the list that a map runs over."""
+    assert visit.node.spec.map is not None
+    scope, item = surroundings(visit)
+    return _resolve(run, visit.node.spec.map.over, scope, item)
+
+
+def output_of(run: Run, visit: Visit) -> Binding:
+    """The recipe of a completed visit's output."""
+    if visit.output is None or not visit.output.gathered:
+        return Known(visit.output) if visit.output is not None else Absent(visit.path)
+    assert visit.inner is not None
+    return output_of_group(run, visit.inner)
+
+
+def output_of_group(run: Run, group: Group) -> Binding:
+    """The recipe of a group's output: a map's successes in order, or what the graph returns."""
+    if isinstance(group, Items):
+        done = (m for m in group.members if m is not None and m.state is NodeState.COMPLETED)
+        return ListOf(tuple(output_of(run, member) for member in done))
+    assert isinstance(group, Scope)
+    spec = group.topology.spec
+    if spec.output is not None:
+        return _resolve(run, spec.output, group, None)
+    last = [node for node in group.topology.nodes if not node.releases and not node.feeds]
+    return DictOf({node.spec.id: _resolve(run, FromNode(node.spec.id), group, None) for node in last})
+
+
+def surroundings(visit: Visit) -> tuple[Scope, Visit | None]:
+    """The graph that a visit's bindings speak of, and the visit itself if it is an item."""
+    if isinstance(visit.group, Items):
+        assert visit.group.owner is not None
+        scope = visit.group.owner.group
+        assert isinstance(scope, Scope)
+        return scope, visit
+    assert isinstance(visit.group, Scope)
+    return visit.group, None
+
+
+def _resolve(run: Run, binding: Binding, scope: Scope, item: Visit | None) -> Binding:
+    match binding:
+        case Literal() | Known() | Absent():
+            return binding
+        case FromInput(name=name):
+            return _graph_input(run, name, scope)
+        case FromNode(node=node):
+            visit = scope.members[scope.topology.index[node]]
+            return Absent(node) if visit is None else output_of(run, visit)
+        case FromItem():
+            assert item is not None
+            return _item(run, item)
+        case Pick(of=of, path=path):
+            inner = _resolve(run, of, scope, item)
+            return inner if isinstance(inner, Absent) else Pick(inner, path)
+        case ListOf(items=items):
+            return ListOf(tuple(_resolve(run, part, scope, item) for part in items))
+        case DictOf(items=items):
+            return DictOf({key: _resolve(run, part, scope, item) for key, part in items.items()})
+        case Expression(source=source, names=names, where=where):
+            parts = {name: _resolve(run, part, scope, item) for name, part in names.items()}
+            return Expression(source, parts, where)
+        case _:
+            assert_never(binding)
+
+
+def _graph_input(run: Run, name: str, scope: Scope) -> Binding:
+    """An input of a graph: the run's own, or what the sub-graph's node was given."""
+    if scope.owner is None:
+        given = run.inputs.get(name)
+        if given is not None:
+            return Known(given)
+    else:
+        outer, item = surroundings(scope.owner)
+        binding = scope.owner.node.spec.inputs.get(name)
+        if binding is not None:
+            return _resolve(run, binding, outer, item)
+    for spec in scope.topology.spec.inputs:
+        if spec.name == name:
+            return Literal(spec.default)
+    raise KernelError(f"run {run.id}: graph {scope.topology.spec.name} has no input {name}")
+
+
+def _item(run: Run, visit: Visit) -> Binding:
+    group = visit.group
+    assert isinstance(group, Items)
+    source = group.source
+    if source is not None:
+        fed = source.members[visit.index]
+        assert fed is not None
+        return output_of(run, fed)
+    assert group.owner is not None
+    items = Known(group.items) if group.items is not None else resolve_over(run, group.owner)
+    return Pick(items, (visit.index,))

@@ -1,0 +1,348 @@
+"""The folded state of a run: visits in groups, counters instead of scans.
+
+A *group* is what has members that settle one by one and that settles itself when they have: the run's own
+graph and each sub-graph (`Scope`), and each map (`Items`). A visit exists from the moment it may run; a node
+without a visit is pending, or cancelled when its group has stopped. `fold` writes this state and nobody else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+
+from clew.kernel import addresses
+from clew.kernel.commands import Step, Wait
+from clew.kernel.errors import IllegalTransition
+from clew.kernel.states import (
+    NODE_TRANSITIONS,
+    RUN_ENDED,
+    RUN_TRANSITIONS,
+    SETTLED,
+    UNDER_WAY,
+    NodeState,
+    RunState,
+)
+from clew.kernel.topology import Node, Topology
+from clew.kernel.values import ErrorInfo, Value
+
+Timer = tuple[float, int, str, "Visit | None", str]
+ReadyQueue = list[tuple[int, int, "Visit"]]
+
+
+class Visit:
+    """One entry of a node, or of an item of a mapped node.
+
+    Attributes:
+        path: its address.
+        node: the compiled node.
+        group: what it is a member of.
+        index: its place in the group.
+        state: where it stands.
+        attempt: number of the last attempt, 0 before the first.
+        failures: recorded failures in this generation.
+        interruptions: attempts lost with their process.
+        order: when it became ready, relative to others; set anew each time.
+        output: what it returned, when completed.
+        error: why it failed, or the last error while it is retried.
+        cause: which node's failure made it be skipped.
+        stop: why its attempt is being stopped, else empty.
+        started_at: of its first attempt, seconds since the epoch.
+        ended_at: when it settled.
+        attempt_due: end of the attempt's time limit.
+        total_due: end of the visit's time limit.
+        retry_due: when the next attempt is due.
+        suspended_at: since when it waits.
+        steps: what its body recorded.
+        waits: the sleeps and questions of its body.
+        inner: its members, if it is a sub-graph or a map that has begun.
+        is_map: its members are the items of a list.
+        is_group: it settles through members instead of attempts of its own.
+    """
+
+    __slots__ = (
+        "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "index", "inner",
+        "interruptions", "is_group", "is_map", "node", "order", "output", "path", "resumes", "retry_due",
+        "started_at", "state", "steps", "stop", "suspended_at", "total_due", "waits",
+    )  # fmt: skip
+
+    def __init__(self, path: str, node: Node, group: Group, index: int) -> None:
+        self.path = path
+        self.node = node
+        self.group = group
+        self.index = index
+        self.state = NodeState.PENDING
+        self.attempt = 0
+        self.failures = 0
+        self.interruptions = 0
+        self.order = -1
+        self.output: Value | None = None
+        self.error: ErrorInfo | None = None
+        self.cause = ""
+        self.stop = ""
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.attempt_due: float | None = None
+        self.total_due: float | None = None
+        self.retry_due: float | None = None
+        self.suspended_at: float | None = None
+        #: Its attempt was suspended and its wait is over: the next start resumes it.
+        self.resumes = False
+        self.steps: dict[str, Step] | None = None
+        self.waits: dict[str, Wait] | None = None
+        self.inner: Group | None = None
+        self.is_map = node.spec.map is not None and isinstance(group, Scope)
+        self.is_group = self.is_map or node.inner is not None
+
+    def __repr__(self) -> str:
+        return f"<{self.path} {self.state} attempt {self.attempt}>"
+
+
+class Group:
+    """Members that settle one by one.
+
+    Attributes:
+        path: its address; empty for the run's own graph.
+        owner: the visit whose output this group is; None for the run's own graph.
+        members: their visits, by index; None where no visit exists yet.
+        settled: how many members have settled.
+        active: how many are under way (attempts, or groups that have begun).
+        failed: indexes of members that failed, in the order in which they did.
+        stop: why the group ends early, else empty.
+        error: the fact behind `stop`.
+    """
+
+    __slots__ = ("active", "error", "failed", "members", "owner", "path", "settled", "stop")
+
+    def __init__(self, path: str, owner: Visit | None, size: int) -> None:
+        self.path = path
+        self.owner = owner
+        self.members: list[Visit | None] = [None] * size
+        self.settled = 0
+        self.active = 0
+        self.failed: list[int] = []
+        self.stop = ""
+        self.error: ErrorInfo | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Nothing of it is left to be done, or to be waited for."""
+        return self.active == 0 if self.stop else self.settled == len(self.members)
+
+    def member_path(self, index: int) -> str:
+        """The address of a member, whether or not its visit exists."""
+        raise NotImplementedError
+
+    def member_state(self, index: int) -> NodeState:
+        """Where a member stands, whether or not its visit exists."""
+        visit = self.members[index]
+        if visit is not None:
+            return visit.state
+        return NodeState.CANCELLED if self.stop else NodeState.PENDING
+
+    def __repr__(self) -> str:
+        return f"<group {self.path or '/'}: {self.settled}/{len(self.members)} settled, {self.active} active>"
+
+
+class Scope(Group):
+    """One running instance of a graph. `remaining[i]`: how many nodes node i still waits for."""
+
+    __slots__ = ("remaining", "topology")
+
+    def __init__(self, path: str, owner: Visit | None, topology: Topology) -> None:
+        super().__init__(path, owner, len(topology.nodes))
+        self.topology = topology
+        self.remaining = topology.counts.copy()
+
+    def member_path(self, index: int) -> str:
+        """The address of a node of this graph."""
+        return addresses.child(self.path, self.topology.nodes[index].spec.id)
+
+
+class Items(Group):
+    """The items of one map. `keys` is empty when they are named by index."""
+
+    __slots__ = ("items", "keys", "node")
+
+    def __init__(self, owner: Visit, count: int, keys: tuple[str, ...], items: Value | None) -> None:
+        super().__init__(owner.path, owner, count)
+        self.node = owner.node
+        self.keys = keys
+        self.items = items
+
+    def member_path(self, index: int) -> str:
+        """The address of an item."""
+        return addresses.item(self.path, self.keys[index] if self.keys else str(index))
+
+    @property
+    def source(self) -> Items | None:
+        """The map whose items these take one by one, if there is one."""
+        assert self.owner is not None
+        fed_by = self.node.fed_by
+        feeder = None if fed_by is None else self.owner.group.members[fed_by]
+        return feeder.inner if feeder and isinstance(feeder.inner, Items) else None
+
+
+@dataclass(slots=True)
+class Run:
+    """The whole folded state of one run.
+
+    Attributes:
+        id: the run's id.
+        graph: hash of its definition.
+        definition: digest of the blob that holds it.
+        topology: the compiled definition.
+        root: the run's own graph; None until the run is admitted.
+        state: where the run stands.
+        seq: sequence number of the last event folded.
+        epoch: of the owner that writes it.
+        generation: counts the retries of the whole run, from 1.
+        visits: every visit that exists, by address.
+        ready: visits that may start, by lane; entries of visits that are not ready any more are stale.
+        openable: groups whose turn has come, in order.
+        running: attempts under way.
+        total: leaf members known so far (nodes that are no groups, items of maps).
+        settled: leaf visits that have settled.
+        failed: leaf visits that have failed.
+        waiting: visits that only wait.
+        timers: heap of (due, order, kind, visit, key); entries that do not hold any more are stale.
+        timers_limit: length at which the heap is cleared of stale entries; twice what the last clearing left.
+    """
+
+    id: str
+    topology: Topology
+    graph: str = ""
+    definition: str = ""
+    root: Scope | None = None
+    state: RunState = RunState.QUEUED
+    seq: int = 0
+    epoch: int = 1
+    generation: int = 1
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    inputs: dict[str, Value] = field(default_factory=dict[str, Value])
+    error: ErrorInfo | None = None
+    reason: str = ""
+    admitted_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    timeout_s: float | None = None
+    due: float | None = None
+    snapshot_seq: int = 0
+    visits: dict[str, Visit] = field(default_factory=dict[str, Visit])
+    ready: dict[tuple[object, ...], ReadyQueue] = field(default_factory=dict[tuple[object, ...], ReadyQueue])
+    openable: list[Visit] = field(default_factory=list[Visit])
+    running: int = 0
+    total: int = 0
+    settled: int = 0
+    failed: int = 0
+    waiting: int = 0
+    timers: list[Timer] = field(default_factory=list[Timer])
+    timers_limit: int = 64
+    next_order: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over (a retry may take it up again)."""
+        return self.state in RUN_ENDED
+
+    def enter(self, target: RunState) -> None:
+        """Move the run along its table."""
+        if target not in RUN_TRANSITIONS[self.state]:
+            raise IllegalTransition(f"run {self.id}", self.state, target)
+        self.state = target
+
+    def move(self, visit: Visit, target: NodeState) -> None:
+        """Move a visit along its table and keep every counter true."""
+        source = visit.state
+        if target not in NODE_TRANSITIONS[source]:
+            raise IllegalTransition(f"node {visit.path}", source, target)
+        visit.state = target
+        group = visit.group
+        leaf = not visit.is_group
+        change = (target in UNDER_WAY) - (source in UNDER_WAY)
+        if change:
+            group.active += change
+            if leaf:
+                self.running += change
+        if leaf:
+            self.waiting += (target is NodeState.WAITING) - (source is NodeState.WAITING)
+        if target in SETTLED:
+            self._count_settled(visit, leaf, 1)
+            if target is NodeState.FAILED:
+                group.failed.append(visit.index)
+                self.failed += leaf
+        elif source in SETTLED:
+            self._count_settled(visit, leaf, -1)
+            if source is NodeState.FAILED:
+                group.failed.remove(visit.index)
+                self.failed -= leaf
+
+    def _count_settled(self, visit: Visit, leaf: bool, change: int) -> None:
+        visit.group.settled += change
+        self.settled += change * leaf
+
+    def visit(self, group: Group, index: int, node: Node) -> Visit:
+        """The visit of a member, made if it does not exist yet."""
+        visit = group.members[index]
+        if visit is None:
+            visit = Visit(group.member_path(index), node, group, index)
+            group.members[index] = visit
+            self.visits[visit.path] = visit
+        return visit
+
+    def make_ready(self, visit: Visit) -> None:
+        """A visit may start: a leaf as soon as a gate admits it, a group as soon as it can be opened."""
+        self.move(visit, NodeState.READY)
+        visit.order = self.next_order
+        self.next_order += 1
+        self.enqueue(visit)
+
+    def enqueue(self, visit: Visit) -> None:
+        """Put a ready visit where `_advance` finds it."""
+        if visit.is_group:
+            self.openable.append(visit)
+            return
+        queue = self.ready.setdefault(self.lane(visit), [])
+        heappush(queue, (-visit.node.spec.priority, visit.order, visit))
+
+    def lane(self, visit: Visit) -> tuple[object, ...]:
+        """What decides, besides its priority, whether a ready visit can start now."""
+        spec = visit.node.spec.map
+        if spec is not None and spec.max_concurrency is not None:
+            return (*visit.node.lane, visit.group.path)
+        return visit.node.lane
+
+    def next_ready(self, lane: tuple[object, ...]) -> Visit | None:
+        """The first ready visit of a lane; stale entries are dropped on the way."""
+        queue = self.ready[lane]
+        while queue:
+            _, order, visit = queue[0]
+            if visit.state is NodeState.READY and visit.order == order:
+                return visit
+            heappop(queue)
+        del self.ready[lane]
+        return None
+
+    def set_timer(self, due: float, kind: str, visit: Visit | None, key: str = "") -> None:
+        """Remember that something is due; the heap is cleared of stale entries when they are many."""
+        if len(self.timers) > self.timers_limit:
+            self.timers = [timer for timer in self.timers if self.is_due(timer)]
+            heapify(self.timers)
+            self.timers_limit = 2 * len(self.timers) + 64
+        self.next_order += 1
+        heappush(self.timers, (due, self.next_order, kind, visit, key))
+
+    def is_due(self, timer: Timer) -> bool:
+        """Whether a timer still means something."""
+        due, _, kind, visit, key = timer
+        if visit is None:
+            return self.due == due and not self.ended
+        match kind:
+            case "attempt":
+                return visit.attempt_due == due and visit.state is NodeState.RUNNING
+            case "total":
+                return visit.total_due == due and visit.state not in SETTLED | {NodeState.WAITING}
+            case "retry":
+                return visit.retry_due == due and visit.state is NodeState.RETRYING
+            case _:
+                wait = (visit.waits or {}).get(key)
+                return wait is not None and not wait.outcome and wait.due == due

@@ -1,0 +1,157 @@
+"""A dependency graph compiled for counting: who waits for how many, and whom each node releases.
+
+Compiling costs one pass over nodes and edges and is shared by all runs of the same definition. Nothing here
+changes while a run goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from clew.kernel.definition import ErrorPolicy, GraphSpec, NodeSpec
+from clew.kernel.errors import DefinitionError
+from clew.kernel.values import FromNode, references
+
+
+@dataclass(slots=True)
+class Node:
+    """One node of a compiled graph.
+
+    Attributes:
+        spec: its definition.
+        index: its position in the graph.
+        needs: indexes of the nodes it depends on.
+        releases: indexes of the nodes that wait for it to be settled.
+        feeds: indexes of mapped nodes that take its items one by one (it is a map itself).
+        fed_by: the mapped node whose items this one takes one by one, or None.
+        goes_on: its failure leaves its dependents free to run.
+        inner: the compiled sub-graph, if it is one.
+        lane: attempts with the same lane are admitted or refused together by a gate.
+    """
+
+    spec: NodeSpec
+    index: int
+    needs: tuple[int, ...] = ()
+    releases: tuple[int, ...] = ()
+    feeds: tuple[int, ...] = ()
+    fed_by: int | None = None
+    goes_on: bool = False
+    inner: Topology | None = None
+    lane: tuple[tuple[str, int], ...] = ()
+    is_group: bool = False
+
+
+@dataclass(slots=True)
+class Topology:
+    """A compiled graph. `order` is a topological order; `counts[i]` is how many nodes node i waits for."""
+
+    spec: GraphSpec
+    nodes: list[Node]
+    index: dict[str, int]
+    counts: list[int]
+    order: list[int]
+    sources: list[int] = field(default_factory=list[int])
+    leaves: int = 0
+
+
+def compile_graph(spec: GraphSpec) -> Topology:
+    """Compile a definition, sub-graphs included.
+
+    Raises:
+        DefinitionError: duplicate ids, unknown dependencies or a cycle. The layer that builds graphs finds
+            these first, all at once and with better words; here they guard what is read from a journal.
+    """
+    index: dict[str, int] = {}
+    for i, node in enumerate(spec.nodes):
+        if node.id in index:
+            raise DefinitionError(f"graph {spec.name}: two nodes are called {node.id}")
+        index[node.id] = i
+    nodes = [_node(spec, i, node) for i, node in enumerate(spec.nodes)]
+    releases: list[list[int]] = [[] for _ in nodes]
+    feeds: list[list[int]] = [[] for _ in nodes]
+    for node in nodes:
+        names = dependencies(node.spec)
+        unknown = names - index.keys()
+        if unknown:
+            raise DefinitionError(f"graph {spec.name}: {node.spec.id} depends on unknown {sorted(unknown)}")
+        node.needs = tuple(sorted(index[name] for name in names))
+        node.fed_by = _feeder(node.spec, spec, index)
+        for need in node.needs:
+            (feeds if need == node.fed_by else releases)[need].append(node.index)
+    for node in nodes:
+        node.releases = tuple(releases[node.index])
+        node.feeds = tuple(feeds[node.index])
+    counts = [len(node.needs) for node in nodes]
+    return Topology(
+        spec=spec,
+        nodes=nodes,
+        index=index,
+        counts=counts,
+        order=_topological(spec, nodes, counts),
+        sources=[i for i, count in enumerate(counts) if count == 0],
+        leaves=sum(not node.is_group for node in nodes),
+    )
+
+
+def dependencies(node: NodeSpec) -> frozenset[str]:
+    """The ids of all nodes that `node` waits for, by data or by order."""
+    names = frozenset(node.after).union(*map(references, node.inputs.values()))
+    return names | references(node.map.over) if node.map else names
+
+
+def find_cycle(needs: dict[str, frozenset[str]]) -> list[str]:
+    """A cycle among nodes that a topological order could not place, first node repeated at the end.
+
+    Args:
+        needs: for each such node, the others of them that it depends on; each has at least one.
+    """
+    path: list[str] = []
+    seen: dict[str, int] = {}
+    at = min(needs)
+    while at not in seen:
+        seen[at] = len(path)
+        path.append(at)
+        at = min(needs[at])
+    cycle = path[seen[at] :][::-1]
+    return [*cycle, cycle[0]]
+
+
+def _node(graph: GraphSpec, index: int, spec: NodeSpec) -> Node:
+    return Node(
+        spec=spec,
+        index=index,
+        goes_on=(spec.on_error or graph.on_error) is ErrorPolicy.CONTINUE,
+        inner=compile_graph(spec.graph) if spec.graph else None,
+        lane=tuple(sorted(spec.uses.items())),
+        is_group=spec.graph is not None or spec.map is not None,
+    )
+
+
+def _feeder(node: NodeSpec, graph: GraphSpec, index: dict[str, int]) -> int | None:
+    """The map whose items `node` takes one by one: it maps over that map and uses it for nothing else."""
+    if node.map is None or not isinstance(node.map.over, FromNode):
+        return None
+    name = node.map.over.node
+    otherwise = frozenset(node.after).union(*map(references, node.inputs.values()))
+    if name in otherwise or graph.nodes[index[name]].map is None:
+        return None
+    return index[name]
+
+
+def _topological(spec: GraphSpec, nodes: list[Node], counts: list[int]) -> list[int]:
+    remaining = counts.copy()
+    ready = deque(i for i, count in enumerate(remaining) if count == 0)
+    order: list[int] = []
+    while ready:
+        i = ready.popleft()
+        order.append(i)
+        for j in (*nodes[i].releases, *nodes[i].feeds):
+            remaining[j] -= 1
+            if remaining[j] == 0:
+                ready.append(j)
+    if len(order) < len(nodes):
+        left = {i for i, count in enumerate(remaining) if count}
+        needs = {nodes[i].spec.id: frozenset(nodes[j].spec.id for j in nodes[i].needs if j in left) for i in left}
+        raise DefinitionError(f"graph {spec.name}: cycle {' -> '.join(find_cycle(needs))}")
+    return order
