@@ -56,7 +56,7 @@ def encode(value: Any) -> bytes:
         json = _encode(value)
         if type(value) in _ATOMS or _survives(value, json):
             return json
-    except Exception:  # noqa: BLE001 - foreign `__eq__` and serialisers may raise anything; the walk names it
+    except Exception:
         return _encode_checked(value)
     return _encode_checked(value)
 
@@ -331,7 +331,7 @@ def _decoder_of(hint: Any) -> _Decoder:
 def _new_decoder(hint: Any) -> _Decoder:
     try:
         return msgspec.json.Decoder(hint, dec_hook=_built)
-    except Exception as error:  # noqa: BLE001 - it evaluates annotations of users' classes: anything may come
+    except Exception as error:
         if get_origin(hint) in (Union, UnionType):
             return _UnionDecoder([_decoder_of(member) for member in get_args(hint)])
         raise InvalidInputError(f"the annotation {_told(hint)} cannot be decoded to: {error}") from None

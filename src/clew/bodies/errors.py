@@ -6,6 +6,7 @@ of the user's and are left out; no frame shows local values, which may hold secr
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import traceback
@@ -106,7 +107,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         seconds = float(text) if text else None
     except ValueError:
         seconds = _seconds_between(headers.get("date") or headers.get("Date") or "", text)
-    return min(max(seconds, 0.0), 86_400.0 * 366) if seconds is not None and seconds == seconds else None
+    return min(max(seconds, 0.0), 86_400.0 * 366) if seconds is not None and math.isfinite(seconds) else None
 
 
 def _seconds_between(start: str, end: str) -> float | None:
@@ -156,7 +157,7 @@ def _message(exc: BaseException) -> str:
         return f"{exc.message}: {told}{more}"
     try:
         text = str(exc)
-    except Exception as error:  # noqa: BLE001 - `__str__` is the user's
+    except Exception as error:
         text = f"(its message could not be made: {type(error).__name__} in {type(exc).__name__}.__str__)"
     notes: object = getattr(exc, "__notes__", ())
     lines = [note for note in cast("list[object]", notes) if isinstance(note, str)] if notes else []
@@ -174,7 +175,7 @@ _LOOP = tuple(
 def _traceback(exc: BaseException) -> str:
     try:
         found = traceback.TracebackException.from_exception(exc, compact=True)
-    except Exception as error:  # noqa: BLE001 - reads attributes of the user's exceptions
+    except Exception as error:
         return f"(the traceback could not be made: {type(error).__name__})\n"
     _trim(found, set())
     return "".join(found.format())

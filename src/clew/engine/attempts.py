@@ -1,24 +1,136 @@
-"""Performs bodies: finds what a StartAttempt means, brings its inputs, and turns what happens into a signal."""
+"""One attempt in this process: a task that performs a body, can be stopped, and ends in one signal."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from clew.bodies.errors import error_info
-from clew.engine.context import BodyContext
-from clew.engine.feed import Ephemeral, Output
+from clew.engine.clock import Clock
+from clew.engine.context import BodyContext, Host
+from clew.engine.feed import Output
 from clew.engine.inputs import store
 from clew.engine.logbook import Page
-from clew.engine.workshop import Workshop
+from clew.engine.workshop import Functions, Job, Workshop
 from clew.journal.records import Blob, LogLine
 from clew.kernel import commands as c
 from clew.kernel import signals as s
-from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.values import ErrorInfo
 
 _LOG = logging.getLogger("clew.engine")
 
 #: A body that was told to stop and has not after so many seconds is cut off from its run.
 STOP_PATIENCE_S = 5.0
+
+
+class AttemptHost(Host, Protocol):
+    """The run that an attempt belongs to."""
+
+    functions: Functions
+
+    def body_ended(self, body: Attempt, signal: s.AnySignal, *blobs: Blob) -> None:
+        """An attempt has ended."""
+        ...
+
+    def keep_slot(self, path: str) -> Callable[[], None]:
+        """The attempt is over for its run and something of it goes on; the result gives its slot back."""
+        ...
+
+
+class Attempt:
+    """One attempt, under way from its creation on.
+
+    Attributes:
+        path: the visit.
+        number: which try.
+        suspended: its run knows that it only waits, and has taken its slot back.
+    """
+
+    def __init__(self, host: AttemptHost, workshop: Workshop, command: c.StartAttempt, clock: Clock) -> None:
+        self.path = command.path
+        self.number = command.attempt
+        self.suspended = False
+        self._host = host
+        self._workshop = workshop
+        self._command = command
+        self._clock = clock
+        self._stop_reason = ""
+        self._abandoned = False
+        self._told = False
+        self._page = Page(self._write_line, workshop.secrets.mask)
+        self._context = BodyContext(host, command, workshop.secrets, self._page.add)
+        self._task = asyncio.create_task(self._run(), name=f"{command.run} {command.path}")
+
+    def wake(self, waits: Mapping[str, c.Wait]) -> None:
+        """Some of what the body waits for may have come about."""
+        self.suspended = False
+        self._context.wake(waits)
+
+    def stop(self, reason: str) -> None:
+        """Stop the body; it is cut off from its run if it does not stop."""
+        self._stop_reason = reason
+        self._task.cancel()
+        asyncio.get_running_loop().call_later(STOP_PATIENCE_S, self._cut_off)
+
+    def abandon(self) -> None:
+        """Stop the body and say nothing: the run is not driven here any more."""
+        self._abandoned = True
+        self._context.detached = True
+        self._task.cancel()
+
+    async def wait_ended(self) -> None:
+        """Until the body has ended, or patience has."""
+        await asyncio.wait([self._task], timeout=STOP_PATIENCE_S)
+
+    async def _run(self) -> None:
+        try:
+            signal, blobs = await self._perform()
+        finally:
+            self._context.detached = True
+            self._page.close()
+        self._tell(signal, *blobs)
+
+    async def _perform(self) -> tuple[s.AnySignal, list[Blob]]:
+        job = Job(self._command, self._host.functions, self._context, self._page.add, self._keep_slot)
+        try:
+            json = await self._workshop.perform(job)
+        except asyncio.CancelledError:
+            if self._stop_reason or self._abandoned:
+                return s.AttemptStopped(path=self.path, attempt=self.number), []
+            error = ErrorInfo(type="CancelledError", message="the body was cancelled, and not by its run")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # whatever a body raises, SystemExit too, is that node's failure
+            error = error_info(exc, mask=self._workshop.secrets.mask)
+        else:
+            value, data = store(json)
+            signal = s.AttemptSucceeded(path=self.path, attempt=self.number, output=value)
+            return signal, [Blob(value.blob, data)] if data is not None else []
+        return s.AttemptFailed(path=self.path, attempt=self.number, error=error), []
+
+    def _tell(self, signal: s.AnySignal, *blobs: Blob) -> None:
+        if not self._told and not self._abandoned:
+            self._told = True
+            self._host.body_ended(self, signal, *blobs)
+
+    def _cut_off(self) -> None:
+        """The body ignores that it was stopped: the run goes on without it."""
+        if not self._task.done():
+            _LOG.warning("%s does not stop; it is cut off from its run", self._task.get_name())
+            self._context.detached = True
+            release = self._keep_slot()
+            self._task.add_done_callback(lambda _: release())
+            self._tell(s.AttemptStopped(path=self.path, attempt=self.number))
+
+    def _keep_slot(self) -> Callable[[], None]:
+        return self._host.keep_slot(self.path)
+
+    def _write_line(self, stream: str, text: str) -> None:
+        line = LogLine(self.path, self.number, self._clock.now(), stream, text)
+        self._workshop.logbook.add(self._command.run, line)
+        self._host.show(Output(self.path, self.number, stream, text))
+
+    def __repr__(self) -> str:
+        return f"<attempt {self.number} of {self.path}{' (waits)' if self.suspended else ''}>"

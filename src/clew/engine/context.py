@@ -7,29 +7,27 @@ recorded: a step returns its recorded value, a sleep that was over is over.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar, cast, get_type_hints
+from typing import Any, Protocol, cast, get_type_hints
 
 from clew import codec
 from clew.bodies.context import Context
 from clew.bodies.errors import error_info
 from clew.engine.feed import Emitted, Ephemeral, Progress
 from clew.engine.inputs import store
+from clew.engine.secrets import Secrets
 from clew.errors import StepConflictError, StepError
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.values import ErrorInfo, Value
 
-T = TypeVar("T")
-
 
 class Host(Protocol):
     """What a context needs of the run that it belongs to."""
 
-    def submit(self, signal: s.AnySignal, blob: Blob | None = None) -> asyncio.Future[None]:
+    def submit(self, signal: s.AnySignal, *blobs: Blob) -> asyncio.Future[None]:
         """Hand in a signal; done when what follows is durable."""
         ...
 
@@ -52,18 +50,25 @@ class BodyContext(Context):
     Args:
         host: the run.
         command: what was started; carries what earlier entries recorded.
-        mask: replaces secrets in texts.
+        secrets: of the engine.
+        write: takes pieces of output, with the name of their stream.
     """
 
-    def __init__(self, host: Host, command: c.StartAttempt, mask: Callable[[str], str]) -> None:
+    def __init__(
+        self, host: Host, command: c.StartAttempt, secrets: Secrets, write: Callable[[str, str], None]
+    ) -> None:
         self.run_id = command.run
         self.path = command.path
         self.attempt = command.attempt
         self.failed_upstream: Mapping[str, ErrorInfo] = command.failed_upstream
+        #: The same for every attempt of this visit, in this run and in no other.
+        self.idempotency_key = codec.digest(f"{command.run}\0{command.path}".encode())[:32]
         self._host = host
         self._steps = command.steps
         self._waits = command.waits
-        self._mask = mask
+        self._secrets = secrets
+        self._mask = secrets.mask
+        self._write = write
         self._emitted = 0
         self._used: set[str] = set()
         #: Sleeps and questions that the body is blocked on, by key.
@@ -72,11 +77,6 @@ class BodyContext(Context):
         self._busy = 0
         #: The attempt is over for the run (a thread may still hold this): nothing is let through.
         self.detached = False
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every attempt of this visit, in this run and in no other."""
-        return hashlib.sha256(f"{self.run_id}\0{self.path}".encode()).hexdigest()[:32]
 
     # ------------------------------------------------------------------ steps
 
@@ -107,7 +107,13 @@ class BodyContext(Context):
         return await self._host.read_value(step.value)
 
     async def _make(
-        self, key: str, digest: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], effect: bool
+        self,
+        key: str,
+        digest: str,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        effect: bool,
     ) -> bytes:
         told = {"path": self.path, "attempt": self.attempt, "key": key, "digest": digest}
         try:
@@ -119,8 +125,8 @@ class BodyContext(Context):
             await self._submit(s.StepEnded(**told, error=error_info(error, mask=self._mask)))
             raise
         value, data = store(json)
-        blob = Blob(value.blob, data) if data is not None else None
-        await self._submit(s.StepEnded(**told, value=value, effect=effect), blob)
+        blobs = [Blob(value.blob, data)] if data is not None else []
+        await self._submit(s.StepEnded(**told, value=value, effect=effect), *blobs)
         return json
 
     # ------------------------------------------------------------------ waiting
@@ -169,17 +175,28 @@ class BodyContext(Context):
             self._host.show(Emitted(self.path, self.attempt, self._emitted, plain))
             self._emitted += 1
 
+    def log(self, message: str) -> None:
+        """Keep a line with the attempt's output."""
+        if not self.detached:
+            self._write("log", message + "\n")
+
+    def secret(self, name: str) -> str:
+        """Look a secret up; it is masked in everything that is kept from now on."""
+        return self._secrets.lookup(name)
+
     # ------------------------------------------------------------------ small things
 
     def _use(self, key: str) -> None:
         if key in self._used:
-            raise StepConflictError(f"{self.path}: the key {key!r} is used twice; each step and sleep needs its own")
+            raise StepConflictError(
+                f"{self.path}: the key {key!r} is used twice; each step and sleep needs its own"
+            )
         self._used.add(key)
 
-    async def _submit(self, signal: s.AnySignal, blob: Blob | None = None) -> None:
+    async def _submit(self, signal: s.AnySignal, *blobs: Blob) -> None:
         if self.detached:
             raise asyncio.CancelledError
-        await self._host.submit(signal, blob)
+        await self._host.submit(signal, *blobs)
 
 
 def _return_hint(fn: Callable[..., Any]) -> Any:

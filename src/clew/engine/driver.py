@@ -20,12 +20,13 @@ from typing import assert_never
 
 import msgspec
 
-from clew.engine.attempts import Attempt, Attempts
+from clew.engine.attempts import Attempt
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.feed import Ephemeral, Feed
 from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
+from clew.engine.workshop import Functions, Workshop
 from clew.errors import InternalError
 from clew.journal.records import Append, Blob, Recorded, RunRow, Snapshot
 from clew.kernel import commands as c
@@ -35,6 +36,7 @@ from clew.kernel.machine import Decision, Machine
 from clew.kernel.snapshot import image
 from clew.kernel.state import Run
 from clew.kernel.topology import Node, Topology
+from clew.kernel.values import Value
 
 _LOG = logging.getLogger("clew.engine")
 
@@ -51,7 +53,8 @@ class Driver:
         run: its folded state; None for a new run.
         committer: takes the appends.
         slots: what may run at once.
-        attempts: performs bodies.
+        functions: those of the graph object, by reference.
+        workshop: performs bodies.
         bus: the engine's observers.
         clock: the time.
         on_end: called once, when the run has ended or was lost.
@@ -65,7 +68,8 @@ class Driver:
         *,
         committer: Committer,
         slots: Slots,
-        attempts: Attempts,
+        functions: Functions,
+        workshop: Workshop,
         bus: Bus,
         clock: Clock,
         on_end: Callable[[Driver], None],
@@ -79,7 +83,8 @@ class Driver:
         self._row = row
         self._committer = committer
         self._slots = slots
-        self._attempts = attempts
+        self.functions = functions
+        self._workshop = workshop
         self._bus = bus
         self._clock = clock
         self._on_end = on_end
@@ -97,6 +102,8 @@ class Driver:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._closed = False
+        #: Set whenever a body ends or comes to wait.
+        self._quiet = asyncio.Event()
 
     @property
     def durable(self) -> int:
@@ -110,24 +117,23 @@ class Driver:
 
     # ------------------------------------------------------------------ signals
 
-    def signal(self, signal: s.AnySignal, blob: Blob | None = None) -> None:
-        """Something happened."""
+    def signal(self, signal: s.AnySignal, *blobs: Blob) -> None:
+        """Something happened; `blobs` hold the values that it refers to."""
         if self._closed:
             return
         self._signals.append(signal)
-        if blob is not None:
-            self._blobs.append(blob)
+        self._blobs += blobs
         if self._pending is None:
             self._committer.wants_commit(self)
 
-    def submit(self, signal: s.AnySignal, blob: Blob | None = None) -> Ack:
+    def submit(self, signal: s.AnySignal, *blobs: Blob) -> Ack:
         """Something happened; the future is done when what follows from it is durable."""
         ack: Ack = self._loop.create_future()
         if self._closed:
             ack.set_exception(self._loss() or asyncio.CancelledError())
             return ack
         self._acks.append(ack)
-        self.signal(signal, blob)
+        self.signal(signal, *blobs)
         return ack
 
     def slots_freed(self) -> None:
@@ -215,11 +221,11 @@ class Driver:
         if body is not None and body.number == command.attempt:
             body.wake(command.waits)
         else:
-            self._bodies[command.path] = self._attempts.begin(self, command)
+            self._bodies[command.path] = Attempt(self, self._workshop, command, self._clock)
 
     async def _expand(self, command: c.ExpandMap) -> None:
-        signal, blob = await self._attempts.expand(command)
-        self.signal(signal, blob)
+        signal, blobs = await self._workshop.expand(command, self.functions)
+        self.signal(signal, *blobs)
 
     def show(self, item: Ephemeral) -> None:
         """Something that is no fact happened in a body."""
@@ -239,6 +245,7 @@ class Driver:
                 body = self._bodies.get(event.path)
                 if body is not None:
                     body.suspended = True
+                self._tell_quiet()
             elif type(event) is e.WaitResolved:
                 body = self._bodies.get(event.path)
                 visit = self.run.visits.get(event.path)
@@ -264,12 +271,13 @@ class Driver:
         node = self._held.pop(path, None)
         return (lambda: self._slots.give(node.lane)) if node is not None else (lambda: None)
 
-    def body_ended(self, body: Attempt, signal: s.AnySignal, blob: Blob | None) -> None:
+    def body_ended(self, body: Attempt, signal: s.AnySignal, *blobs: Blob) -> None:
         """A body has ended with `signal`."""
         if self._bodies.get(body.path) is body:
             del self._bodies[body.path]
             self.give_slot(body.path)
-        self.signal(signal, blob)
+        self.signal(signal, *blobs)
+        self._tell_quiet()
 
     def _set_alarm(self) -> None:
         wake_at = None if self._closed else self.machine.wake_at
@@ -309,7 +317,26 @@ class Driver:
             error=run.error.message if run.error else "",
         )
 
+    # ------------------------------------------------------------------ what bodies ask for
+
+    def now(self) -> float:
+        """The time, in seconds since the epoch."""
+        return self._clock.now()
+
+    async def read_value(self, value: Value) -> bytes:
+        """The JSON text of a stored value."""
+        return await self._workshop.reader.value(value)
+
     # ------------------------------------------------------------------ the end
+
+    async def wait_quiet(self) -> None:
+        """Until no body is at work here; those that only wait do not count."""
+        while not self._closed and any(not body.suspended for body in self._bodies.values()):
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def _tell_quiet(self) -> None:
+        self._quiet.set()
 
     def lose(self, error: Exception) -> None:
         """This process does not drive the run any more; bodies under way are stopped."""
@@ -325,6 +352,7 @@ class Driver:
 
     def _end(self, error: Exception | None) -> None:
         self._closed = True
+        self._tell_quiet()
         if self._alarm is not None:
             self._alarm.cancel()
         for task in self._expansions:

@@ -72,9 +72,10 @@ class InputReader:
 
     async def value(self, value: Value) -> bytes:
         """The JSON text of a stored value."""
-        if value.json is not None:
-            return bytes(value.json)
-        return await self._journal.blob(value.blob)
+        if value.blob:
+            return await self._journal.blob(value.blob)
+        assert value.json is not None
+        return bytes(value.json)
 
     async def plain(self, binding: Binding) -> Any:
         """A resolved binding as plain JSON data."""
@@ -113,13 +114,17 @@ def _take_apart(json: bytes) -> list[msgspec.Raw] | dict[str, msgspec.Raw]:
         raise InvalidInputError(f"a list or mapping is needed to take a part of, not {shown}") from None
 
 
-def _part(parts: list[msgspec.Raw] | dict[str, msgspec.Raw], step: str | int, path: tuple[str | int, ...]) -> msgspec.Raw:
+def _part(
+    parts: list[msgspec.Raw] | dict[str, msgspec.Raw], step: str | int, path: tuple[str | int, ...]
+) -> msgspec.Raw:
     where = "".join(f"[{p!r}]" for p in path)
     try:
         return parts[step]  # type: ignore[index]
     except KeyError:
         assert isinstance(parts, dict)
-        raise InvalidInputError(f"{where}: there is no {step!r}; there are {', '.join(list(parts)[:20])}") from None
+        raise InvalidInputError(
+            f"{where}: there is no {step!r}; there are {', '.join(list(parts)[:20])}"
+        ) from None
     except IndexError:
         raise InvalidInputError(f"{where}: there is no item {step}; there are {len(parts)}") from None
     except TypeError:

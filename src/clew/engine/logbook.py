@@ -55,7 +55,9 @@ class Page:
                 self._line(stream, rest)
         self._open.clear()
         if self._lines > ATTEMPT_LINES:
-            self._write("log", f"({self._lines - ATTEMPT_LINES} more lines were dropped: over {ATTEMPT_LINES} lines)")
+            self._write(
+                "log", f"({self._lines - ATTEMPT_LINES} more lines were dropped: over {ATTEMPT_LINES} lines)"
+            )
 
     def _line(self, stream: str, line: str) -> None:
         self._lines += 1

@@ -77,6 +77,7 @@ class Slots:
         #: Who waits for which resource, and how many units; refused first, asked first.
         self._waiting: dict[str, OrderedDict[Waiter, int]] = {}
         self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._shut = False
 
     def unknown(self, lane: Lane) -> list[str]:
         """The resources of a lane that this engine does not have, or has too few units of."""
@@ -85,11 +86,15 @@ class Slots:
             if name not in self.limits and name not in self._rates:
                 problems.append(f"resource {name!r} has no limit; give Engine(limits={{{name!r}: …}})")
             elif units > self.limits.get(name, units):
-                problems.append(f"resource {name!r}: {units} units are asked for, and there are {self.limits[name]}")
+                problems.append(
+                    f"resource {name!r}: {units} units are asked for, and there are {self.limits[name]}"
+                )
         return problems
 
     def take(self, waiter: Waiter, lane: Lane) -> bool:
         """Take a slot and the lane's units, or remember that `waiter` wants them."""
+        if self._shut:
+            return False
         for name, units in ((_TOTAL, 1), *lane):
             if self._free.get(name, units) < units:
                 self._waiting.setdefault(name, OrderedDict())[waiter] = units
@@ -116,7 +121,7 @@ class Slots:
                 self.offer(name)
 
     def offer(self, name: str = _TOTAL) -> None:
-        """Let as many waiting runs decide again as there are free units; those who decline are followed by others."""
+        """Let as many waiting runs decide again as there are free units; who declines is followed by others."""
         waiting = self._waiting.get(name)
         free = self._free.get(name, 1)
         while waiting and free > 0:
@@ -140,6 +145,10 @@ class Slots:
         """A run is not driven here any more."""
         for waiting in self._waiting.values():
             waiting.pop(waiter, None)
+
+    def shut(self) -> None:
+        """Refuse everybody from now on."""
+        self._shut = True
 
     def close(self) -> None:
         """Wake nobody any more."""

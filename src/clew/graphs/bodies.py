@@ -223,10 +223,17 @@ def name_of(function: Callable[..., Any]) -> tuple[str, str]:
     return str(getattr(named, "__module__", None) or "builtins"), str(named.__qualname__)
 
 
-def node_name(body: Any) -> str:
-    """The id that a node gets when none is given."""
-    name = body.kind if isinstance(body, Description) else name_of(body)[1].rpartition(".")[2]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-") or "node"
+def node_id(body: Any) -> str:
+    """The id that a node gets when none is given, made from its body (or from a name)."""
+    match body:
+        case str():
+            name = body
+        case Description():
+            name = body.kind
+        case _:
+            name = name_of(body)[1].rpartition(".")[2]
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-") or "node"
+    return cleaned if cleaned[0].isalpha() else f"_{cleaned}"
 
 
 def is_importable(body: FunctionBody) -> bool:

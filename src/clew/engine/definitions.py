@@ -1,0 +1,118 @@
+"""The graphs that this engine knows: compiled once, found by hash, read from the journal when need be."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from clew import codec
+from clew.engine.slots import Slots
+from clew.errors import GraphError, StorageError
+from clew.graphs.graph import Graph
+from clew.journal.port import Journal
+from clew.journal.records import RunRow
+from clew.kernel.definition import GraphSpec
+from clew.kernel.machine import Machine
+from clew.kernel.snapshot import RunImage, revive
+from clew.kernel.state import Run
+from clew.kernel.topology import Topology, compile_graph
+
+#: Compiled graphs that are kept although nobody gave them to this engine.
+KEPT = 64
+
+
+@dataclass(slots=True)
+class Known:
+    """A graph that runs can be driven with.
+
+    Attributes:
+        hash: of the definition, sources and places left out.
+        topology: compiled.
+        json: the definition as it is stored.
+        digest: of `json`; names its blob.
+        functions: callables by reference, of the graph object if there is one.
+        stored: the blob is on disk.
+    """
+
+    hash: str
+    topology: Topology
+    json: bytes
+    digest: str
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+    stored: bool = False
+
+
+class Definitions:
+    """Known graphs.
+
+    Args:
+        journal: where definitions of earlier runs are.
+        graphs: given by the program; their functions are preferred to imported ones.
+    """
+
+    def __init__(self, journal: Journal, graphs: Sequence[Graph]) -> None:
+        self._journal = journal
+        self._given: dict[str, Known] = {}
+        self._read: OrderedDict[str, Known] = OrderedDict()
+        for graph in graphs:
+            self.add(graph)
+
+    def add(self, graph: Graph, slots: Slots | None = None) -> Known:
+        """Know a graph of the program.
+
+        Raises:
+            GraphError: it is not valid, or uses resources that the engine does not have.
+        """
+        spec = graph.spec()
+        known = self._given.get(graph.hash)
+        if known is None or known.functions is not graph.bodies:
+            if slots is not None:
+                _refuse_unknown_resources(spec, slots)
+            json = msgspec.json.encode(spec)
+            topology = known.topology if known is not None else compile_graph(spec)
+            known = Known(graph.hash, topology, json, codec.digest(json), graph.bodies)
+            self._given[known.hash] = known
+        return known
+
+    def by_hash(self, graph: str) -> Known:
+        """A graph that was added or loaded before."""
+        return self._given.get(graph) or self._read[graph]
+
+    async def load(self, row: RunRow) -> Known:
+        """The graph of a run, from the program or from the journal."""
+        known = self._given.get(row.graph) or self._read.get(row.graph)
+        if known is None:
+            json = await self._journal.blob(row.definition)
+            try:
+                spec = msgspec.json.decode(json, type=GraphSpec)
+            except msgspec.MsgspecError as error:
+                raise StorageError(f"the definition of run {row.run} cannot be read: {error}") from error
+            known = Known(row.graph, compile_graph(spec), json, row.definition, stored=True)
+            self._read[row.graph] = known
+            while len(self._read) > KEPT:
+                self._read.popitem(last=False)
+        return known
+
+    async def fold(self, row: RunRow) -> Run:
+        """The folded state of a run, from its newest snapshot and the events after it."""
+        topology = self.by_hash(row.graph).topology
+        snapshot = await self._journal.snapshot(row.run)
+        run = revive(msgspec.json.decode(snapshot.data, type=RunImage), topology) if snapshot is not None else None
+        machine = Machine(topology, run)
+        while page := await self._journal.read(row.run, machine.run.seq, 10_000):
+            machine = Machine.restore(topology, machine.run, (recorded.event for recorded in page))
+        return machine.run
+
+
+def _refuse_unknown_resources(spec: GraphSpec, slots: Slots) -> None:
+    problems = list[str]()
+    for node in spec.nodes:
+        if node.graph is not None:
+            _refuse_unknown_resources(node.graph, slots)
+        problems += [f"node {node.id}: {problem}" for problem in slots.unknown(tuple(node.uses.items()))]
+    if problems:
+        raise GraphError(problems, f"graph {spec.name}")

@@ -1,0 +1,379 @@
+"""The engine: opens a journal and wires everything that drives runs on it. The composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets as random
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from clew.engine.clock import Clock
+from clew.engine.committer import Committer
+from clew.engine.definitions import Definitions
+from clew.engine.driver import Driver
+from clew.engine.keeper import Keeper
+from clew.engine.logbook import LogBook
+from clew.engine.observers import Bus, Observer
+from clew.engine.run import Run
+from clew.engine.secrets import Secrets
+from clew.engine.slots import Slots
+from clew.engine.status import NodeStatus, Result, RunStatus, failures_of, status_of, visit_status
+from clew.engine.workshop import Workshop
+from clew.errors import RunBusyError, RunConflictError, UnknownRunError, UnresolvedBodyError
+from clew.graphs.given import encode_inputs
+from clew.graphs.graph import Graph
+from clew.journal.opening import journal_for
+from clew.journal.ownership import this_process
+from clew.journal.port import Journal
+from clew.journal.records import Blob, RunRow
+from clew.kernel import signals as s
+from clew.kernel.resolve import output_of, output_of_group
+from clew.kernel.state import Run as FoldedRun
+from clew.kernel.state import Scope
+from clew.kernel.states import NodeState
+
+_LOG = logging.getLogger("clew.engine")
+
+
+class Engine:
+    """Drives runs on one journal. Use it with ``async with``.
+
+    Args:
+        journal: a URL (``memory:``, ``sqlite:///clew.db``), the path of a SQLite file, or an unopened journal.
+        graphs: graphs whose functions are found here when a run of an earlier process is taken up.
+        durability: ``full`` (a power cut loses nothing acknowledged), ``process`` (the death of the process
+            loses nothing) or ``memory`` (nothing is kept).
+        max_concurrency: attempts that may run at once in this engine, over all its runs.
+        limits: units of named resources, like ``{"llm": 8, "gpu": 1}``.
+        rates: starts per period of named resources, like ``{"llm": "60/minute"}``.
+        observers: see every event of every run; each an object with ``async emit(event)``.
+        secrets: values for ``secret://NAME``, besides the environment and the folder of secrets.
+        tee: what bodies print is also printed here.
+        name: of this engine among the owners of runs; made up by default.
+        clock: where the time comes from.
+
+    Raises:
+        GraphError: a limit is out of range.
+    """
+
+    def __init__(
+        self,
+        journal: str | Journal = "sqlite:///clew.db",
+        *,
+        graphs: Sequence[Graph] = (),
+        durability: str = "full",
+        max_concurrency: int = 100,
+        limits: Mapping[str, int] | None = None,
+        rates: Mapping[str, str] | None = None,
+        observers: Sequence[Observer] = (),
+        secrets: Mapping[str, str] | None = None,
+        tee: bool = False,
+        name: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        self.journal = journal_for(journal, durability) if isinstance(journal, str) else journal
+        self._clock = clock or Clock()
+        self._owner = this_process(name)
+        self._slots = Slots(max_concurrency, limits or {}, rates or {}, self._clock.now)
+        self._keeper = Keeper(self.journal, self._owner, self._clock)
+        self._definitions = Definitions(self.journal, graphs)
+        self._drivers: dict[str, Driver] = {}
+        self._observers = tuple(observers)
+        self._secrets = Secrets(secrets)
+        self._tee = tee
+        self._open = False
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Open the journal.
+
+        Raises:
+            StorageError: it cannot be opened; nothing was changed.
+        """
+        await self.journal.open()
+        self.logbook = LogBook(self.journal)
+        self._committer = Committer(self.journal)
+        self._bus = Bus(self._observers)
+        self._workshop = Workshop(self.journal, self.logbook, self._secrets, tee=self._tee)
+        self._open = True
+
+    async def close(self) -> None:
+        """Let go of all runs, stop what is under way, close the journal. Runs go on when they are resumed."""
+        if not self._open:
+            return
+        self._open = False
+        await asyncio.gather(*(driver.close() for driver in list(self._drivers.values())))
+        await self._committer.wait_idle()
+        self._slots.close()
+        await self._workshop.close()
+        await self._bus.close()
+        await self.logbook.close()
+        self._keeper.end()
+        try:
+            if self._keeper.begun:
+                await self.journal.retire(self._owner)
+        finally:
+            await self.journal.close()
+
+    async def drain(self) -> None:
+        """Start no more attempts, and wait for those under way; then `close` interrupts nothing."""
+        self._slots.shut()
+        await asyncio.gather(*(driver.wait_quiet() for driver in list(self._drivers.values())))
+
+    # ------------------------------------------------------------------ runs
+
+    async def start(
+        self,
+        graph: Graph,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the word that users expect
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the run, which outlives this call
+    ) -> Run:
+        """Start a run; when this returns, the run is on disk.
+
+        With the id of a run that exists, that run is returned; if nobody drives it, it goes on here.
+
+        Args:
+            graph: what to run.
+            inputs: its inputs by name.
+            id: names the run, and is its idempotency key; made up if None.
+            labels: to find it by.
+            timeout: limit of the whole run in seconds, instead of the graph's.
+
+        Raises:
+            GraphError: the graph or its inputs are not valid; nothing was run.
+            RunConflictError: the id belongs to a run of another graph or with other inputs.
+            StorageError: the journal refused.
+        """
+        known = self._definitions.add(graph, self._slots)
+        given = encode_inputs(graph, inputs or {})
+        run = id if id is not None else f"{graph.name}-{random.token_hex(4)}"
+        if id is not None and (run in self._drivers or await self.journal.row(run) is not None):
+            return await self._attach(run, known.hash, given)
+        self._keeper.begin()
+        row = RunRow(
+            run=run,
+            name=graph.name,
+            graph=known.hash,
+            definition=known.digest,
+            owner=self._owner.id,
+            created_at=self._clock.now(),
+            labels=dict(labels or {}),
+        )
+        driver = self._drive(row, known.hash, None)
+        values, blobs = self._workshop.store_inputs(given)
+        if not known.stored:
+            blobs.append(Blob(known.digest, known.json))
+        admit = s.Admit(
+            run=run, graph=known.hash, definition=known.digest, inputs=values, labels=row.labels, timeout_s=timeout
+        )
+        try:
+            await driver.submit(admit, *blobs)
+        except RunConflictError:
+            return await self._attach(run, known.hash, given)
+        known.stored = True
+        return Run(self, run)
+
+    async def open_run(self, run: str) -> Run:
+        """A handle on any run of the journal, to look at it; nothing is driven.
+
+        Raises:
+            UnknownRunError: there is none.
+        """
+        await self._row(run)
+        return Run(self, run)
+
+    async def resume(self, run: str) -> Run:
+        """Take an unfinished run over and go on where it was; no effect if it has ended or goes on here.
+
+        Raises:
+            UnknownRunError: there is none.
+            RunBusyError: another process drives it and is alive.
+            UnresolvedBodyError: functions of its graph cannot be found here.
+        """
+        row = await self._row(run)
+        if run not in self._drivers and row.ended_at is None:
+            await self._adopt(row)
+        return Run(self, run)
+
+    async def resume_all(self) -> list[Run]:
+        """Take over every unfinished run that nobody drives and whose functions are found here."""
+        runs: list[Run] = []
+        for row in await self.journal.rows(states=("queued", "running", "stopping"), limit=1_000_000):
+            try:
+                runs.append(await self.resume(row.run))
+            except (RunBusyError, UnresolvedBodyError) as error:
+                _LOG.warning("run %s is left alone: %s", row.run, error)
+        return runs
+
+    async def runs(
+        self,
+        *,
+        states: Sequence[str] = (),
+        graph: str = "",
+        labels: Mapping[str, str] | None = None,
+        limit: int = 50,
+        before: str = "",
+    ) -> list[RunRow]:
+        """Runs, newest first; `before` is the last one of the page before."""
+        return await self.journal.rows(
+            states=states, name=graph, labels=dict(labels or {}), limit=limit, before=before
+        )
+
+    async def tell(self, run: str, signal: s.AnySignal, *, ended: bool = False) -> None:
+        """Give a run a signal; when this returns, what follows from it is durable.
+
+        Args:
+            run: its id.
+            signal: what to tell it.
+            ended: the signal is meant for a run that has ended.
+        """
+        driver = self._drivers.get(run)
+        if driver is None:
+            row = await self._row(run)
+            if row.ended_at is not None and not ended:
+                return
+            driver = await self._adopt(row)
+        await driver.submit(signal)
+
+    # ------------------------------------------------------------------ for the handles
+
+    def driver_of(self, run: str) -> Driver | None:
+        """Who drives a run here, if anybody does."""
+        return self._drivers.get(run)
+
+    async def status_of(self, run: str) -> RunStatus:
+        """See `Run.status`."""
+        folded = await self._folded(run)
+        driver = self._drivers.get(run)
+        return status_of(folded, driver.durable if driver is not None else folded.seq)
+
+    async def node_of(self, run: str, path: str) -> tuple[NodeStatus, object]:
+        """See `Run.node`."""
+        folded = await self._folded(run)
+        visit = folded.visits.get(path)
+        if visit is None:
+            for status in status_of(folded, folded.seq).nodes:
+                if status.path == path:
+                    return status, None
+            raise UnknownRunError(f"run {run} has no node {path}")
+        done = visit.state is NodeState.COMPLETED
+        output = await self._workshop.reader.plain(output_of(folded, visit)) if done else None
+        return visit_status(visit), output
+
+    async def result_of(self, run: str) -> tuple[Result, str]:
+        """The result of a run that has ended, and why it ended so."""
+        folded = await self._folded(run)
+        await self.logbook.flush()
+        assert isinstance(folded.root, Scope)
+        reader = self._workshop.reader
+        values: dict[str, Any] = {}
+        for visit in folded.root.members:
+            if visit is not None and visit.state is NodeState.COMPLETED:
+                values[visit.node.spec.id] = await reader.plain(output_of(folded, visit))
+        output = await reader.plain(output_of_group(folded, folded.root))
+        result = Result(run, folded.state, values, output, failures_of(folded))
+        return result, folded.error.message if folded.error else folded.reason
+
+    # ------------------------------------------------------------------ driving
+
+    def _drive(self, row: RunRow, graph: str, folded: FoldedRun | None) -> Driver:
+        known = self._definitions.by_hash(graph)
+        driver = Driver(
+            row,
+            known.topology,
+            folded,
+            functions=known.functions,
+            committer=self._committer,
+            slots=self._slots,
+            workshop=self._workshop,
+            bus=self._bus,
+            clock=self._clock,
+            on_end=self._forget,
+        )
+        self._drivers[row.run] = driver
+        return driver
+
+    def _forget(self, driver: Driver) -> None:
+        if self._drivers.get(driver.id) is driver:
+            del self._drivers[driver.id]
+
+    async def _adopt(self, row: RunRow) -> Driver:
+        """Take a run over and let it go on where it was."""
+        known = await self._definitions.load(row)
+        missing = self._workshop.missing(known)
+        if missing:
+            text = f"cannot go on: {'; '.join(missing)}"
+            await self.journal.note(row.run, text)
+            raise UnresolvedBodyError(
+                f"run {row.run} {text}. Give Engine(graphs=[…]) its graph, or start it again"
+            )
+        self._keeper.begin()
+        row = await self.journal.acquire(row.run, self._owner, self._clock.now())
+        driver = self._drive(row, known.hash, await self._definitions.fold(row))
+        await driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
+        return driver
+
+    async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
+        """A handle on a run that exists already, if it is the same one."""
+        row = await self._row(run)
+        if row.graph != graph:
+            raise RunConflictError(
+                f"run {run} exists with another graph ({row.name}: {row.graph[:12]} then, {graph[:12]} now); give "
+                "this one another id"
+            )
+        folded = await self._folded(run)
+        for name in {*given, *folded.inputs}:
+            value = folded.inputs.get(name)
+            before = await self._workshop.reader.value(value) if value is not None else None
+            if before != given.get(name):
+                shown = [
+                    text.decode()[:80] if text is not None else "nothing" for text in (before, given.get(name))
+                ]
+                raise RunConflictError(
+                    f"run {run} exists with other inputs: {name} was {shown[0]}, now {shown[1]}"
+                )
+        if run not in self._drivers and row.ended_at is None:
+            try:
+                await self._adopt(row)
+            except RunBusyError:
+                _LOG.info("run %s is driven by another process; this one looks on", run)
+        return Run(self, run)
+
+    async def _row(self, run: str) -> RunRow:
+        row = await self.journal.row(run)
+        if row is None:
+            raise UnknownRunError(f"there is no run {run} in {self.journal.url}")
+        return row
+
+    async def _folded(self, run: str) -> FoldedRun:
+        driver = self._drivers.get(run)
+        if driver is not None:
+            return driver.run
+        row = await self._row(run)
+        await self._definitions.load(row)
+        return await self._definitions.fold(row)
+
+
+async def run_graph(graph: Graph, inputs: Mapping[str, Any] | None = None, **options: Any) -> Result:
+    """Run a graph in memory and return its result; for scripts and tests."""
+    async with Engine("memory:", **options) as engine:
+        run = await engine.start(graph, inputs)
+        return await run.result()
+
+
+def run_sync(graph: Graph, inputs: Mapping[str, Any] | None = None, **options: Any) -> Result:
+    """`run_graph` for programs without an event loop."""
+    return asyncio.run(run_graph(graph, inputs, **options))

@@ -1,0 +1,158 @@
+"""A run as its user holds it: wait for it, look at it, tell it something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from clew.engine.driver import Driver
+from clew.engine.feed import POLL_S, Ephemeral, follow, stored
+from clew.engine.logbook import LogBook
+from clew.engine.status import NodeStatus, Result, RunStatus
+from clew.errors import ClewError, RunFailedError
+from clew.journal.port import Journal
+from clew.journal.records import LogLine, Recorded
+from clew.kernel import signals as s
+from clew.kernel.states import RunState
+
+
+class Home(Protocol):
+    """What a handle needs of its engine."""
+
+    journal: Journal
+    logbook: LogBook
+
+    def driver_of(self, run: str) -> Driver | None:
+        """Who drives a run here, if anybody does."""
+        ...
+
+    async def status_of(self, run: str) -> RunStatus:
+        """See `Run.status`."""
+        ...
+
+    async def node_of(self, run: str, path: str) -> tuple[NodeStatus, object]:
+        """See `Run.node`."""
+        ...
+
+    async def result_of(self, run: str) -> tuple[Result, str]:
+        """The result of a run that has ended, and why it ended so."""
+        ...
+
+    async def tell(self, run: str, signal: s.AnySignal, *, ended: bool = False) -> None:
+        """Give a run a signal; done when what follows is durable."""
+        ...
+
+
+class Run:
+    """A handle; any number of them may be held on the same run. Made by `Engine`."""
+
+    def __init__(self, engine: Home, run: str) -> None:
+        self.id = run
+        self._engine = engine
+
+    # ------------------------------------------------------------------ looking
+
+    async def result(self) -> Result:
+        """Wait until the run has ended; its outputs.
+
+        Raises:
+            RunFailedError: it failed or was cancelled; `result` of the error holds what was completed.
+            RunFencedError: another process has taken the run over.
+            StorageError: the journal refused to store what happened.
+        """
+        await self.wait_ended()
+        result, error = await self._engine.result_of(self.id)
+        if result.state == RunState.COMPLETED:
+            return result
+        raise RunFailedError(f"run {self.id} {result.state}: {error}", result)
+
+    async def wait_ended(self) -> None:
+        """Wait until the run has ended, however and wherever it is driven."""
+        driver = self._engine.driver_of(self.id)
+        if driver is not None:
+            lost = await asyncio.shield(driver.ended)
+            if lost is not None:
+                raise lost
+            if not driver.run.ended:
+                raise ClewError(f"the engine was closed before run {self.id} had ended; resume it to go on")
+            return
+        async for _ in follow(self._engine.journal, self.id, await self._last_seq()):
+            pass
+
+    async def events(self, after: int = 0, *, live: bool = True) -> AsyncIterator[Recorded]:
+        """The run's events with sequence numbers above `after`; with `live`, on to the end of the run.
+
+        A consumer that is slow or goes away changes nothing about the run; one that comes again names the last
+        sequence number it has seen.
+        """
+        driver = self._engine.driver_of(self.id)
+        if not live:
+            source = stored(self._engine.journal, self.id, after)
+        elif driver is None:
+            source = follow(self._engine.journal, self.id, after)
+        else:
+            source = driver.feed.stream(self._engine.journal, self.id, after, ephemeral=False)
+        async for item in source:
+            assert isinstance(item, Recorded)
+            yield item
+
+    async def feed(self, after: int = 0) -> AsyncIterator[Recorded | Ephemeral]:
+        """Like `events`, and in between what is no fact: progress, emitted items, output.
+
+        Ephemeral items are seen only in the process that drives the run, and only by who keeps up.
+        """
+        driver = self._engine.driver_of(self.id)
+        if driver is None:
+            async for recorded in follow(self._engine.journal, self.id, after):
+                yield recorded
+            return
+        async for item in driver.feed.stream(self._engine.journal, self.id, after, ephemeral=True):
+            yield item
+
+    async def status(self) -> RunStatus:
+        """Where the run stands, as far as it is on disk."""
+        return await self._engine.status_of(self.id)
+
+    async def node(self, path: str) -> tuple[NodeStatus, object]:
+        """One node or item: its status, and its output as plain data (None if it has none)."""
+        return await self._engine.node_of(self.id, path)
+
+    async def logs(self, path: str = "", after: int = 0, *, follow: bool = False) -> AsyncIterator[LogLine]:
+        """What the attempts of a node (of all, with an empty path) printed and logged; see `LogLine.id`."""
+        journal = self._engine.journal
+        while True:
+            await self._engine.logbook.flush()
+            row = await journal.row(self.id)
+            while page := await journal.read_logs(self.id, path, after):
+                for line in page:
+                    yield line
+                after = page[-1].id
+            if not follow or row is None or row.ended_at is not None:
+                return
+            await asyncio.sleep(POLL_S)
+
+    # ------------------------------------------------------------------ telling
+
+    async def cancel(self, reason: str = "cancelled", *, by: str = "") -> None:
+        """End the run: nothing new starts, what is under way is stopped. No effect on a run that has ended."""
+        await self._engine.tell(self.id, s.Cancel(reason=reason, by=by))
+
+    async def pause(self, *, by: str = "") -> None:
+        """Start nothing new; attempts under way finish."""
+        await self._engine.tell(self.id, s.Pause(by=by))
+
+    async def resume(self, *, by: str = "") -> None:
+        """Go on after `pause`."""
+        await self._engine.tell(self.id, s.Resume(by=by))
+
+    async def retry(self, *, by: str = "") -> None:
+        """Take a failed or cancelled run up again: what was completed stays, the rest is done anew."""
+        await self._engine.tell(self.id, s.RetryRun(by=by), ended=True)
+
+    async def _last_seq(self) -> int:
+        row = await self._engine.journal.row(self.id)
+        return row.seq - 1 if row is not None else 0
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"

@@ -1,0 +1,97 @@
+"""Secrets by reference: ``secret://NAME`` in an input becomes its value where the body runs, and nowhere else.
+
+The reference is what is journaled, hashed and shown. A value that was handed out is masked in everything that
+is kept: output, logs, errors; a body that returns it fails instead of having it stored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from clew import codec
+from clew.errors import InvalidInputError, UnstorableError
+
+_REFERENCE = re.compile(r"secret://([A-Za-z_][A-Za-z0-9_.-]*)")
+_MARK = b"secret://"
+#: Shorter values are not masked: they would blot out half of every text.
+_MASKED_FROM = 4
+
+
+class Secrets:
+    """Looks secrets up: in what the engine was given, the environment, then files in a folder.
+
+    Args:
+        given: secrets by name, from the program itself.
+        folder: holds a file per secret; `CLEW_SECRETS_DIR` or ``/run/secrets`` if None.
+    """
+
+    def __init__(self, given: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+        self._given = dict(given or {})
+        self._folder = folder or Path(os.environ.get("CLEW_SECRETS_DIR", "/run/secrets"))
+        #: Values that were handed out, longest first, with what stands for them.
+        self._shown: dict[str, str] = {}
+
+    def lookup(self, name: str) -> str:
+        """The value of a secret.
+
+        Raises:
+            InvalidInputError: nobody knows it; says where it was looked for.
+        """
+        value = self._find(name)
+        if value is None:
+            raise InvalidInputError(
+                f"secret://{name} is not known: it is neither in Engine(secrets=…), nor in the environment "
+                f"variable {name}, nor in the file {self._folder / name}"
+            )
+        if len(value) >= _MASKED_FROM and value not in self._shown:
+            shown = {**self._shown, value: f"<secret {name}>"}
+            self._shown = dict(sorted(shown.items(), key=lambda pair: -len(pair[0])))
+        return value
+
+    def fill(self, json: bytes) -> bytes:
+        """JSON text with its references replaced by their values."""
+        if _MARK not in json:
+            return json
+        return codec.encode(self._fill(codec.decode(json)))
+
+    def mask(self, text: str) -> str:
+        """A text with every value that was handed out replaced by its name."""
+        for value, name in self._shown.items():
+            if value in text:
+                text = text.replace(value, name)
+        return text
+
+    def refuse(self, json: bytes) -> None:
+        """Refuse a value that holds a secret.
+
+        Raises:
+            UnstorableError: names the secret.
+        """
+        for value, name in self._shown.items():
+            if codec.encode(value)[1:-1] in json:
+                raise UnstorableError(
+                    "$", f"the value holds {name}, which must not be stored; return something else"
+                )
+
+    def _find(self, name: str) -> str | None:
+        if name in self._given:
+            return self._given[name]
+        if name in os.environ:
+            return os.environ[name]
+        try:
+            return (self._folder / name).read_text(encoding="utf-8").rstrip("\n")
+        except OSError:
+            return None
+
+    def _fill(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return _REFERENCE.sub(lambda match: self.lookup(match[1]), value)
+        if isinstance(value, list):
+            return [self._fill(item) for item in cast("list[Any]", value)]
+        if isinstance(value, dict):
+            return {key: self._fill(item) for key, item in cast("dict[str, Any]", value).items()}
+        return value

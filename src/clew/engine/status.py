@@ -1,0 +1,184 @@
+"""Where a run stands, for people and programs: read off the folded state, never stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.states import NodeState
+from clew.kernel.topology import Node
+from clew.kernel.values import ErrorInfo
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One node, or one item of a map.
+
+    Attributes:
+        path: its address.
+        id: the node's id.
+        kind: ``function``, ``shell``, ``http``, ``graph``; with ``map`` before it for a mapped node.
+        state: as in `kernel.states.NodeState`.
+        attempt: number of the last attempt.
+        started_at: of its first attempt, seconds since the epoch.
+        ended_at: when it settled.
+        error: why it failed, or the last error while it is retried.
+        cause: whose failure made it be skipped.
+        members: for maps and sub-graphs that have begun, how many members are in which state.
+    """
+
+    path: str
+    id: str
+    kind: str
+    state: str
+    attempt: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    error: ErrorInfo | None = None
+    cause: str = ""
+    members: dict[str, int] = {}
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run at sequence number `seq`.
+
+    Attributes:
+        run: the run's id.
+        graph: name of its graph.
+        state: as in `kernel.states.RunState`.
+        seq: of the last event counted.
+        generation: counts the retries of the whole run, from 1.
+        counts: leaf nodes and items by state, and `total`.
+        started_at: seconds since the epoch.
+        ended_at: likewise.
+        error: why it failed.
+        reason: why it was cancelled.
+        nodes: of the graph and its sub-graphs, in order; items of maps are counted in `members` and listed only
+            if they failed.
+    """
+
+    run: str
+    graph: str
+    state: str
+    seq: int
+    generation: int
+    counts: dict[str, int]
+    started_at: float | None = None
+    ended_at: float | None = None
+    error: ErrorInfo | None = None
+    reason: str = ""
+    nodes: list[NodeStatus] = []
+
+
+class Result(Mapping[str, Any]):
+    """What came of a run: the outputs of its graph's nodes by id, as plain data.
+
+    Attributes:
+        run_id: the run.
+        state: how it ended.
+        output: what the graph returns, if it says so; otherwise the outputs of its last nodes by id.
+        failures: errors of failed nodes and items, by address.
+    """
+
+    def __init__(
+        self, run_id: str, state: str, values: Mapping[str, Any], output: Any, failures: Mapping[str, ErrorInfo]
+    ) -> None:
+        self.run_id = run_id
+        self.state = state
+        self.output = output
+        self.failures = dict(failures)
+        self._values = dict(values)
+
+    def __getitem__(self, node: str) -> Any:
+        try:
+            return self._values[node]
+        except KeyError:
+            known = ", ".join(self._values) or "none"
+            raise KeyError(f"node {node!r} has no output in run {self.run_id}; nodes that have: {known}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<result of {self.run_id}: {self.state}, {len(self)} outputs, {len(self.failures)} failures>"
+
+
+def status_of(run: Run, seq: int) -> RunStatus:
+    """The status of a folded run."""
+    counts = Counter[str](total=run.total)
+    counts.update(visit.state.value for visit in run.visits.values() if not visit.is_group)
+    return RunStatus(
+        run=run.id,
+        graph=run.topology.spec.name,
+        state=run.state,
+        seq=seq,
+        generation=run.generation,
+        counts=dict(counts),
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        error=run.error,
+        reason=run.reason,
+        nodes=list(_statuses(run.root)) if run.root is not None else [],
+    )
+
+
+def visit_status(visit: Visit) -> NodeStatus:
+    """The status of one visit."""
+    return NodeStatus(
+        path=visit.path,
+        id=visit.node.spec.id,
+        kind=_kind(visit.node, mapped=visit.is_map),
+        state=visit.state,
+        attempt=visit.attempt,
+        started_at=visit.started_at,
+        ended_at=visit.ended_at,
+        error=visit.error,
+        cause=visit.cause,
+        members=_members(visit.inner),
+    )
+
+
+def failures_of(run: Run) -> dict[str, ErrorInfo]:
+    """The errors of failed leaves, by address."""
+    failed = (v for v in run.visits.values() if v.state is NodeState.FAILED and v.error is not None)
+    return {
+        v.path: v.error for v in failed if v.error is not None and not (v.inner is not None and v.inner.failed)
+    }
+
+
+def _statuses(scope: Group) -> Iterator[NodeStatus]:
+    assert isinstance(scope, Scope)
+    for index, node in enumerate(scope.topology.nodes):
+        visit = scope.members[index]
+        if visit is None:
+            yield NodeStatus(
+                path=scope.member_path(index),
+                id=node.spec.id,
+                kind=_kind(node, mapped=node.spec.map is not None),
+                state=scope.member_state(index),
+            )
+            continue
+        yield visit_status(visit)
+        if isinstance(visit.inner, Scope):
+            yield from _statuses(visit.inner)
+        elif isinstance(visit.inner, Items):
+            for item in visit.inner.failed:
+                failed = visit.inner.members[item]
+                assert failed is not None
+                yield visit_status(failed)
+
+
+def _members(group: Group | None) -> dict[str, int]:
+    if group is None:
+        return {}
+    return dict(Counter(group.member_state(index).value for index in range(len(group.members))))
+
+
+def _kind(node: Node, *, mapped: bool) -> str:
+    return f"map {node.spec.kind}" if mapped else node.spec.kind

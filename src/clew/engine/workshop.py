@@ -1,0 +1,186 @@
+"""Where bodies are performed: in the loop, in a thread, in a killable process, as a program, over HTTP.
+
+A performer takes a started attempt and returns its output as JSON text, or raises what went wrong. What they
+have in common (inputs, secrets, limits of size) is done once, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from clew import codec
+from clew.bodies.errors import error_info
+from clew.bodies.functions import Signature, find
+from clew.engine.context import BodyContext
+from clew.engine.definitions import Known
+from clew.engine.inputs import InputReader, store
+from clew.engine.logbook import LogBook
+from clew.engine.secrets import Secrets
+from clew.errors import InvalidInputError, UnresolvedBodyError, UnstorableError
+from clew.graphs.bodies import FunctionBody
+from clew.journal.port import Journal
+from clew.journal.records import Blob
+from clew.kernel import commands as c
+from clew.kernel import signals as s
+from clew.kernel.definition import GraphSpec
+from clew.kernel.values import Absent, Value
+from clew.kernel.values import Known as KnownValue
+
+Functions = Mapping[str, Callable[..., Any]]
+
+#: Items that one map may have.
+MAX_ITEMS = 1_000_000
+#: JSON text that one output may have, in bytes.
+MAX_OUTPUT = 256 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Job:
+    """An attempt as a performer sees it.
+
+    Attributes:
+        command: what was started.
+        functions: those of the graph object, by reference.
+        context: the body's way to the engine.
+        write: takes pieces of output, with the name of their stream.
+        keep_slot: called when the attempt ends although something of it goes on; its result gives the slot back.
+    """
+
+    command: c.StartAttempt
+    functions: Functions
+    context: BodyContext
+    write: Callable[[str, str], None]
+    keep_slot: Callable[[], Callable[[], None]]
+
+
+class Workshop:
+    """Performs the bodies of one engine."""
+
+    def __init__(self, journal: Journal, logbook: LogBook, secrets: Secrets, *, tee: bool) -> None:
+        self.reader = InputReader(journal)
+        self.logbook = logbook
+        self.secrets = secrets
+        self._bodies: dict[bytes, FunctionBody] = {}
+        self._performers: dict[str, Callable[[Job], Awaitable[bytes]]] = {"function": self._function}
+
+    async def close(self) -> None:
+        """End the processes and connections that were kept for the next attempt."""
+
+    async def perform(self, job: Job) -> bytes:
+        """The output of an attempt, as JSON text."""
+        json = await self._performers[job.command.kind](job)
+        if len(json) > MAX_OUTPUT:
+            raise UnstorableError("$", f"{len(json)} bytes of JSON are more than the limit of {MAX_OUTPUT}")
+        self.secrets.refuse(json)
+        return json
+
+    async def expand(self, command: c.ExpandMap, functions: Functions) -> tuple[s.MapExpanded, list[Blob]]:
+        """The items of a map, and their keys."""
+        try:
+            json = await self.reader.read(command.over)
+            items = _list(json)
+            keys = await self._keys(command.map.key, items, functions) if command.map.key else ()
+        except Exception as error:
+            info = error_info(error, mask=self.secrets.mask)
+            return s.MapExpanded(path=command.path, error=info), []
+        # Another node's stored output is read again by reference; anything put together is stored once, here.
+        value, data = (None, None) if isinstance(command.over, KnownValue) else store(json)
+        blobs = [Blob(value.blob, data)] if value is not None and data is not None else []
+        return s.MapExpanded(path=command.path, count=len(items), keys=keys, items=value), blobs
+
+    def missing(self, known: Known) -> list[str]:
+        """What of a graph's functions cannot be found here, each with what to do."""
+        problems: list[str] = []
+        for body in _functions(known.topology.spec):
+            try:
+                find(body, known.functions)
+            except UnresolvedBodyError as error:
+                problems.append(str(error))
+        return problems
+
+    def store_inputs(self, given: Mapping[str, bytes]) -> tuple[dict[str, Value], list[Blob]]:
+        """References to a run's inputs, and the blobs to store with them."""
+        values: dict[str, Value] = {}
+        blobs: list[Blob] = []
+        for name, json in given.items():
+            values[name], data = store(json)
+            if data is not None:
+                blobs.append(Blob(values[name].blob, data))
+        return values, blobs
+
+    # ------------------------------------------------------------------ performers
+
+    async def _function(self, job: Job) -> bytes:
+        body = self._function_body(job.command.body)
+        function = find(body, job.functions)
+        signature = Signature.of(function)
+        inputs = await self._inputs(job.command)
+        arguments = signature.bind(inputs)
+        if signature.context:
+            arguments[signature.context] = job.context
+        return codec.encode(await function(**arguments))
+
+    # ------------------------------------------------------------------ small things
+
+    async def _inputs(self, command: c.StartAttempt) -> dict[str, bytes | Absent]:
+        inputs: dict[str, bytes | Absent] = {}
+        for name, binding in command.inputs.items():
+            if isinstance(binding, Absent):
+                inputs[name] = binding
+            else:
+                inputs[name] = self.secrets.fill(await self.reader.read(binding))
+        return inputs
+
+    async def _keys(self, key: str, items: list[msgspec.Raw], functions: Functions) -> tuple[str, ...]:
+        """The names of a map's items: a field of each, or what a function says of it."""
+        if ":" in key:
+            function = find(FunctionBody(key), functions)
+            signature = Signature.of(function)
+            name = next(iter(signature.declared.parameters))
+            named = [function(**signature.bind({name: item})) for item in items]
+        else:
+            named = [_field(item, key, number) for number, item in enumerate(items)]
+        keys = tuple(str(name) for name in named)
+        seen: dict[str, int] = {}
+        for number, name in enumerate(keys):
+            if name in seen:
+                raise InvalidInputError(f"items {seen[name]} and {number} of the map have the same key {name!r}")
+            seen[name] = number
+        return keys
+
+    def _function_body(self, raw: msgspec.Raw) -> FunctionBody:
+        text = bytes(raw)
+        body = self._bodies.get(text)
+        if body is None:
+            body = self._bodies[text] = msgspec.json.decode(text, type=FunctionBody)
+        return body
+
+
+def _list(json: bytes) -> list[msgspec.Raw]:
+    try:
+        items = msgspec.json.decode(json, type=list[msgspec.Raw])
+    except msgspec.DecodeError:
+        shown = json[:60].decode(errors="replace")
+        raise InvalidInputError(f"a map runs over a list, and this is none: {shown}") from None
+    if len(items) > MAX_ITEMS:
+        raise InvalidInputError(f"{len(items)} items are more than a map may have ({MAX_ITEMS}); split the list")
+    return items
+
+
+def _field(item: msgspec.Raw, key: str, number: int) -> Any:
+    value = codec.decode(item)
+    if not isinstance(value, dict) or key not in value:
+        raise InvalidInputError(f"item {number} of the map has no field {key!r} to be named by")
+    return cast("dict[str, Any]", value)[key]
+
+
+def _functions(spec: GraphSpec) -> Iterator[FunctionBody]:
+    for node in spec.nodes:
+        if node.graph is not None:
+            yield from _functions(node.graph)
+        elif node.kind == "function":
+            yield msgspec.json.decode(node.body, type=FunctionBody)

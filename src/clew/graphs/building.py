@@ -1,0 +1,94 @@
+"""From a graph that was written, and found to be right, to its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from clew.graphs.bodies import Description, describe_function
+from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
+from clew.graphs.hashing import definition_hash
+from clew.graphs.policies import one_of
+from clew.kernel.definition import ErrorPolicy, GraphSpec, InputSpec, ItemPolicy, MapSpec, NodeSpec, OnInterrupt
+
+Bodies = dict[str, Callable[..., Any]]
+
+
+def build(graph: GraphDraft) -> Built:
+    """Make the definition of a graph and its sub-graphs; `checks` has found nothing wrong with them."""
+    if graph.built is None:
+        bodies: Bodies = {}
+        spec = GraphSpec(
+            name=graph.name,
+            nodes=tuple(_node(draft, graph, bodies) for draft in graph.nodes),
+            inputs=tuple(
+                InputSpec(
+                    name=i.name, type=i.type, required=i.required, default=msgspec.Raw(i.default), description=i.description
+                )
+                for i in graph.inputs.values()
+            ),
+            output=graph.output,
+            on_error=ErrorPolicy(graph.on_error),
+            timeout_s=graph.timeout,
+            max_concurrency=graph.max_concurrency,
+            max_interruptions=graph.max_interruptions,
+            description=graph.description,
+        )
+        graph.built = Built(spec, bodies, definition_hash(spec))
+    return graph.built
+
+
+def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
+    options = draft.options
+    kind, body, inner = _body(draft, graph, bodies)
+    return NodeSpec(
+        id=draft.id,
+        kind=kind,
+        body=body,
+        graph=inner,
+        inputs=draft.inputs if draft.stored_inputs is None else draft.stored_inputs,
+        after=draft.after,
+        map=_map(draft.map, f"{graph.name}/{draft.id}", bodies) if draft.map else None,
+        retry=options.retry_spec(),
+        timeout_s=options.timeout,
+        total_timeout_s=options.total_timeout,
+        on_error=ErrorPolicy(options.on_error) if options.on_error is not None else None,
+        on_interrupt=one_of(OnInterrupt, options.on_interrupt, OnInterrupt.RETRY),
+        uses=options.uses_spec(),
+        priority=options.priority or 0,
+    )
+
+
+def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec.Raw, GraphSpec | None]:
+    match draft.body:
+        case GraphDraft() as inner:
+            built = build(inner)
+            bodies.update(built.bodies)
+            return "graph", msgspec.Raw(b"{}"), built.spec
+        case Description(kind=kind, body=body):
+            return kind, _raw(body), None
+        case function:
+            assert function is not None
+            described = draft.function_body(graph.name)
+            bodies[described.ref] = function
+            return "function", _raw(described), None
+
+
+def _map(draft: MapDraft, owner: str, bodies: Bodies) -> MapSpec:
+    key = draft.key
+    if callable(key):
+        described = describe_function(key, f"{owner}.key", is_async=False)
+        bodies[described.ref] = key
+        key = described.ref
+    return MapSpec(
+        over=draft.over,
+        key=key,
+        on_item_error=ItemPolicy(draft.on_item_error),
+        max_concurrency=draft.max_concurrency,
+    )
+
+
+def _raw(body: msgspec.Struct) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))

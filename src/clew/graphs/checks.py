@@ -1,0 +1,200 @@
+"""What is wrong with a graph: all of it at once, each with its place, its node and the nearest right name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from clew.graphs import policies
+from clew.graphs.bodies import Description, is_importable
+from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.names import did_you_mean, listed
+from clew.graphs.typing_of import Types
+from clew.kernel.definition import ErrorPolicy
+from clew.kernel.topology import find_cycle
+from clew.kernel.values import references
+
+_NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_CYCLES = 10
+#: What a sub-graph node cannot have, because attempts are made by the nodes inside.
+_OF_ATTEMPTS = ("retry", "timeout", "on_interrupt", "uses", "priority")
+
+
+def problems(graph: GraphDraft) -> list[str]:
+    """Everything that is wrong with a graph and its sub-graphs; empty if nothing is."""
+    circle = _containing_itself(graph, ())
+    if circle:
+        return [circle]
+    found = dict.fromkeys(
+        problem for each in {id(g): g for g in _all(graph)}.values() for problem in _graph_problems(each)
+    )
+    return [*found, *([] if found else _same_references(graph))]
+
+
+def _all(graph: GraphDraft) -> Iterator[GraphDraft]:
+    seen: set[int] = set()
+    waiting = [graph]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += each.children()
+
+
+def _containing_itself(graph: GraphDraft, above: tuple[GraphDraft, ...]) -> str:
+    if graph in above:
+        names = [each.name for each in above[above.index(graph) :]]
+        return graph.place.before(f"graph {graph.name!r} contains itself: {' -> '.join([*names, graph.name])}")
+    children = {id(child): child for child in graph.children()}
+    for child in children.values():
+        if circle := _containing_itself(child, (*above, graph)):
+            return circle
+    return ""
+
+
+def _graph_problems(graph: GraphDraft) -> Iterator[str]:
+    types = Types(graph)
+    yield from _own_policies(graph)
+    yield from graph.problems
+    for draft in graph.nodes:
+        for about, sentence in (*draft.problems, *_node_problems(draft, graph, types)):
+            yield draft.tell(about, sentence)
+    if graph.output is not None:
+        for sentence in types.problems_of(graph.output):
+            yield graph.output_place.before(f"returns: {sentence}")
+    yield from _cycles(graph)
+
+
+def _own_policies(graph: GraphDraft) -> Iterator[str]:
+    found = [
+        *policies.choice_problems("on_error", ErrorPolicy, graph.on_error),
+        *policies.seconds_problems("timeout", graph.timeout),
+        *policies.count_problems("max_concurrency", graph.max_concurrency, 1),
+        *policies.count_problems("max_interruptions", graph.max_interruptions, 0),
+    ]
+    if not isinstance(graph.name, str) or not graph.name.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+        found.append(("name", f"is text, not {graph.name!r}"))
+    for name in graph.inputs:
+        if not _INPUT_NAME.fullmatch(name):
+            found.append((f"input {name!r}", "the name has letters, digits and _, and starts with no digit"))
+    if not graph.nodes:
+        found.append(("nodes", "there are none"))
+    for about, sentence in found:
+        yield graph.place.before(f"{about} {sentence}" if about in _WITHOUT_COLON else f"{about}: {sentence}")
+
+
+_WITHOUT_COLON = {"on_error", "timeout", "max_concurrency", "max_interruptions", "name"}
+
+
+def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tuple[str, str]]:
+    if not _NODE_ID.fullmatch(draft.id):
+        yield "id", "it has letters, digits, '_', '.' and '-', and starts with a letter or '_'"
+    first = graph.index[draft.id]
+    if first is not draft:
+        yield "id", f"it is used twice, first at {first.place}"
+    for name in draft.after:
+        if name not in graph.index:
+            yield "depends_on", f"there is no node {name!r}{did_you_mean(name, graph.index)}"
+    yield from policies.problems(draft.options)
+    if draft.map is not None:
+        yield from policies.map_problems(draft.map.on_item_error, draft.map.max_concurrency)
+        yield from types.map_problems(draft)
+    if draft.body is not None:
+        yield from _body_problems(draft, graph)
+        yield from _parameter_problems(draft)
+        yield from types.input_problems(draft)
+
+
+def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
+    if isinstance(draft.body, GraphDraft):
+        wrong = [name for name in draft.options.given() if name in _OF_ATTEMPTS]
+        for name in wrong:
+            hint = "; total_timeout limits it as a whole" if name == "timeout" else ""
+            yield name, f"a sub-graph makes no attempts; put it on the nodes inside of {draft.body.name!r}{hint}"
+        return
+    if isinstance(draft.body, Description) or draft.options.timeout is None or draft.signature.is_async:
+        return
+    if not is_importable(draft.function_body(graph.name)):
+        yield (
+            "timeout",
+            "a synchronous function with a time limit runs in a process of its own, which cannot find this one "
+            "(a lambda, a function inside a function, or one of an interactive session); define it at the top "
+            "of a module, or make it async",
+        )
+
+
+def _parameter_problems(draft: Draft) -> Iterator[tuple[str, str]]:
+    signature = draft.signature
+    if not signature.takes_any:
+        for name in draft.inputs:
+            if name not in signature.parameters:
+                yield f"parameter {name!r}", _unknown_parameter(draft, name)
+    for name, parameter in signature.parameters.items():
+        if parameter.required and name not in draft.inputs:
+            yield f"parameter {name!r}", "is missing"
+
+
+def _unknown_parameter(draft: Draft, name: str) -> str:
+    known = [*draft.signature.parameters]
+    near = did_you_mean(name, [each for each in known if each not in draft.inputs] or known)
+    if isinstance(draft.body, Description):
+        return f"no {{{{ {name} }}}} stands in the {draft.body.kind} node's texts{near}"
+    what = "the graph has no such input" if isinstance(draft.body, GraphDraft) else "the function has none"
+    has = f"; it has {listed(known, last='and')}" if known else ""
+    return f"{what}{near or has}"
+
+
+def _cycles(graph: GraphDraft) -> Iterator[str]:
+    needs = {draft.id: _needs(draft) & graph.index.keys() for draft in graph.index.values()}
+    for _ in range(_MAX_CYCLES):
+        needs = _unplaced(needs)
+        if not needs:
+            return
+        cycle = find_cycle(needs)
+        draft = graph.index[cycle[0]]
+        yield draft.place.before(f"nodes wait for each other in a circle: {' -> '.join(cycle)}")
+        needs = {name: need - set(cycle) for name, need in needs.items() if name not in cycle}
+
+
+def _needs(draft: Draft) -> frozenset[str]:
+    inputs = draft.inputs if draft.stored_inputs is None else draft.stored_inputs
+    names = frozenset(draft.after).union(*map(references, inputs.values()))
+    return names | references(draft.map.over) if draft.map else names
+
+
+def _unplaced(needs: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """What no order can place: the nodes of cycles and those behind them, without links to placed ones."""
+    releases: dict[str, list[str]] = {name: [] for name in needs}
+    counts = {name: len(need) for name, need in needs.items()}
+    for name, need in needs.items():
+        for other in need:
+            releases[other].append(name)
+    ready = [name for name, count in counts.items() if count == 0]
+    placed = set(ready)
+    while ready:
+        for name in releases[ready.pop()]:
+            counts[name] -= 1
+            if counts[name] == 0:
+                ready.append(name)
+                placed.add(name)
+    return {name: need - placed for name, need in needs.items() if name not in placed}
+
+
+def _same_references(graph: GraphDraft) -> Iterator[str]:
+    """Different functions that the definition could not tell apart."""
+    seen: dict[str, tuple[Any, GraphDraft, Draft]] = {}
+    for each in _all(graph):
+        for draft in each.nodes:
+            if isinstance(draft.body, Description | GraphDraft) or draft.body is None:
+                continue
+            ref = draft.function_body(each.name).ref
+            body, other, first = seen.setdefault(ref, (draft.body, each, draft))
+            if body is not draft.body and body != draft.body:
+                yield draft.tell(
+                    "",
+                    f"its function and that of node {first.id!r} ({first.place}) cannot be told apart: two graphs "
+                    f"are called {other.name!r}; give them different names",
+                )

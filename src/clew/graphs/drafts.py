@@ -1,0 +1,175 @@
+"""A graph while it is being written: what was said, where, and what was wrong with it at once.
+
+Both forms, Python and files, fill these in; `checks` reads them, and `building` makes the definition of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from clew.graphs.bodies import Description, FunctionBody, describe_function
+from clew.graphs.names import Place
+from clew.graphs.policies import Options
+from clew.graphs.signatures import Parameter, Signature
+from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy
+from clew.kernel.values import Binding
+
+
+@dataclass(slots=True, kw_only=True)
+class MapDraft:
+    """The map of a node: the list, and how it is gone through."""
+
+    over: Binding
+    key: str | Callable[..., Any] | None = None
+    on_item_error: ItemPolicy | str = ItemPolicy.FAIL_FAST
+    max_concurrency: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class InputDraft:
+    """One input of a graph as it was declared."""
+
+    name: str
+    place: Place = Place()
+    hint: Any = Any
+    type: str = ""
+    required: bool = True
+    default: bytes = b"null"
+    description: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """One node as it was written.
+
+    Attributes:
+        id: as given, or made from the body's name.
+        place: where it was added.
+        body: a function, a description of a shell command or an HTTP request, or a graph; None if it could
+            not be found (`problems` says why), so that nothing more is said about it.
+        own_signature: what the body takes and returns; a graph's is read from the graph when it is asked for.
+        options: its policies, those of `@node` included.
+        inputs: where each parameter comes from.
+        stored_inputs: what the definition holds, if that is not `inputs` (templates with these names in them).
+        after: nodes to be settled first.
+        map: run once per item.
+        problems: what was wrong when it was written, as (field, sentence).
+        places: where single fields were written, if not at `place`.
+    """
+
+    id: str
+    place: Place
+    body: Callable[..., Any] | Description | GraphDraft | None
+    own_signature: Signature | None = None
+    options: Options = Options()
+    inputs: dict[str, Binding] = field(default_factory=dict[str, Binding])
+    stored_inputs: dict[str, Binding] | None = None
+    after: tuple[str, ...] = ()
+    map: MapDraft | None = None
+    problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    places: dict[str, Place] = field(default_factory=dict[str, Place])
+
+    @property
+    def signature(self) -> Signature:
+        """What the body takes; what a graph returns is not told here (see `checks`)."""
+        if isinstance(self.body, GraphDraft):
+            return self.body.signature
+        return self.own_signature or Signature(parameters={}, takes_any=True)
+
+    def report(self, about: str, sentence: str) -> None:
+        """Note a problem."""
+        self.problems.append((about, sentence))
+
+    def tell(self, about: str, sentence: str) -> str:
+        """A problem as it is shown: where, which node, which field, what."""
+        subject = f"node {self.id!r}" + (f", {about}" if about else "")
+        return self.place_of(about).before(f"{subject}: {sentence}")
+
+    def place_of(self, about: str) -> Place:
+        """Where a field was written, as exactly as is known."""
+        while about and about not in self.places:
+            about = about.rpartition(".")[0]
+        return self.places.get(about, self.place)
+
+    def function_body(self, graph: str) -> FunctionBody:
+        """How the node's function is found again."""
+        assert callable(self.body)
+        return describe_function(self.body, f"{graph}/{self.id}", is_async=self.signature.is_async)
+
+
+@dataclass(slots=True, frozen=True)
+class Built:
+    """The definition of a graph, and the functions that its nodes refer to."""
+
+    spec: GraphSpec
+    bodies: dict[str, Callable[..., Any]]
+    hash: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class GraphDraft:
+    """One graph as it was written.
+
+    Attributes:
+        nodes: in the order in which they were added; ids may be used twice until `checks` has been here.
+        index: the first node of each id.
+        problems: what was wrong when it was written, as it is shown.
+        parents: the graphs that this one is a node of.
+        built: set by the first `Graph.spec`. It is None in all parents when it is None here, because
+            building them builds this one.
+    """
+
+    name: str
+    place: Place = Place()
+    description: str = ""
+    on_error: ErrorPolicy | str = ErrorPolicy.STOP_GRAPH
+    timeout: float | None = None
+    max_concurrency: int = 4
+    max_interruptions: int = 10
+    inputs: dict[str, InputDraft] = field(default_factory=dict[str, InputDraft])
+    nodes: list[Draft] = field(default_factory=list[Draft])
+    index: dict[str, Draft] = field(default_factory=dict[str, Draft])
+    output: Binding | None = None
+    output_place: Place = Place()
+    problems: list[str] = field(default_factory=list[str])
+    parents: list[GraphDraft] = field(default_factory=list["GraphDraft"])
+    built: Built | None = None
+
+    @property
+    def signature(self) -> Signature:
+        """What the graph takes as a node of another."""
+        parameters = {i.name: Parameter(i.name, i.hint, i.required) for i in self.inputs.values()}
+        return Signature(parameters=parameters, is_async=True)
+
+    def place_node(self, draft: Draft) -> None:
+        """Add a node."""
+        self.nodes.append(draft)
+        self.index.setdefault(draft.id, draft)
+        if isinstance(draft.body, GraphDraft):
+            draft.body.parents.append(self)
+        self.changed()
+
+    def changed(self) -> None:
+        """Forget what was built of this graph and of those it is part of."""
+        if self.built is not None:
+            self.built = None
+            for parent in self.parents:
+                parent.changed()
+
+    def children(self) -> Iterator[GraphDraft]:
+        """The graphs that are nodes of this one."""
+        return (draft.body for draft in self.nodes if isinstance(draft.body, GraphDraft))
+
+    def free_id(self, wanted: str) -> str:
+        """An id that no node has yet: ``fetch``, ``fetch_2``, ..."""
+        if wanted not in self.index:
+            return wanted
+        number = self._numbers.get(wanted, 2)
+        while f"{wanted}_{number}" in self.index:
+            number += 1
+        self._numbers[wanted] = number + 1
+        return f"{wanted}_{number}"
+
+    _numbers: dict[str, int] = field(default_factory=dict[str, int])

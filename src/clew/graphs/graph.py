@@ -1,0 +1,307 @@
+"""Graphs in Python: add bodies, pass handles on, and the dependencies are there.
+
+Nothing is refused while a graph is being written: what is wrong is noted with its line, and `Graph.spec`
+raises all of it at once, before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from clew import codec
+from clew.errors import GraphError, InvalidInputError, UnstorableError
+from clew.graphs import building, checks, hints
+from clew.graphs.bodies import Description
+from clew.graphs.drafts import Built, Draft, GraphDraft, InputDraft, MapDraft
+from clew.graphs.handles import Handle, bind, item
+from clew.graphs.names import caller
+from clew.graphs.policies import Options, Retry, Uses
+from clew.graphs.writing import draft_of, fill
+from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnInterrupt
+from clew.kernel.values import FromInput, FromNode
+
+#: The default of an input that has none.
+REQUIRED: Any = msgspec.UNSET
+
+Body = Callable[..., Any] | Description
+After = str | Handle | Sequence[str | Handle]
+
+
+class Graph:
+    """A graph of nodes; also the body of a node of another graph.
+
+    Args:
+        name: what people call it.
+        description: one line for people.
+        on_error: what a node's failure means for the others: ``stop_graph``, ``skip_downstream`` or
+            ``continue``; a node can say otherwise.
+        timeout: limit of a whole run, in seconds.
+        max_concurrency: attempts that may run at once in a run.
+        max_interruptions: how often one visit may be interrupted before it fails.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        on_error: ErrorPolicy | str = ErrorPolicy.STOP_GRAPH,
+        timeout: float | None = None,
+        max_concurrency: int = 4,
+        max_interruptions: int = 10,
+    ) -> None:
+        self.draft = GraphDraft(
+            name=name,
+            place=caller(),
+            description=description,
+            on_error=on_error,
+            timeout=timeout,
+            max_concurrency=max_concurrency,
+            max_interruptions=max_interruptions,
+        )
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.draft.name
+
+    # ------------------------------------------------------------------ writing
+
+    def input(self, name: str, type: Any = Any, default: Any = REQUIRED, description: str = "") -> Handle:  # noqa: A002 -- reads as a declaration
+        """Declare what a run is started with.
+
+        Args:
+            name: its name.
+            type: annotation; values are checked against it before the run.
+            default: its value when none is given; without one it is required.
+            description: one line for people.
+        """
+        draft = InputDraft(
+            name=name, place=caller(), hint=type, type=hints.told(type), description=description
+        )
+        problem = ""
+        if default is not REQUIRED:
+            draft.required = False
+            try:
+                draft.default = codec.encode(default)
+                codec.decode(draft.default, type)
+            except (UnstorableError, InvalidInputError) as error:
+                problem = f"the default does not fit: {error}"
+        if name in self.draft.inputs:
+            problem = f"it is declared twice, first at {self.draft.inputs[name].place}"
+        if problem:
+            self.draft.problems.append(draft.place.before(f"input {name!r}: {problem}"))
+        self.draft.inputs.setdefault(name, draft)
+        self.draft.changed()
+        return Handle(self.draft, FromInput(name))
+
+    def add(
+        self,
+        body: Body | Graph,
+        /,
+        *args: Any,
+        id: str | None = None,  # noqa: A002 -- the word of the design
+        depends_on: After = (),
+        inputs: Mapping[str, Any] | None = None,
+        retry: Retry | int | None = None,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        on_error: ErrorPolicy | str | None = None,
+        on_interrupt: OnInterrupt | str | None = None,
+        uses: Uses | None = None,
+        priority: int | None = None,
+        **more_inputs: Any,
+    ) -> Handle:
+        """Add a node.
+
+        Args:
+            body: a function, what `shell` or `http` describes, or a graph.
+            *args: its inputs by position: handles, constants, or lists and mappings of them.
+            id: unique in the graph; the body's name if not given (``fetch``, then ``fetch_2``).
+            depends_on: nodes that have to be settled first although no data comes from them.
+            inputs: inputs whose names are also names of options here.
+            retry: when a failed attempt is tried again; a number means so many attempts.
+            timeout: limit of one attempt, in seconds.
+            total_timeout: limit of the node with its retries, in seconds.
+            on_error: what its failure means for the others, if not what the graph says.
+            on_interrupt: ``retry`` or ``fail`` an attempt that was under way when its process died.
+            uses: resources of which an attempt holds units: a name, several, or units by name.
+            priority: higher ones start first when slots are short.
+            **more_inputs: its inputs by name.
+
+        Returns:
+            The handle of its output.
+        """
+        options = Options(
+            retry=retry,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            on_error=on_error,
+            on_interrupt=on_interrupt,
+            uses=uses,
+            priority=priority,
+        )
+        draft = self._draft(body, id, options, depends_on)
+        fill(draft, self.draft, args, {**(inputs or {}), **more_inputs})
+        return self._place(draft)
+
+    def map(
+        self,
+        body: Body | Graph,
+        /,
+        *args: Any,
+        over: Any,
+        key: str | Callable[..., Any] | None = None,
+        on_item_error: ItemPolicy | str = ItemPolicy.FAIL_FAST,
+        max_concurrency: int | None = None,
+        id: str | None = None,  # noqa: A002 -- the word of the design
+        depends_on: After = (),
+        inputs: Mapping[str, Any] | None = None,
+        retry: Retry | int | None = None,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        on_error: ErrorPolicy | str | None = None,
+        on_interrupt: OnInterrupt | str | None = None,
+        uses: Uses | None = None,
+        priority: int | None = None,
+        **more_inputs: Any,
+    ) -> Handle:
+        """Add a node that runs its body once per item of a list; its output is the list of outputs.
+
+        The item goes to the first parameter that has no other input, unless an input holds `item` (or a part
+        of it, ``item["path"]``).
+
+        Args:
+            body: as in `add`.
+            *args: as in `add`; the same for every item.
+            over: the list, usually a handle; ``{"parameter": list}`` says where the item goes.
+            key: a field of the item, or a function of it, that names it; the index otherwise.
+            on_item_error: ``fail_fast`` stops at the first item that fails, ``collect`` keeps the successes.
+            max_concurrency: how many items may run at once, besides the run's own limit.
+            id: as in `add`; as are all that follow (retry and timeout are those of each item).
+            depends_on: see `add`.
+            inputs: see `add`.
+            retry: see `add`.
+            timeout: see `add`.
+            total_timeout: see `add`.
+            on_error: see `add`.
+            on_interrupt: see `add`.
+            uses: see `add`.
+            priority: see `add`.
+            **more_inputs: see `add`.
+
+        Returns:
+            The handle of the list of outputs, in the order of the items.
+        """
+        options = Options(
+            retry=retry,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            on_error=on_error,
+            on_interrupt=on_interrupt,
+            uses=uses,
+            priority=priority,
+        )
+        draft = self._draft(body, id, options, depends_on)
+        named = {**(inputs or {}), **more_inputs}
+        if isinstance(over, dict) and len(cast("dict[str, Any]", over)) == 1:
+            ((parameter, over),) = cast("dict[str, Any]", over).items()
+            if parameter in named:
+                draft.report(f"parameter {parameter!r}", "is given the item by `over` and another input besides")
+            named[parameter] = item
+        bound = bind(over, self.draft, lambda sentence: draft.report("over", sentence))
+        draft.map = MapDraft(over=bound, key=key, on_item_error=on_item_error, max_concurrency=max_concurrency)
+        fill(draft, self.draft, args, named)
+        return self._place(draft)
+
+    def returns(self, output: Any) -> None:
+        """Say what the graph returns; without it, the outputs of its last nodes by id.
+
+        Args:
+            output: a handle, or lists and mappings of handles and constants.
+        """
+        place = caller()
+
+        def report(sentence: str) -> None:
+            self.draft.problems.append(place.before(f"returns: {sentence}"))
+
+        self.draft.output = bind(output, self.draft, report)
+        self.draft.output_place = place
+        self.draft.changed()
+
+    def _draft(self, body: Any, id_: str | None, options: Options, depends_on: After) -> Draft:
+        inner = body.draft if isinstance(body, Graph) else body
+        draft = draft_of(inner, id_, options, caller(), self.draft)
+        several = [depends_on] if isinstance(depends_on, str | Handle) else depends_on
+        names = [one.id if isinstance(one, Handle) else one for one in several]
+        for one in several:
+            if isinstance(one, Handle):
+                bind(one, self.draft, lambda sentence: draft.report("depends_on", sentence))
+        draft.after = tuple(name for name in names if isinstance(name, str))  # pyright: ignore[reportUnnecessaryIsInstance]
+        return draft
+
+    def _place(self, draft: Draft) -> Handle:
+        self.draft.place_node(draft)
+        return Handle(self.draft, FromNode(draft.id))
+
+    # ------------------------------------------------------------------ reading
+
+    def __getitem__(self, node_id: str) -> Handle:
+        if node_id not in self.draft.index:
+            raise KeyError(node_id)
+        return Handle(self.draft, FromNode(node_id))
+
+    def spec(self) -> GraphSpec:
+        """The definition as data.
+
+        Raises:
+            GraphError: everything that is wrong with the graph and its sub-graphs, each with its place.
+        """
+        return self._built().spec
+
+    @property
+    def bodies(self) -> dict[str, Callable[..., Any]]:
+        """The functions of this graph and its sub-graphs by the reference that the definition has."""
+        return self._built().bodies
+
+    @property
+    def hash(self) -> str:
+        """Names the definition by its content; see `hashing`."""
+        return self._built().hash
+
+    def problems(self) -> list[str]:
+        """What is wrong with it; empty if nothing is."""
+        return [] if self.draft.built else checks.problems(self.draft)
+
+    def layers(self) -> list[list[str]]:
+        """Ids of the nodes by layer: those of one layer need nothing of each other. For preview only."""
+        from clew.graphs.layers import execution_batches  # noqa: PLC0415 -- preview only
+
+        return execution_batches(self.spec())
+
+    def mermaid(self, states: Mapping[str, str] | None = None) -> str:
+        """The graph as Mermaid text; see `drawing.mermaid`."""
+        from clew.graphs.drawing import mermaid  # noqa: PLC0415 -- preview only
+
+        return mermaid(self.spec(), states)
+
+    def svg(self, states: Mapping[str, str] | None = None) -> str:
+        """The graph as an SVG picture; see `drawing.svg`."""
+        from clew.graphs.drawing import svg  # noqa: PLC0415 -- preview only
+
+        return svg(self.spec(), states)
+
+    def _built(self) -> Built:
+        if self.draft.built is None:
+            problems = checks.problems(self.draft)
+            if problems:
+                raise GraphError(problems, f"graph {self.name}")
+            building.build(self.draft)
+        assert self.draft.built is not None
+        return self.draft.built
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.draft.nodes)} nodes>"

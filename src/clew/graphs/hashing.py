@@ -1,0 +1,57 @@
+"""The hash of a definition: the same wherever the code lies, another one when the graph is another."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+import msgspec
+
+from clew.kernel.definition import GraphSpec
+
+#: What depends on where the code lies, or on where in a file something was written.
+_PLACES_OF_FUNCTIONS = ("script", "folder")
+
+
+def definition_hash(spec: GraphSpec) -> str:
+    """Hex SHA-256 of the definition as JSON with sorted keys.
+
+    The source of functions is not part of it, so that a run can go on with a mended function. Nor is where
+    they lie (the folder and the script), so that another checkout of the same program has the same hash, nor
+    the places that expressions keep for messages.
+    """
+    data = msgspec.json.decode(msgspec.json.encode(spec))
+    _drop_places(data)
+    return hashlib.sha256(msgspec.json.encode(data, order="deterministic")).hexdigest()
+
+
+def _drop_places(graph: dict[str, Any]) -> None:
+    for node in graph.get("nodes", ()):
+        if node["kind"] == "function":
+            for name in _PLACES_OF_FUNCTIONS:
+                node["body"].pop(name, None)
+        if node.get("graph"):
+            _drop_places(node["graph"])
+        for binding in (*node.get("inputs", {}).values(), node.get("map", {}).get("over")):
+            _drop_where(binding)
+    _drop_where(graph.get("output"))
+
+
+def _drop_where(binding: Any) -> None:
+    if not isinstance(binding, dict):
+        return
+    fields = cast("dict[str, Any]", binding)
+    match fields.get("type"):
+        case "expression":
+            fields.pop("where", None)
+            parts = [*fields["names"].values()]
+        case "dict":
+            parts = [*fields["items"].values()]
+        case "list":
+            parts = fields["items"]
+        case "pick":
+            parts = [fields["of"]]
+        case _:
+            parts = []
+    for part in parts:
+        _drop_where(part)

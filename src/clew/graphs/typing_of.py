@@ -1,0 +1,212 @@
+"""The declared type of every binding of a graph, and where it does not fit what takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Union, get_args, get_origin
+
+from clew import codec
+from clew.errors import InvalidInputError
+from clew.graphs import expressions, hints
+from clew.graphs.bodies import Description, HttpBody
+from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.handles import tell
+from clew.graphs.hints import NOTHING
+from clew.graphs.names import did_you_mean, listed
+from clew.kernel.values import (
+    Binding,
+    DictOf,
+    Expression,
+    FromInput,
+    FromItem,
+    FromNode,
+    ListOf,
+    Literal,
+    Pick,
+)
+
+Problem = tuple[str, str]
+
+
+class Types:
+    """Types in one graph; each is found once.
+
+    Args:
+        graph: the graph, free of sub-graphs that contain themselves.
+    """
+
+    def __init__(self, graph: GraphDraft) -> None:
+        self._graph = graph
+        self._returns: dict[str, Any] = {}
+
+    def input_problems(self, draft: Draft) -> Iterator[Problem]:
+        """Inputs of a node that do not fit its parameters."""
+        item = self._item(draft)
+        parameters = draft.signature.parameters
+        for name, binding in draft.inputs.items():
+            hint = parameters[name].hint if name in parameters else Any
+            yield from self._problems(f"parameter {name!r}", binding, hint, item)
+            if wrong := codec.hint_problem(hint):
+                yield f"parameter {name!r}", f"no stored value can be given to it: {wrong}"
+        for name, binding in (draft.stored_inputs or {}).items():
+            if not draft.inputs:  # those of a template have been told already
+                yield from self._problems(name, binding, Any, item)
+
+    def map_problems(self, draft: Draft) -> Iterator[Problem]:
+        """A map over what is declared and no list."""
+        assert draft.map is not None
+        wrong = [*self._problems("over", draft.map.over, Any, Any)]
+        yield from wrong
+        hint = self.of(draft.map.over, Any)
+        if not wrong and hints.item_of(hint) is NOTHING:
+            yield "over", f"{tell(draft.map.over)} is {hints.told(hint)}, and a map runs over a list"
+
+    def problems_of(self, binding: Binding) -> Iterator[str]:
+        """Fields that are named in a binding and do not exist."""
+        return (sentence for _, sentence in self._problems("", binding, Any, Any))
+
+    def of(self, binding: Binding, item: Any) -> Any:
+        """The declared type of a binding; `Any` if it is not known.
+
+        Args:
+            binding: of this graph.
+            item: the type of `item`, inside a map.
+        """
+        match binding:
+            case FromInput(name=name):
+                declared = self._graph.inputs.get(name)
+                return declared.hint if declared is not None else Any
+            case FromNode(node=node):
+                return self._returned(node)
+            case FromItem():
+                return item
+            case Pick(of=of, path=path):
+                hint = self.of(of, item)
+                for key in path:
+                    hint = hints.part_of(hint, key)
+                    if hint is NOTHING:
+                        return Any
+                return hint
+            case ListOf(items=items):
+                return list[_union([self.of(part, item) for part in items])]
+            case DictOf(items=items):
+                return dict[str, _union([self.of(part, item) for part in items.values()])]
+            case Expression(source=source):
+                return Any if expressions.parse(source).whole else str
+            case Literal(json=json):
+                return _literal_type(codec.decode(json))
+            case _:
+                return Any
+
+    def _problems(self, about: str, binding: Binding, target: Any, item: Any) -> Iterator[Problem]:
+        match binding:
+            case Literal(json=json):
+                try:
+                    codec.decode(json, target if not codec.hint_problem(target) else Any)
+                except InvalidInputError as error:
+                    yield about, f"the value {_shown(json)} does not fit {hints.told(target)}: {error}"
+            case ListOf(items=items) if _parts_are_typed(target, list):
+                for i, part in enumerate(items):
+                    yield from self._problems(f"{about}[{i}]", part, hints.part_of(target, i), item)
+            case DictOf(items=items) if _parts_are_typed(target, dict):
+                for key, part in items.items():
+                    hint = hints.part_of(target, key)
+                    yield from self._problems(f"{about}[{key!r}]", part, Any if hint is NOTHING else hint, item)
+            case ListOf(items=items):
+                for part in items:
+                    yield from self._problems(about, part, Any, item)
+                yield from self._misfit(about, binding, target, item)
+            case DictOf(items=items) | Expression(names=items):
+                for part in items.values():
+                    yield from self._problems(about, part, Any, item)
+                yield from self._misfit(about, binding, target, item)
+            case Pick(of=of, path=path):
+                missing = self._missing_part(of, path, item)
+                if missing:
+                    yield about, missing
+                else:
+                    yield from self._misfit(about, binding, target, item)
+            case _:
+                yield from self._misfit(about, binding, target, item)
+
+    def _misfit(self, about: str, binding: Binding, target: Any, item: Any) -> Iterator[Problem]:
+        source = self.of(binding, item)
+        if not hints.fits(source, target):
+            what = {"listof": "the list", "dictof": "the mapping", "expression": "the text"}
+            name = tell(binding)
+            yield about, f"{what.get(name, name)} is {hints.told(source)}, but {hints.told(target)} is declared"
+
+    def _missing_part(self, of: Binding, path: tuple[str | int, ...], item: Any) -> str:
+        hint = self.of(of, item)
+        for i, key in enumerate(path):
+            part = hints.part_of(hint, key)
+            if part is NOTHING:
+                name = tell(Pick(of, path[:i])) if i else tell(of)
+                fields = hints.fields_of(hints.bare(hint)) or {}
+                near = did_you_mean(str(key), fields)
+                has = f"; it has {listed(fields, last='and')}" if fields else ""
+                return f"{name} is {hints.told(hint)} and has no {key!r}{near or has}"
+            hint = part
+        return ""
+
+    def _item(self, draft: Draft) -> Any:
+        if draft.map is None:
+            return Any
+        found = hints.item_of(self.of(draft.map.over, Any))
+        return Any if found is NOTHING else found
+
+    def _returned(self, node: str) -> Any:
+        if node not in self._returns:
+            draft = self._graph.index.get(node)
+            self._returns[node] = Any
+            if draft is not None:
+                returned = _returned_by(draft)
+                self._returns[node] = returned if draft.map is None else list[returned]
+        return self._returns[node]
+
+
+def _returned_by(draft: Draft) -> Any:
+    match draft.body:
+        case GraphDraft(output=None):
+            return dict[str, Any]
+        case GraphDraft() as inner:
+            assert inner.output is not None
+            return Types(inner).of(inner.output, Any)
+        case Description(body=body):
+            if isinstance(body, HttpBody):
+                return str if body.parse == "text" else Any
+            return {"text": str, "none": type(None)}.get(body.capture, Any)
+        case _:
+            return draft.signature.returns
+
+
+def _union(found: list[Any]) -> Any:
+    if not found or any(hint is Any for hint in found):
+        return Any
+    return Union[tuple(found)]  # noqa: UP007 -- built from data
+
+
+def _parts_are_typed(target: Any, kind: type) -> bool:
+    """Whether the parts of a list or mapping that is put together have a declared type each."""
+    target = hints.bare(target)
+    origin = get_origin(target) or target
+    if kind is dict:
+        return origin is dict or hints.fields_of(target) is not None
+    if origin is tuple and get_args(target) and ... not in get_args(target):
+        return False
+    return hints.item_of(target) is not NOTHING and hints.bare(target) is not Any and get_origin(target) is not Union
+
+
+def _literal_type(value: Any) -> Any:
+    match value:
+        case bool() | int() | float() | str() | None:
+            return type(value)
+        case list():
+            return list[Any]
+        case _:
+            return dict[str, Any]
+
+
+def _shown(json: Any) -> str:
+    text = bytes(json).decode()
+    return text if len(text) <= 60 else f"{text[:59]}…"

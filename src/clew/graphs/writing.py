@@ -1,0 +1,106 @@
+"""Filling in a node: which argument goes to which parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clew.graphs.bodies import Description, ShellBody, node_id
+from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.handles import bind
+from clew.graphs.names import Place
+from clew.graphs.policies import Options, attached_to
+from clew.graphs.signatures import Parameter, Signature, signature_of
+from clew.graphs.templates import GivenNames, Template, template_names
+from clew.kernel.values import Binding, DictOf, Expression, FromItem, ListOf, Pick
+
+
+def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: GraphDraft) -> Draft:
+    """Begin a node: its id, its body's signature, its policies."""
+    wanted = id_ if id_ is not None else graph.free_id(node_id(body.name if isinstance(body, GraphDraft) else body))
+    draft = Draft(id=wanted, place=place, body=body, options=options.over(attached_to(body)))
+    if isinstance(body, Description):
+        draft.own_signature = _template_signature(body)
+        given = Options(timeout=body.timeout_s, on_interrupt=body.on_interrupt)
+        draft.options = options.over(given)
+    elif callable(body):
+        draft.own_signature = signature_of(body)
+        for problem in draft.own_signature.problems:
+            draft.report("", problem)
+    elif not isinstance(body, GraphDraft):
+        draft.body = None
+        what = f"a body is a function, shell(…), http(…) or a graph, not {type(body).__name__}"
+        draft.report("", what)
+    return draft
+
+
+def fill(draft: Draft, graph: GraphDraft, args: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """Give a node its inputs.
+
+    Args:
+        draft: the node; `map` is set before.
+        graph: the graph that it is to be added to.
+        args: by position.
+        named: by name.
+    """
+    given = {**_positional(draft, args, named), **named}
+    for name, value in given.items():
+        about = f"parameter {name!r}"
+        draft.inputs[name] = bind(value, graph, lambda sentence, about=about: draft.report(about, sentence))
+    complete(draft)
+
+
+def complete(draft: Draft) -> None:
+    """Send the item of a map to the first free parameter, and put the inputs of a description into it."""
+    if draft.map is not None and not any(map(_uses_item, draft.inputs.values())):
+        free = next((name for name in draft.signature.parameters if name not in draft.inputs), None)
+        if free is not None:
+            draft.inputs[free] = FromItem()
+        elif draft.body is not None:
+            draft.report("", "no parameter is left for the item of the map")
+    if isinstance(draft.body, Description):
+        _resolve_templates(draft, draft.body)
+
+
+def _positional(draft: Draft, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    names = [*draft.signature.parameters]
+    if len(args) > len(names) and draft.body is not None:
+        takes = f"{len(names)} inputs" if len(names) != 1 else "1 input"
+        draft.report("", f"it takes {takes}, but {len(args)} were given by position")
+    given = dict(zip(names, args, strict=False))
+    for name in given.keys() & named.keys():
+        draft.report(f"parameter {name!r}", "is given by position and by name")
+    return given
+
+
+def _template_signature(body: Description) -> Signature:
+    """A description takes the names that its templates use."""
+    return Signature(parameters={name: Parameter(name) for name in template_names(body.inputs)}, is_async=True)
+
+
+def _resolve_templates(draft: Draft, body: Description) -> None:
+    scope = GivenNames(draft.inputs)
+    stored: dict[str, Binding] = {}
+    for name, value in body.inputs.items():
+        is_line = name == "command" and isinstance(body.body, ShellBody) and body.body.shell
+
+        def report(_: object, sentence: str, name: str = name) -> None:
+            draft.report(name, sentence)
+
+        stored[name] = Template(scope, f"{draft.id}.{name}", report).binding(value, shell=is_line)
+    draft.stored_inputs = stored
+
+
+def _uses_item(binding: Binding) -> bool:
+    match binding:
+        case FromItem():
+            return True
+        case Pick(of=of):
+            return _uses_item(of)
+        case ListOf(items=items):
+            return any(map(_uses_item, items))
+        case DictOf(items=items) | Expression(names=items):
+            return any(map(_uses_item, items.values()))
+        case _:
+            return False
+

@@ -1,0 +1,240 @@
+"""What must hold of every run, told without the kernel's own words where that is possible.
+
+`Witness` follows a machine as a journal does and asserts after each decision; `assert_settled` looks at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from clew.kernel import commands as c
+from clew.kernel import events as e
+from clew.kernel import snapshot
+from clew.kernel.definition import ErrorPolicy, ItemPolicy
+from clew.kernel.fold import fold
+from clew.kernel.invariants import check
+from clew.kernel.machine import Decision, Machine
+from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.states import SETTLED, NodeState, RunState
+
+EVENTS = msgspec.json.Decoder(list[e.AnyEvent])
+COMMANDS = msgspec.json.Decoder(list[c.Command])
+IMAGE = msgspec.json.Decoder(snapshot.RunImage)
+
+
+class Witness:
+    """Keeps what a journal would keep, and compares the machine with those restored from it.
+
+    Attributes:
+        machine: the live one.
+        events: all events so far.
+        folded: a run folded from the first event on.
+        revived: a run folded from a snapshot on.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.events: list[e.AnyEvent] = []
+        self.folded = Run("", machine.run.topology)
+        self.revived = self.copy()
+
+    def copy(self) -> Run:
+        """The live state, out of its stored snapshot."""
+        data = snapshot.image(self.machine.run)
+        return snapshot.revive(IMAGE.decode(msgspec.json.encode(data)), self.machine.run.topology)
+
+    def take_snapshot(self) -> None:
+        """From here on, also fold onto a snapshot of now."""
+        self.revived = self.copy()
+
+    def observe(self, decision: Decision) -> None:
+        """Store the events and assert that all ways to the present state agree."""
+        assert_stored_unchanged(decision)
+        self.events += decision.events
+        for run in (self.folded, self.revived):
+            for event in decision.events:
+                fold(run, event)
+        live = self.machine
+        assert check(live.run) == []
+        expected = description(live)
+        for run in (self.folded, self.revived, self.copy()):
+            assert description(Machine(run.topology, run)) == expected
+
+
+def assert_stored_unchanged(decision: Decision) -> None:
+    """Events and commands survive being written as JSON."""
+    assert EVENTS.decode(msgspec.json.encode(decision.events)) == decision.events
+    assert COMMANDS.decode(msgspec.json.encode(decision.commands)) == decision.commands
+
+
+def description(machine: Machine) -> dict[str, Any]:
+    """Everything about a machine that must not depend on how it came to be."""
+    run = machine.run
+    outstanding = machine.outstanding()
+    expanding = {command.path for command in outstanding if isinstance(command, c.ExpandMap)}
+    return {
+        "image": snapshot.image(run),
+        "outstanding": Counter(msgspec.json.encode(command) for command in outstanding),
+        "wake_at": machine.wake_at,
+        "ready": {lane: entries for lane in run.ready if (entries := ready_entries(run, lane))},
+        "openable": {v.path for v in run.openable if v.state is NodeState.READY} | expanding,
+        "timers": {(t[0], t[2], t[3].path if t[3] else "", t[4]) for t in run.timers if run.is_due(t)},
+        "counts": (run.total, run.settled, run.failed, run.running, run.waiting),
+    }
+
+
+def ready_entries(run: Run, lane: tuple[object, ...]) -> list[tuple[int, int, str]]:
+    """What still counts of a queue, in the order in which it will be taken."""
+    entries = [
+        (priority, order, visit.path)
+        for priority, order, visit in run.ready[lane]
+        if visit.state is NodeState.READY and visit.order == order
+    ]
+    return sorted(entries)
+
+
+def members(group: Group) -> list[tuple[Visit | None, Group]]:
+    """All members of a group at any depth, with the group each is in."""
+    found: list[tuple[Visit | None, Group]] = []
+    for visit in group.members:
+        found.append((visit, group))
+        if visit is not None and visit.inner is not None:
+            found += members(visit.inner)
+    return found
+
+
+def may_start(visit: Visit) -> bool:
+    """Whether everything that a visit depends on has settled, in a way that lets it run."""
+    if isinstance(visit.group, Items):
+        source = visit.group.source
+        return source is None or source.member_state(visit.index) is NodeState.COMPLETED
+    assert isinstance(visit.group, Scope)
+    needs = [visit.group.members[need] for need in visit.node.needs]
+    return all(need is not None and lets_dependents_run(need) for need in needs)
+
+
+def lets_dependents_run(need: Visit) -> bool:
+    scope = need.group
+    assert isinstance(scope, Scope)
+    policy = need.node.spec.on_error or scope.topology.spec.on_error
+    return need.state is NodeState.COMPLETED or (
+        need.state is NodeState.FAILED and policy is ErrorPolicy.CONTINUE
+    )
+
+
+def is_whole(visit: Visit | None) -> bool:
+    """Whether nothing in a visit is left for a retry to do."""
+    if visit is None or visit.state is not NodeState.COMPLETED:
+        return False
+    return visit.inner is None or all(is_whole(member) for member in visit.inner.members)
+
+
+def kept_by_retry(group: Group) -> set[str]:
+    """The completed leaves that a retry of the run must not touch."""
+    remade = {index for index, visit in enumerate(group.members) if visit is None}
+    for index in group.topology.order if isinstance(group, Scope) else []:
+        node = group.topology.nodes[index]
+        for need in node.needs:
+            feeder = group.members[need]
+            if need == node.fed_by and feeder is not None and feeder.inner is not None and need not in remade:
+                continue
+            if need in remade or not is_whole(group.members[need]):
+                remade.add(index)
+    kept: set[str] = set()
+    for index, visit in enumerate(group.members):
+        if visit is None or index in remade:
+            continue
+        if visit.inner is not None:
+            kept |= kept_by_retry(visit.inner)
+        elif visit.state is NodeState.COMPLETED:
+            kept.add(visit.path)
+    return kept
+
+
+# The end of a run ----------------------------------------------------------------------------------
+
+
+def assert_settled(run: Run) -> None:
+    """A run that has ended left nothing open, and its policies mean what they say."""
+    assert run.ended
+    assert run.root is not None
+    for visit, group in members(run.root):
+        if visit is None:
+            assert group.stop, f"{group!r} ended with members that never began"
+            continue
+        assert visit.state in SETTLED, f"{visit!r} is open in a run that has ended"
+        assert visit.ended_at is not None
+        if visit.state is NodeState.CANCELLED:
+            assert group.stop, f"{visit!r} was cancelled for no reason"
+        if visit.state is NodeState.SKIPPED:
+            assert_cause(run, visit)
+        if isinstance(visit.inner, Scope):
+            assert_graph_outcome(visit.inner, visit.state)
+        elif isinstance(visit.inner, Items):
+            assert_map_outcome(visit.inner, visit.state)
+    failed = assert_graph_outcome(run.root, None)
+    if run.root.stop == "cancel":
+        assert run.state is RunState.CANCELLED
+    elif failed:
+        assert run.state is RunState.FAILED
+    elif not run.root.stop:
+        assert run.state is RunState.COMPLETED
+
+
+def assert_cause(run: Run, visit: Visit) -> None:
+    """Whatever was skipped names what failed, or what was lost with a map that ended early."""
+    cause = run.visits[visit.cause]
+    assert cause.state in {NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED}, (visit, cause)
+
+
+def assert_graph_outcome(scope: Scope, state: NodeState | None) -> bool:
+    """DG4: what the failures of a graph mean for its other nodes and for itself; whether any counts."""
+    counts = False
+    for visit in scope.members:
+        if visit is None or visit.state is not NodeState.FAILED:
+            continue
+        policy = visit.node.spec.on_error or scope.topology.spec.on_error
+        counts |= policy is not ErrorPolicy.CONTINUE
+        if policy is ErrorPolicy.STOP_GRAPH:
+            assert scope.stop
+        elif policy is ErrorPolicy.SKIP_DOWNSTREAM:
+            states = {scope.member_state(index) for index in downstream(scope, visit.index)}
+            assert states <= {NodeState.SKIPPED} | ({NodeState.CANCELLED} if scope.stop else set())
+    if counts and state is not None:
+        assert state in {NodeState.FAILED, NodeState.CANCELLED, NodeState.SKIPPED}
+    if not scope.stop:
+        for visit in scope.members:
+            assert visit is not None
+            assert visit.state is NodeState.SKIPPED or may_start(visit)
+            assert visit.state is not NodeState.SKIPPED or not may_start(visit)
+    if not counts and not scope.stop and state is not None:
+        assert state is NodeState.COMPLETED
+    return counts
+
+
+def assert_map_outcome(items: Items, state: NodeState) -> None:
+    """What the failures of items mean for their map."""
+    spec = items.node.spec.map
+    assert spec is not None
+    if items.failed and spec.on_item_error is ItemPolicy.FAIL_FAST:
+        assert items.stop
+        assert state in {NodeState.FAILED, NodeState.CANCELLED, NodeState.SKIPPED}
+    elif not items.stop:
+        assert state is NodeState.COMPLETED
+    if state is NodeState.COMPLETED:
+        assert all(visit is not None and visit.state is not NodeState.CANCELLED for visit in items.members)
+
+
+def downstream(scope: Scope, index: int) -> set[int]:
+    """All nodes that depend on a node, at any distance."""
+    found: set[int] = set()
+    todo = [index]
+    while todo:
+        at = todo.pop()
+        direct = {node.index for node in scope.topology.nodes if at in node.needs} - found
+        found |= direct
+        todo += direct
+    return found

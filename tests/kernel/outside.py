@@ -1,0 +1,308 @@
+"""A random outside: bodies that succeed, fail, sleep and ask; people; time; processes that die.
+
+`Outside` knows what really runs (its bodies), so that it can tell when the machine forgets one or starts one
+twice. Every choice is one byte; when the bytes are used up it chooses plainly, so that every run ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from clew.kernel import commands as c
+from clew.kernel import events as e
+from clew.kernel import signals as s
+from clew.kernel.machine import Decision, Machine
+from clew.kernel.snapshot import image
+from clew.kernel.states import UNDER_WAY, NodeState, RunState
+from clew.kernel.topology import Node, Topology, compile_graph
+from clew.kernel.values import ErrorInfo, Value
+from laws import Witness, is_whole, kept_by_retry, may_start
+from msgspec import Raw
+
+T = TypeVar("T")
+Body = tuple[str, int]
+Action = Callable[[], None]
+
+VALUE = Value(json=Raw(b"1"))
+ERRORS = (
+    ErrorInfo(type="ValueError", message="boom", classes=("ValueError", "Exception")),
+    ErrorInfo(type="KeyError", message="gone", classes=("KeyError", "Exception")),
+    ErrorInfo(type="Busy", message="later", retryable=True, retry_after_s=3.0),
+    ErrorInfo(type="Permanent", message="never", retryable=False),
+)
+
+
+class Outside:
+    """Drives one run.
+
+    Attributes:
+        machine: the live one; replaced at a takeover.
+        bodies: attempts that really run, with the reason for which they were told to stop, or "".
+        asleep: suspended bodies that are still in memory.
+        expanding: maps whose items are being found.
+        over: signals about attempts that are over; each must change nothing.
+        counts: attempts and interruptions per visit in this generation.
+        done: completed leaves that must not be started again.
+    """
+
+    def __init__(self, spec: c.Any, choices: bytes) -> None:
+        self.topology: Topology = compile_graph(spec)
+        self.choices = iter(choices)
+        self.used_up = False
+        self.now = 1_000.0
+        self.epoch = 1
+        self.machine = Machine(self.topology, gate=self.gate)
+        self.witness = Witness(self.machine)
+        self.bodies: dict[Body, str] = {}
+        self.asleep: set[Body] = set()
+        self.expanding: set[str] = set()
+        self.over: list[s.AnySignal] = []
+        self.started: Counter[str] = Counter()
+        self.interrupted: Counter[str] = Counter()
+        self.done: set[str] = set()
+        self.closed = False
+
+    # ------------------------------------------------------------------ choosing
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Choose; the first option is the plain one."""
+        byte = next(self.choices, None)
+        self.used_up |= byte is None
+        return options[(byte or 0) % len(options)]
+
+    def gate(self, path: str, node: Node) -> bool:
+        """Refuse at random, and always while `closed`."""
+        return not self.closed and self.pick((True, True, True, False))
+
+    def run(self, bound: int = 3_000) -> None:
+        """Drive the run to its end and assert everything on the way."""
+        self.hand(s.Admit(run="run", graph="hash", definition="digest", inputs={"x": VALUE}))
+        for _ in range(bound):
+            if self.machine.run.ended and not (self.can_be_retried() and self.pick((False, True))):
+                return
+            self.pick(self.actions())()
+        raise AssertionError("the run does not end")
+
+    def can_be_retried(self) -> bool:
+        run = self.machine.run
+        assert run.root is not None
+        return not self.used_up and not all(is_whole(member) for member in run.root.members)
+
+    def actions(self) -> list[Action]:
+        """All that may happen now; the first one brings the run nearer to its end."""
+        run = self.machine.run
+        if run.ended:
+            return [self.retry_run]
+        plain: list[Action] = []
+        if run.state is RunState.PAUSED:
+            plain.append(partial(self.hand, s.Resume()))
+        plain += [partial(self.expand, path) for path in sorted(self.expanding)]
+        for body, stop in self.bodies.items():
+            plain += [partial(self.acknowledge, body)] if stop else self.outcomes(body)
+        plain += [partial(self.answer, path, key) for path, key in self.questions()]
+        if self.machine.wake_at is not None:
+            plain.append(self.tick)
+        if run.ready:
+            plain.append(partial(self.hand, s.SlotsFreed()))
+        assert plain, f"nothing is left to wait for: {run.root!r}"
+        wild = [self.stale, self.tick_late, self.take_over, self.snapshot, self.batch]
+        wild += [partial(self.hand, s.Pause()), self.retry_too_early]
+        return plain * 2 + wild + [self.cancel] * (run.seq > 40)
+
+    # ------------------------------------------------------------------ what happens
+
+    def outcomes(self, body: Body) -> list[Action]:
+        """What a body that runs may do next."""
+        path, attempt = body
+        where = {"path": path, "attempt": attempt}
+        failures = [partial(self.end, body, s.AttemptFailed(**where, error=error)) for error in ERRORS]
+        return [
+            partial(self.end, body, s.AttemptSucceeded(**where, output=VALUE)),
+            partial(self.hand, s.StepEnded(**where, key="paid", digest="d", value=VALUE, effect=True)),
+            partial(self.hand, s.StepEnded(**where, key="read", digest="d", value=VALUE)),
+            partial(self.hand, s.StepEnded(**where, key="lost", digest="d", error=ERRORS[0])),
+            partial(self.hand, s.OpenWait(**where, key="nap", kind="timer", due=self.now + 2)),
+            partial(self.hand, s.OpenWait(**where, key="ask", kind="answer", question=VALUE)),
+            partial(self.hand, s.OpenWait(**where, key="soon", kind="answer", due=self.now + 3)),
+            partial(self.idle, body),
+            partial(self.idle, body),
+            *failures,
+        ]
+
+    def end(self, body: Body, signal: s.AnySignal) -> None:
+        del self.bodies[body]
+        self.over.append(signal)
+        self.hand(signal)
+
+    def acknowledge(self, body: Body) -> None:
+        """A body that was told to stop: it does, or it was quicker."""
+        path, attempt = body
+        stopped = s.AttemptStopped(path=path, attempt=attempt)
+        failed = s.AttemptFailed(path=path, attempt=attempt, error=ERRORS[0])
+        late = s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
+        self.end(body, self.pick((stopped, stopped, failed, late)))
+
+    def idle(self, body: Body) -> None:
+        """A body that waits for all that it opened says so; for nothing, if it opened nothing."""
+        path, attempt = body
+        waits = self.machine.run.visits[path].waits or {}
+        keys = tuple(key for key, wait in waits.items() if not wait.outcome)
+        self.hand(s.AttemptIdle(path=path, attempt=attempt, keys=keys))
+        if self.machine.run.visits[path].state not in UNDER_WAY:
+            del self.bodies[body]
+            self.asleep.add(body)
+
+    def expand(self, path: str) -> None:
+        self.expanding.discard(path)
+        count = self.pick((2, 0, 1, 3, 6, 4))
+        keys = tuple(f"k/{i}" for i in range(count)) if self.pick((False, True)) else ()
+        items = Value(json=Raw(b"[1,2,3,4,5,6]")) if self.pick((True, False)) else None
+        found = s.MapExpanded(path=path, count=count, keys=keys, items=items)
+        lost = s.MapExpanded(path=path, error=ERRORS[0])
+        signal = self.pick((found, found, found, found, lost))
+        self.over.append(signal)
+        self.hand(signal)
+
+    def questions(self) -> list[tuple[str, str]]:
+        visits = self.machine.run.visits.items()
+        waits = ((path, key, wait) for path, v in visits for key, wait in (v.waits or {}).items())
+        return sorted((path, key) for path, key, wait in waits if wait.kind == "answer" and not wait.outcome)
+
+    def answer(self, path: str, key: str) -> None:
+        self.hand(s.Answer(path=path, key=key, value=VALUE, by="somebody"))
+
+    def tick(self) -> None:
+        assert self.machine.wake_at is not None
+        self.now = max(self.now, self.machine.wake_at)
+        self.hand(s.Tick())
+        wake_at = self.machine.wake_at
+        assert wake_at is None or wake_at > self.now, "what was due is still due"
+
+    def tick_late(self) -> None:
+        self.now += self.pick((1.0, 2.5, 30.0))
+        self.hand(s.Tick())
+
+    def cancel(self) -> None:
+        self.hand(s.Cancel(by="somebody"))
+
+    def batch(self) -> None:
+        """Several outcomes reach the machine at once."""
+        signals: list[s.AnySignal] = [s.Tick()]
+        for body, stop in list(self.bodies.items())[:3]:
+            path, attempt = body
+            ended = s.AttemptFailed(path=path, attempt=attempt, error=self.pick(ERRORS))
+            if stop or self.pick((False, True)):
+                ended = s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
+            del self.bodies[body]
+            signals.append(ended)
+        self.over += signals[1:]
+        self.hand(*signals)
+
+    def stale(self) -> None:
+        """A signal about something that is over changes nothing."""
+        if not self.over:
+            return
+        before = image(self.machine.run)
+        self.closed = True
+        decision = self.machine.handle([self.pick(self.over)], self.now)
+        self.closed = False
+        self.witness.observe(decision)
+        assert decision.events == []
+        assert image(self.machine.run) == before
+
+    def retry_too_early(self) -> None:
+        self.closed = True
+        assert self.machine.handle([s.RetryRun()], self.now).events == []
+        self.closed = False
+
+    def retry_run(self) -> None:
+        root = self.machine.run.root
+        assert root is not None
+        self.done = kept_by_retry(root)
+        self.started.clear()
+        self.interrupted.clear()
+        self.hand(s.RetryRun(by="somebody"))
+
+    def snapshot(self) -> None:
+        self.witness.take_snapshot()
+
+    def take_over(self) -> None:
+        """The process dies; another one goes on from the events, or from a snapshot and the rest."""
+        self.epoch += 1
+        run = self.pick((self.witness.folded, self.witness.revived))
+        events = self.witness.events
+        self.witness.machine = self.machine = Machine(self.topology, run, self.gate)
+        self.witness.folded = Machine.restore(self.topology, None, events).run
+        self.witness.revived = self.witness.copy()
+        for path, _ in self.bodies:
+            self.interrupted[path] += 1
+        self.bodies.clear()
+        self.asleep.clear()
+        self.expanding.clear()
+        self.hand(s.TakeOver(epoch=self.epoch, owner="another"))
+
+    # ------------------------------------------------------------------ performing
+
+    def hand(self, *signals: s.AnySignal) -> None:
+        """Give signals to the machine, perform what it wants and compare what it believes with what is."""
+        decision = self.machine.handle(signals, self.now)
+        self.witness.observe(decision)
+        for event in decision.events:
+            self.heed(event)
+        for command in decision.commands:
+            self.perform(command)
+        self.compare()
+
+    def heed(self, event: e.AnyEvent) -> None:
+        if isinstance(event, e.AttemptStarted):
+            self.started[event.path] += 1
+            visit = self.machine.run.visits[event.path]
+            assert event.path not in self.done, f"{visit!r} was complete and is started again"
+            allowed = visit.node.spec.retry.max_attempts + self.interrupted[event.path]
+            assert self.started[event.path] <= allowed, f"{visit!r} has too many attempts"
+        elif isinstance(event, e.NodeCompleted) and not self.machine.run.visits[event.path].is_group:
+            self.done.add(event.path)
+
+    def perform(self, command: c.Command) -> None:
+        match command:
+            case c.StartAttempt(path=path, attempt=attempt):
+                self.start((path, attempt), resumed=command.resumed)
+            case c.StopAttempt(path=path, attempt=attempt):
+                body = (path, attempt)
+                assert body in self.bodies or body in self.asleep or self.epoch > 1, f"{body} is not there"
+                self.asleep.discard(body)
+                if body in self.bodies:
+                    self.bodies[body] = command.reason
+            case c.ExpandMap(path=path):
+                assert path not in self.expanding
+                self.expanding.add(path)
+            case c.TakeSnapshot():
+                self.snapshot()
+
+    def start(self, body: Body, *, resumed: bool) -> None:
+        visit = self.machine.run.visits[body[0]]
+        assert all(path != body[0] for path, _ in self.bodies), f"{visit!r} runs already"
+        if resumed:
+            self.asleep.discard(body)
+        assert all(path != body[0] for path, _ in self.asleep), f"{visit!r} is still in memory"
+        assert may_start(visit), f"{visit!r} starts before what it depends on has settled"
+        self.bodies[body] = ""
+
+    def compare(self) -> None:
+        """The machine awaits exactly what is under way; nobody was forgotten."""
+        run = self.machine.run
+        awaited = self.machine.outstanding()
+        starts = {(x.path, x.attempt) for x in awaited if isinstance(x, c.StartAttempt)}
+        stops = {(x.path, x.attempt): x.reason for x in awaited if isinstance(x, c.StopAttempt)}
+        expansions = {x.path for x in awaited if isinstance(x, c.ExpandMap)}
+        assert starts == set(self.bodies)
+        assert stops == {body: reason for body, reason in self.bodies.items() if reason}
+        self.expanding &= expansions
+        assert expansions == self.expanding or run.state is not RunState.RUNNING
+        for path, attempt in self.asleep:
+            visit = run.visits[path]
+            assert visit.attempt == attempt
+            assert visit.state is NodeState.WAITING or visit.resumes, f"{visit!r} was forgotten in memory"
