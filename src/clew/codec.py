@@ -181,7 +181,7 @@ def _check(value: Any, depth: int) -> None:
         _check_integer(value)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise _Refused(f"{value} has no JSON form; return None or text instead")
+            raise _Refused(_not_finite(value))
     elif depth >= MAX_DEPTH:
         raise _Refused(_TOO_DEEP)
     elif isinstance(value, dict):
@@ -282,6 +282,8 @@ def _check_leniently(value: Any, depth: int) -> None:
         parts = ((f"[{i}]", item) for i, item in enumerate(cast("list[Any]", value)))
     elif isinstance(value, set | frozenset) or hasattr(value, "get_secret_value"):
         raise _Refused(_foreign(value))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _Refused(_not_finite(value))
     else:
         return
     segment = ""
@@ -306,6 +308,10 @@ def _name(value: Any) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _not_finite(value: float) -> str:
+    return f"{value} has no JSON form; return None or text instead"
+
+
 def _foreign(value: Any) -> str:
     if isinstance(value, set | frozenset):
         return "a set has no order and no JSON form; return a sorted list"
@@ -323,12 +329,13 @@ class _Decoder(Protocol):
 
 def _decoder_of(hint: Any) -> _Decoder:
     try:
-        return _cached_decoder(hint)
+        # `A | B` equals `B | A`, but the first that fits is taken: the order of the members is a part of the key.
+        return _cached_decoder(hint, getattr(hint, "__args__", None))
     except TypeError:  # an annotation that has no hash, as Annotated[int, []]
         return _new_decoder(hint)
 
 
-def _new_decoder(hint: Any) -> _Decoder:
+def _new_decoder(hint: Any, _members: object = None) -> _Decoder:
     try:
         return msgspec.json.Decoder(hint, dec_hook=_built)
     except Exception as error:

@@ -54,6 +54,10 @@ class InvalidInputError(ClewError):
     """A value does not fit the type that its consumer declares."""
 
 
+class UnknownSecretError(ClewError, LookupError):
+    """A ``secret://NAME`` that nobody knows."""
+
+
 class UnknownRunError(ClewError):
     """There is no run with this id."""
 

@@ -16,7 +16,7 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.machine import Decision, Machine
 from clew.kernel.snapshot import image
-from clew.kernel.states import UNDER_WAY, NodeState, RunState
+from clew.kernel.states import NodeState, RunState
 from clew.kernel.topology import Node, Topology, compile_graph
 from clew.kernel.values import ErrorInfo, Value
 from laws import Witness, is_whole, kept_by_retry, may_start
@@ -64,6 +64,7 @@ class Outside:
         self.interrupted: Counter[str] = Counter()
         self.done: set[str] = set()
         self.closed = False
+        self.ended: set[Body] = set()
 
     # ------------------------------------------------------------------ choosing
 
@@ -151,9 +152,6 @@ class Outside:
         waits = self.machine.run.visits[path].waits or {}
         keys = tuple(key for key, wait in waits.items() if not wait.outcome)
         self.hand(s.AttemptIdle(path=path, attempt=attempt, keys=keys))
-        if self.machine.run.visits[path].state not in UNDER_WAY:
-            del self.bodies[body]
-            self.asleep.add(body)
 
     def expand(self, path: str) -> None:
         self.expanding.discard(path)
@@ -197,17 +195,21 @@ class Outside:
             if stop or self.pick((False, True)):
                 ended = s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
             del self.bodies[body]
+            self.ended.add(body)  # and may be told to stop because of another signal of this batch
             signals.append(ended)
         self.over += signals[1:]
         self.hand(*signals)
 
     def stale(self) -> None:
         """A signal about something that is over changes nothing."""
-        if not self.over:
+        # Which asking for a map's items an answer belongs to cannot be told; any of them will do.
+        open_maps = {x.path for x in self.machine.outstanding() if isinstance(x, c.ExpandMap)}
+        over = [x for x in self.over if not isinstance(x, s.MapExpanded) or x.path not in open_maps]
+        if not over:
             return
         before = image(self.machine.run)
         self.closed = True
-        decision = self.machine.handle([self.pick(self.over)], self.now)
+        decision = self.machine.handle([self.pick(over)], self.now)
         self.closed = False
         self.witness.observe(decision)
         assert decision.events == []
@@ -265,6 +267,9 @@ class Outside:
             assert self.started[event.path] <= allowed, f"{visit!r} has too many attempts"
         elif isinstance(event, e.NodeCompleted) and not self.machine.run.visits[event.path].is_group:
             self.done.add(event.path)
+        elif isinstance(event, e.AttemptSuspended):
+            del self.bodies[event.path, event.attempt]
+            self.asleep.add((event.path, event.attempt))
 
     def perform(self, command: c.Command) -> None:
         match command:
@@ -272,7 +277,8 @@ class Outside:
                 self.start((path, attempt), resumed=command.resumed)
             case c.StopAttempt(path=path, attempt=attempt):
                 body = (path, attempt)
-                assert body in self.bodies or body in self.asleep or self.epoch > 1, f"{body} is not there"
+                known = body in self.bodies or body in self.asleep or body in self.ended
+                assert known or self.epoch > 1, f"{body} is not there"
                 self.asleep.discard(body)
                 if body in self.bodies:
                     self.bodies[body] = command.reason

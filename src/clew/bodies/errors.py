@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import clew
+from clew.bodies.output import storable
 from clew.errors import (
     ClewError,
     InvalidInputError,
@@ -91,9 +92,7 @@ def bounded(text: str, limit: int) -> str:
     if len(text) > limit:
         head, tail = limit * 3 // 4, limit // 4
         text = f"{text[:head]}\n... {len(text) - head - tail:,} characters left out ...\n{text[-tail:]}"
-    if not text.isascii():
-        text = text.encode(errors="backslashreplace").decode()
-    return text
+    return storable(text)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -159,8 +159,8 @@ def source_digest(function: Function) -> str:
 
 def _digest(function: Function) -> str:
     inner: Any = inspect.unwrap(getattr(function, "func", function))
-    if not hasattr(inner, "__code__") and not isinstance(inner, type):
-        inner = getattr(inner, "__func__", None) or getattr(cast("Any", type(inner)), "__call__", inner)  # noqa: B004 - the function, if any
+    if not hasattr(inner, "__qualname__"):  # an object: what counts is its call
+        inner = getattr(cast("Any", type(inner)), "__call__", inner)  # noqa: B004 - the function, if any
     with contextlib.suppress(OSError, TypeError):
         return hashlib.sha256(inspect.getsource(inner).encode()).hexdigest()
     code = getattr(inner, "__code__", None)

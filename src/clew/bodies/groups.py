@@ -114,11 +114,11 @@ class ProcessGroups:
 
         A cancellation is raised only when that has been done.
         """
-        return await _unbroken(self._reap(process))
+        return await unbroken(self._reap(process))
 
     async def stop(self, process: subprocess.Popen[bytes], grace_s: float) -> int:
         """Ask the group to end (SIGTERM), kill it after a grace period, and `reap` it."""
-        return await _unbroken(self._stop(process, grace_s))
+        return await unbroken(self._stop(process, grace_s))
 
     async def _stop(self, process: subprocess.Popen[bytes], grace_s: float) -> int:
         if process.returncode is None:
@@ -152,6 +152,7 @@ class ProcessGroups:
             with contextlib.suppress(BrokenPipeError):
                 self._guard.stdin.write(f"{sign} {group}\n".encode())
                 return
+            self._guard.stdin.close()
             self._guard.wait()
         self._guard = guard = subprocess.Popen(
             [_SHELL, "-c", _GUARD],
@@ -178,10 +179,27 @@ async def _wait_vanished(group: int) -> None:
     """Wait until the killed members of a group are gone, with what they held open; init reaps them, not we."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _VANISH_S
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        while loop.time() < deadline:
-            os.killpg(group, 0)
-            await asyncio.sleep(0.002)
+    while _runs(group) and loop.time() < deadline:  # noqa: ASYNC110 - nobody tells of others' children
+        await asyncio.sleep(0.002)
+
+
+def _runs(group: int) -> bool:
+    """Whether a member of the group is alive. Where there is no /proc, one that init has not reaped counts."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    if not os.path.isdir("/proc/self"):  # noqa: PTH112 - this module is imported by every process we start
+        return True
+    for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+                state, _, its_group = file.read().rpartition(b")")[2].split()[:3]
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(its_group) == group and state not in b"ZX":
+            return True
+    return False
 
 
 async def _wait_exited(pid: int) -> None:
@@ -214,8 +232,11 @@ def _settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def _unbroken(waiting: Coroutine[Any, Any, _T]) -> _T:
-    """Await to the end, whatever cancels this task meanwhile; the cancellation is raised afterwards."""
+async def unbroken(waiting: Coroutine[Any, Any, _T]) -> _T:
+    """Await to the end, whatever cancels this task meanwhile; the cancellation is raised afterwards.
+
+    For what must not be left half done: a process that has been killed and not yet reaped.
+    """
     task = asyncio.ensure_future(waiting)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

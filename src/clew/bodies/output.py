@@ -16,6 +16,11 @@ MAX_LINE = 65_536
 MAX_KEPT = 262_144
 
 
+def storable(text: str) -> str:
+    """The text with lone surrogates (of file names that are no Unicode, say) written as escapes."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 class Lines:
     """Collects text until a line is whole. Threads may share one; pieces reach the sink in order.
 
@@ -56,7 +61,7 @@ class Lines:
             self._parts.clear()
             self._held = 0
         if text:
-            self._sink(self._stream, text)
+            self._sink(self._stream, storable(text))
 
 
 class ByteLines:

@@ -50,7 +50,7 @@ async def read_pipe(pipe: IO[bytes] | None, take: Callable[[bytes], None]) -> Pi
     return reader
 
 
-async def write_pipe(pipe: IO[bytes] | None, data: bytes) -> asyncio.BaseTransport:
+async def write_pipe(pipe: IO[bytes] | None, data: bytes) -> asyncio.WriteTransport:
     """Write `data` into `pipe` in the background, then close it; nobody has to read it."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, cast("Any", pipe))

@@ -149,7 +149,7 @@ async def _communicate(
 ) -> int:
     """Feed the program and read its output until it has ended; return its exit code."""
     readers: list[PipeReader] = []
-    feeding: asyncio.BaseTransport | None = None
+    feeding: asyncio.WriteTransport | None = None
     try:
         readers.append(await read_pipe(process.stdout, partial(capture.take, "stdout")))
         readers.append(await read_pipe(process.stderr, partial(capture.take, "stderr")))
@@ -163,7 +163,10 @@ async def _communicate(
     finally:
         await drain(readers, _DRAIN_S)
         if feeding is not None:
-            feeding.close()
+            feeding.abort()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:  # what was cancelled early has no reader to close it
+                pipe.close()
     for reader in readers:
         reader.ended.result()
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -56,11 +57,13 @@ class Attempt:
         self._workshop = workshop
         self._command = command
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._stop_reason = ""
         self._abandoned = False
         self._told = False
         self._page = Page(self._write_line, workshop.secrets.mask)
-        self._context = BodyContext(host, command, workshop.secrets, self._page.add)
+        self._context = BodyContext(host, command, workshop.secrets, self._write)
         self._task = asyncio.create_task(self._run(), name=f"{command.run} {command.path}")
 
     def wake(self, waits: Mapping[str, c.Wait]) -> None:
@@ -126,6 +129,13 @@ class Attempt:
 
     def _keep_slot(self) -> Callable[[], None]:
         return self._host.keep_slot(self.path)
+
+    def _write(self, stream: str, text: str) -> None:
+        """Take output, from whatever thread; in order, because the loop calls in order."""
+        if threading.get_ident() == self._thread:
+            self._page.add(stream, text)
+        else:
+            self._loop.call_soon_threadsafe(self._page.add, stream, text)
 
     def _write_line(self, stream: str, text: str) -> None:
         line = LogLine(self.path, self.number, self._clock.now(), stream, text)

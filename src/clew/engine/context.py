@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, cast, get_type_hints
 
 from clew import codec
@@ -69,6 +71,8 @@ class BodyContext(Context):
         self._secrets = secrets
         self._mask = secrets.mask
         self._write = write
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._emitted = 0
         self._used: set[str] = set()
         #: Sleeps and questions that the body is blocked on, by key.
@@ -80,17 +84,19 @@ class BodyContext(Context):
 
     # ------------------------------------------------------------------ steps
 
-    async def step(self, key: str, fn: Callable[..., Any], *args: Any, effect: bool = False, **kwargs: Any) -> Any:
-        """Call `fn` once in the life of this visit; see `bodies.context.Context.step`."""
+    async def step(
+        self, key: str, function: Callable[..., Any], *args: Any, effect: bool = False, **kwargs: Any
+    ) -> Any:
+        """Call `function` once in the life of this visit; see `bodies.context.Context.step`."""
         digest = codec.digest(codec.encode([list(args), kwargs]))
         self._use(key)
         recorded = self._steps.get(key)
-        hint = _return_hint(fn)
+        hint = _return_hint(function)
         if recorded is not None:
             return codec.decode(await self._recorded(key, recorded, digest), hint)
         self._busy += 1
         try:
-            json = await self._make(key, digest, fn, args, kwargs, effect)
+            json = await self._make(key, digest, function, args, kwargs, effect)
         finally:
             self._busy -= 1
         return codec.decode(json, hint)
@@ -115,18 +121,18 @@ class BodyContext(Context):
         kwargs: dict[str, Any],
         effect: bool,
     ) -> bytes:
-        told = {"path": self.path, "attempt": self.attempt, "key": key, "digest": digest}
+        ended = partial(s.StepEnded, path=self.path, attempt=self.attempt, key=key, digest=digest)
         try:
             result = fn(*args, **kwargs)
             if inspect.isawaitable(result):
                 result = await cast("Awaitable[Any]", result)
             json = codec.encode(result)
         except Exception as error:
-            await self._submit(s.StepEnded(**told, error=error_info(error, mask=self._mask)))
+            await self._submit(ended(error=error_info(error, mask=self._mask)))
             raise
         value, data = store(json)
         blobs = [Blob(value.blob, data)] if data is not None else []
-        await self._submit(s.StepEnded(**told, value=value, effect=effect), *blobs)
+        await self._submit(ended(value=value, effect=effect), *blobs)
         return json
 
     # ------------------------------------------------------------------ waiting
@@ -164,16 +170,14 @@ class BodyContext(Context):
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Tell how far the body is; see `bodies.context.Context.progress`."""
-        if not self.detached:
-            fraction = min(1.0, max(0.0, fraction))
-            self._host.show(Progress(self.path, self.attempt, fraction, self._mask(message)))
+        fraction = min(1.0, max(0.0, fraction))
+        self._show(Progress(self.path, self.attempt, fraction, self._mask(message)))
 
     def emit(self, item: Any) -> None:
         """Show an item to whoever looks; see `bodies.context.Context.emit`."""
-        if not self.detached:
-            plain = codec.decode(codec.encode(item))
-            self._host.show(Emitted(self.path, self.attempt, self._emitted, plain))
-            self._emitted += 1
+        plain = codec.decode(codec.encode(item))
+        self._emitted += 1
+        self._show(Emitted(self.path, self.attempt, self._emitted - 1, plain))
 
     def log(self, message: str) -> None:
         """Keep a line with the attempt's output."""
@@ -185,6 +189,14 @@ class BodyContext(Context):
         return self._secrets.lookup(name)
 
     # ------------------------------------------------------------------ small things
+
+    def _show(self, item: Ephemeral) -> None:
+        if self.detached:
+            return
+        if threading.get_ident() == self._thread:
+            self._host.show(item)
+        else:
+            self._loop.call_soon_threadsafe(self._host.show, item)
 
     def _use(self, key: str) -> None:
         if key in self._used:

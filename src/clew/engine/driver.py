@@ -183,8 +183,6 @@ class Driver:
             self._observe(first, decision.events)
         self._wake_bodies(decision.events)
         self._conclude(decision, acks)
-        if self.run.ended and self._pending is None and not self._signals:
-            self._end(None)
 
     def _conclude(self, decision: Decision, acks: list[Ack]) -> None:
         for ack in acks:
@@ -192,9 +190,12 @@ class Driver:
                 ack.set_result(None)
         for command in decision.commands:
             self._perform(command)
-        self._set_alarm()
         if self._signals:
             self._committer.wants_commit(self)
+        elif self.run.ended:
+            self._end(None)
+            return
+        self._set_alarm()
 
     def _perform(self, command: c.Command) -> None:
         match command:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from clew.bodies.functions import importing_script
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions
@@ -21,7 +22,7 @@ from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
 from clew.engine.status import NodeStatus, Result, RunStatus, failures_of, status_of, visit_status
 from clew.engine.workshop import Workshop
-from clew.errors import RunBusyError, RunConflictError, UnknownRunError, UnresolvedBodyError
+from clew.errors import ClewError, RunBusyError, RunConflictError, UnknownRunError, UnresolvedBodyError
 from clew.graphs.given import encode_inputs
 from clew.graphs.graph import Graph
 from clew.journal.opening import journal_for
@@ -82,6 +83,7 @@ class Engine:
         self._drivers: dict[str, Driver] = {}
         self._observers = tuple(observers)
         self._secrets = Secrets(secrets)
+        self._max_concurrency = max_concurrency
         self._tee = tee
         self._open = False
 
@@ -99,12 +101,21 @@ class Engine:
 
         Raises:
             StorageError: it cannot be opened; nothing was changed.
+            ClewError: the program is only being looked through for a function.
         """
+        script = importing_script()
+        if script:
+            raise ClewError(
+                f"{script} starts an engine when it is imported, and it was imported to find a function in it; "
+                'put the part that starts the engine under `if __name__ == "__main__":`'
+            )
         await self.journal.open()
         self.logbook = LogBook(self.journal)
         self._committer = Committer(self.journal)
         self._bus = Bus(self._observers)
-        self._workshop = Workshop(self.journal, self.logbook, self._secrets, tee=self._tee)
+        self._workshop = Workshop(
+            self.journal, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
+        )
         self._open = True
 
     async def close(self) -> None:

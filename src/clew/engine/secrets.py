@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from clew import codec
-from clew.errors import InvalidInputError, UnstorableError
+from clew.errors import UnknownSecretError, UnstorableError
 
 _REFERENCE = re.compile(r"secret://([A-Za-z_][A-Za-z0-9_.-]*)")
 _MARK = b"secret://"
@@ -39,11 +39,11 @@ class Secrets:
         """The value of a secret.
 
         Raises:
-            InvalidInputError: nobody knows it; says where it was looked for.
+            UnknownSecretError: nobody knows it; says where it was looked for.
         """
         value = self._find(name)
         if value is None:
-            raise InvalidInputError(
+            raise UnknownSecretError(
                 f"secret://{name} is not known: it is neither in Engine(secrets=…), nor in the environment "
                 f"variable {name}, nor in the file {self._folder / name}"
             )

@@ -6,6 +6,8 @@ have in common (inputs, secrets, limits of size) is done once, here.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,13 +17,16 @@ import msgspec
 from clew import codec
 from clew.bodies.errors import error_info
 from clew.bodies.functions import Signature, find
+from clew.bodies.groups import ProcessGroups
+from clew.bodies.http import HttpClient, run_http
+from clew.bodies.shell import run_shell
 from clew.engine.context import BodyContext
 from clew.engine.definitions import Known
 from clew.engine.inputs import InputReader, store
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
 from clew.errors import InvalidInputError, UnresolvedBodyError, UnstorableError
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
 from clew.journal.port import Journal
 from clew.journal.records import Blob
 from clew.kernel import commands as c
@@ -29,6 +34,9 @@ from clew.kernel import signals as s
 from clew.kernel.definition import GraphSpec
 from clew.kernel.values import Absent, Value
 from clew.kernel.values import Known as KnownValue
+from clew.workers import capture, protocol
+from clew.workers.processes import ProcessPool
+from clew.workers.threads import run_in_thread
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -60,15 +68,30 @@ class Job:
 class Workshop:
     """Performs the bodies of one engine."""
 
-    def __init__(self, journal: Journal, logbook: LogBook, secrets: Secrets, *, tee: bool) -> None:
+    def __init__(self, journal: Journal, logbook: LogBook, secrets: Secrets, *, processes: int, tee: bool) -> None:
         self.reader = InputReader(journal)
         self.logbook = logbook
         self.secrets = secrets
+        self._tee = tee
         self._bodies: dict[bytes, FunctionBody] = {}
-        self._performers: dict[str, Callable[[Job], Awaitable[bytes]]] = {"function": self._function}
+        self._groups = ProcessGroups()
+        self._pool = ProcessPool(processes, self._groups)
+        self._http = HttpClient()
+        self._performers: dict[str, Callable[[Job], Awaitable[bytes]]] = {
+            "function": self._function,
+            "shell": self._shell,
+            "http": self._request,
+        }
+        #: Threads whose attempt is over, by the task that waits for them.
+        self._threads: set[asyncio.Task[Any]] = set()
+        capture.install()
 
     async def close(self) -> None:
         """End the processes and connections that were kept for the next attempt."""
+        capture.uninstall()
+        await self._pool.close()
+        await self._http.aclose()
+        self._groups.close()
 
     async def perform(self, job: Job) -> bytes:
         """The output of an attempt, as JSON text."""
@@ -115,14 +138,72 @@ class Workshop:
     # ------------------------------------------------------------------ performers
 
     async def _function(self, job: Job) -> bytes:
+        """A Python function: in the loop, in a process if it is time-limited and synchronous, else in a thread."""
         body = self._function_body(job.command.body)
+        inputs = await self._inputs(job.command)
+        if not body.is_async and job.command.timeout_s is not None:
+            return await self._in_process(job, body, inputs)
         function = find(body, job.functions)
         signature = Signature.of(function)
-        inputs = await self._inputs(job.command)
         arguments = signature.bind(inputs)
         if signature.context:
             arguments[signature.context] = job.context
-        return codec.encode(await function(**arguments))
+        with capture.captured(job.write, tee=self._tee):
+            if body.is_async:
+                value = await function(**arguments)
+            else:
+                value = await self._in_thread(job, function, arguments)
+        return codec.encode(value)
+
+    async def _in_thread(self, job: Job, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        ended = asyncio.Event()
+        try:
+            return await run_in_thread(function, arguments, name=job.command.path, on_end=ended.set)
+        except asyncio.CancelledError:
+            # The thread goes on for nobody; until it returns it holds its slot.
+            release = job.keep_slot()
+            waiting = asyncio.create_task(ended.wait())
+            self._threads.add(waiting)
+            waiting.add_done_callback(lambda _: release())
+            waiting.add_done_callback(self._threads.discard)
+            raise
+
+    async def _in_process(self, job: Job, body: FunctionBody, inputs: Mapping[str, bytes | Absent]) -> bytes:
+        command = job.command
+        sent = protocol.Job(
+            ref=body.ref,
+            script=body.script,
+            folder=body.folder,
+            inputs={name: msgspec.Raw(json) for name, json in inputs.items() if isinstance(json, bytes)},
+            absent={name: json.node for name, json in inputs.items() if isinstance(json, Absent)},
+            run=command.run,
+            path=command.path,
+            attempt=command.attempt,
+            idempotency_key=job.context.idempotency_key,
+            failed_upstream=command.failed_upstream,
+            log_level=logging.getLogger().getEffectiveLevel(),
+        )
+        return await self._pool.run(
+            sent,
+            sink=job.write,
+            on_progress=job.context.progress,
+            on_emit=lambda json: job.context.emit(codec.decode(json)),
+            secret=job.context.secret,
+        )
+
+    async def _shell(self, job: Job) -> bytes:
+        """A program."""
+        body = msgspec.json.decode(job.command.body, type=ShellBody)
+        filled = {name: self._filled(text) for name, text in body.env.items()}
+        inputs = await self._plain_inputs(job.command)
+        return codec.encode(await run_shell(body, inputs, job.write, filled, self._groups))
+
+    async def _request(self, job: Job) -> bytes:
+        """An HTTP request."""
+        body = msgspec.json.decode(job.command.body, type=HttpBody)
+        headers = {name: self._filled(text) for name, text in body.headers.items()}
+        inputs = await self._plain_inputs(job.command)
+        return codec.encode(await run_http(msgspec.structs.replace(body, headers=headers), inputs, self._http))
 
     # ------------------------------------------------------------------ small things
 
@@ -134,6 +215,13 @@ class Workshop:
             else:
                 inputs[name] = self.secrets.fill(await self.reader.read(binding))
         return inputs
+
+    async def _plain_inputs(self, command: c.StartAttempt) -> dict[str, Any]:
+        inputs = await self._inputs(command)
+        return {name: codec.decode(json) for name, json in inputs.items() if isinstance(json, bytes)}
+
+    def _filled(self, text: str) -> str:
+        return codec.decode(self.secrets.fill(codec.encode(text)))
 
     async def _keys(self, key: str, items: list[msgspec.Raw], functions: Functions) -> tuple[str, ...]:
         """The names of a map's items: a field of each, or what a function says of it."""

@@ -6,6 +6,7 @@ from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody, http, shell
 from clew.graphs.graph import Graph
 from clew.graphs.handles import Handle, item
 from clew.graphs.layers import execution_batches
+from clew.graphs.loading import load
 from clew.graphs.policies import Retry, exponential, fixed, linear, node
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "http",
     "item",
     "linear",
+    "load",
     "node",
     "shell",
 ]

@@ -56,7 +56,7 @@ class ShellBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ok_codes: exit codes that mean success.
         capture: the output is the program's standard output as text, parsed as JSON, or None.
         max_output: bytes of standard output that are kept; more fails the node.
-    """  # noqa: D205, D415 -- the inputs belong to the one line
+    """  # noqa: D205 -- the inputs belong to the one line
 
     cwd: str = ""
     env: dict[str, str] = {}
@@ -212,14 +212,17 @@ def describe_function(function: Callable[..., Any], owner: str, *, is_async: boo
         return FunctionBody(f"{name}:{qualname}", is_async=is_async, folder=_folder_of(main, name))
     script = getattr(main, "__file__", None)
     return FunctionBody(
-        f"__main__:{qualname}", is_async=is_async, script=os.path.abspath(script) if script else ""  # noqa: PTH100
+        f"__main__:{qualname}",
+        is_async=is_async,
+        script=os.path.abspath(script) if script else "",  # noqa: PTH100
     )
 
 
 def name_of(function: Callable[..., Any]) -> tuple[str, str]:
     """The module and the qualified name of a callable; those of its class, if it has none of its own."""
-    inner = getattr(function, "func", function)  # functools.partial
-    named = inner if hasattr(inner, "__qualname__") else type(inner)
+    inner: Any = getattr(function, "func", function)  # functools.partial
+    kind: type[Any] = type(inner)
+    named: Any = inner if hasattr(inner, "__qualname__") else kind
     return str(getattr(named, "__module__", None) or "builtins"), str(named.__qualname__)
 
 

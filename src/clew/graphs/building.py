@@ -25,13 +25,17 @@ def build(graph: GraphDraft) -> Built:
             nodes=tuple(_node(draft, graph, bodies) for draft in graph.nodes),
             inputs=tuple(
                 InputSpec(
-                    name=i.name, type=i.type, required=i.required, default=msgspec.Raw(i.default), description=i.description
+                    name=i.name,
+                    type=i.type,
+                    required=i.required,
+                    default=msgspec.Raw(i.default),
+                    description=i.description,
                 )
                 for i in graph.inputs.values()
             ),
             output=graph.output,
             on_error=ErrorPolicy(graph.on_error),
-            timeout_s=graph.timeout,
+            timeout_s=_seconds(graph.timeout),
             max_concurrency=graph.max_concurrency,
             max_interruptions=graph.max_interruptions,
             description=graph.description,
@@ -52,8 +56,8 @@ def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
         after=draft.after,
         map=_map(draft.map, f"{graph.name}/{draft.id}", bodies) if draft.map else None,
         retry=options.retry_spec(),
-        timeout_s=options.timeout,
-        total_timeout_s=options.total_timeout,
+        timeout_s=_seconds(options.timeout),
+        total_timeout_s=_seconds(options.total_timeout),
         on_error=ErrorPolicy(options.on_error) if options.on_error is not None else None,
         on_interrupt=one_of(OnInterrupt, options.on_interrupt, OnInterrupt.RETRY),
         uses=options.uses_spec(),
@@ -88,6 +92,10 @@ def _map(draft: MapDraft, owner: str, bodies: Bodies) -> MapSpec:
         on_item_error=ItemPolicy(draft.on_item_error),
         max_concurrency=draft.max_concurrency,
     )
+
+
+def _seconds(limit: float | None) -> float | None:
+    return None if limit is None else float(limit)
 
 
 def _raw(body: msgspec.Struct) -> msgspec.Raw:

@@ -6,10 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from clew.graphs import policies
 from clew.graphs.bodies import Description, is_importable
 from clew.graphs.drafts import Draft, GraphDraft
-from clew.graphs.names import did_you_mean, listed
+from clew.graphs.names import did_you_mean, listed, nearest
+from clew.graphs.policies import (
+    choice_problems,
+    count_problems,
+    map_policy_problems,
+    policy_problems,
+    seconds_problems,
+)
 from clew.graphs.typing_of import Types
 from clew.kernel.definition import ErrorPolicy
 from clew.kernel.topology import find_cycle
@@ -20,9 +26,14 @@ _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_CYCLES = 10
 #: What a sub-graph node cannot have, because attempts are made by the nodes inside.
 _OF_ATTEMPTS = ("retry", "timeout", "on_interrupt", "uses", "priority")
+_NEEDS_A_PROCESS = (
+    "a synchronous function with a time limit runs in a process of its own, which cannot find this one (a lambda, "
+    "a function inside a function, or one of an interactive session); define it at the top of a module, or make "
+    "it async"
+)
 
 
-def problems(graph: GraphDraft) -> list[str]:
+def problems_of(graph: GraphDraft) -> list[str]:
     """Everything that is wrong with a graph and its sub-graphs; empty if nothing is."""
     circle = _containing_itself(graph, ())
     if circle:
@@ -70,16 +81,18 @@ def _graph_problems(graph: GraphDraft) -> Iterator[str]:
 
 def _own_policies(graph: GraphDraft) -> Iterator[str]:
     found = [
-        *policies.choice_problems("on_error", ErrorPolicy, graph.on_error),
-        *policies.seconds_problems("timeout", graph.timeout),
-        *policies.count_problems("max_concurrency", graph.max_concurrency, 1),
-        *policies.count_problems("max_interruptions", graph.max_interruptions, 0),
+        *choice_problems("on_error", ErrorPolicy, graph.on_error),
+        *seconds_problems("timeout", graph.timeout),
+        *count_problems("max_concurrency", graph.max_concurrency, 1),
+        *count_problems("max_interruptions", graph.max_interruptions, 0),
     ]
     if not isinstance(graph.name, str) or not graph.name.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
         found.append(("name", f"is text, not {graph.name!r}"))
-    for name in graph.inputs:
-        if not _INPUT_NAME.fullmatch(name):
-            found.append((f"input {name!r}", "the name has letters, digits and _, and starts with no digit"))
+    found += [
+        (f"input {name!r}", "the name has letters, digits and _, and starts with no digit")
+        for name in graph.inputs
+        if not _INPUT_NAME.fullmatch(name)
+    ]
     if not graph.nodes:
         found.append(("nodes", "there are none"))
     for about, sentence in found:
@@ -98,9 +111,9 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
     for name in draft.after:
         if name not in graph.index:
             yield "depends_on", f"there is no node {name!r}{did_you_mean(name, graph.index)}"
-    yield from policies.problems(draft.options)
+    yield from policy_problems(draft.options)
     if draft.map is not None:
-        yield from policies.map_problems(draft.map.on_item_error, draft.map.max_concurrency)
+        yield from map_policy_problems(draft.map.on_item_error, draft.map.max_concurrency)
         yield from types.map_problems(draft)
     if draft.body is not None:
         yield from _body_problems(draft, graph)
@@ -118,12 +131,7 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
     if isinstance(draft.body, Description) or draft.options.timeout is None or draft.signature.is_async:
         return
     if not is_importable(draft.function_body(graph.name)):
-        yield (
-            "timeout",
-            "a synchronous function with a time limit runs in a process of its own, which cannot find this one "
-            "(a lambda, a function inside a function, or one of an interactive session); define it at the top "
-            "of a module, or make it async",
-        )
+        yield "timeout", _NEEDS_A_PROCESS
 
 
 def _parameter_problems(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -132,8 +140,9 @@ def _parameter_problems(draft: Draft) -> Iterator[tuple[str, str]]:
         for name in draft.inputs:
             if name not in signature.parameters:
                 yield f"parameter {name!r}", _unknown_parameter(draft, name)
+    meant = {nearest(name, signature.parameters) for name in draft.inputs if name not in signature.parameters}
     for name, parameter in signature.parameters.items():
-        if parameter.required and name not in draft.inputs:
+        if parameter.required and name not in draft.inputs and name not in meant:
             yield f"parameter {name!r}", "is missing"
 
 
@@ -193,8 +202,5 @@ def _same_references(graph: GraphDraft) -> Iterator[str]:
             ref = draft.function_body(each.name).ref
             body, other, first = seen.setdefault(ref, (draft.body, each, draft))
             if body is not draft.body and body != draft.body:
-                yield draft.tell(
-                    "",
-                    f"its function and that of node {first.id!r} ({first.place}) cannot be told apart: two graphs "
-                    f"are called {other.name!r}; give them different names",
-                )
+                both = f"its function and that of node {first.id!r} ({first.place}) cannot be told apart"
+                yield draft.tell("", f"{both}: two graphs are called {other.name!r}; give them different names")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clew.graphs.bodies import Description, FunctionBody, describe_function
-from clew.graphs.names import Place
-from clew.graphs.policies import Options
+from clew.graphs.names import NOWHERE, Place
+from clew.graphs.policies import NOT_GIVEN, Options
 from clew.graphs.signatures import Parameter, Signature
 from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy
 from clew.kernel.values import Binding
@@ -32,7 +32,7 @@ class InputDraft:
     """One input of a graph as it was declared."""
 
     name: str
-    place: Place = Place()
+    place: Place = NOWHERE
     hint: Any = Any
     type: str = ""
     required: bool = True
@@ -63,7 +63,7 @@ class Draft:
     place: Place
     body: Callable[..., Any] | Description | GraphDraft | None
     own_signature: Signature | None = None
-    options: Options = Options()
+    options: Options = NOT_GIVEN
     inputs: dict[str, Binding] = field(default_factory=dict[str, Binding])
     stored_inputs: dict[str, Binding] | None = None
     after: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ class GraphDraft:
     """
 
     name: str
-    place: Place = Place()
+    place: Place = NOWHERE
     description: str = ""
     on_error: ErrorPolicy | str = ErrorPolicy.STOP_GRAPH
     timeout: float | None = None
@@ -132,7 +132,7 @@ class GraphDraft:
     nodes: list[Draft] = field(default_factory=list[Draft])
     index: dict[str, Draft] = field(default_factory=dict[str, Draft])
     output: Binding | None = None
-    output_place: Place = Place()
+    output_place: Place = NOWHERE
     problems: list[str] = field(default_factory=list[str])
     parents: list[GraphDraft] = field(default_factory=list["GraphDraft"])
     built: Built | None = None

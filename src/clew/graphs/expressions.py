@@ -89,7 +89,9 @@ def parse(source: str) -> Parsed:
     found = dict.fromkeys(reference for part in expressions for reference in _references(part))
     for reference in found:
         if reference.name in _RESERVED:
-            raise ExpressionError(f'the name {reference.name!r} is reserved; write nodes["{reference.name}"]', source)
+            raise ExpressionError(
+                f'the name {reference.name!r} is reserved; write nodes["{reference.name}"]', source
+            )
     whole = _only(source, parts)
     return Parsed(tuple(found), whole is not None, _path(whole) if whole is not None else None)
 
@@ -106,14 +108,14 @@ def evaluate(source: str, names: Mapping[str, Any], where: str = "") -> Any:
     Raises:
         ExpressionError: it is not valid, or has no value.
     """
-    from clew.graphs import sandbox  # noqa: PLC0415 -- jinja2 takes its time
+    from clew.graphs.sandbox import value_of  # noqa: PLC0415 -- jinja2 takes its time
 
     template, whole = _compiled(source)
     try:
-        return sandbox.value_of(template, names, whole=whole)
+        return value_of(template, names, whole=whole)
     except RecursionError:
         raise ExpressionError("it is nested too deeply", source, where) from None
-    except Exception as error:  # noqa: BLE001 -- operators and filters raise whatever Python does
+    except Exception as error:
         raise ExpressionError(str(error) or type(error).__name__, source, where) from error
 
 
@@ -123,13 +125,13 @@ def quoted(source: str) -> str:
     Raises:
         ExpressionError: an expression stands inside quotes, where quoting would undo itself.
     """
-    from clew.graphs import sandbox  # noqa: PLC0415 -- jinja2 takes its time
+    from clew.graphs.sandbox import environment  # noqa: PLC0415 -- jinja2 takes its time
 
     parse(source)
     parts: list[str] = []
     quote = ""
     inside: list[str] = []
-    for _, kind, text in sandbox.environment().lex(source):
+    for _, kind, text in environment().lex(source):
         if kind == "variable_begin":
             parts += [text, "("]
             inside = []
@@ -165,20 +167,19 @@ def _outputs(source: str) -> list[nodes.Expr]:
     """Texts and expressions of a source, in order."""
     from jinja2 import TemplateError, nodes  # noqa: PLC0415 -- jinja2 takes its time
 
-    from clew.graphs import sandbox  # noqa: PLC0415
+    from clew.graphs.sandbox import environment  # noqa: PLC0415
 
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"it has {len(source):,} characters; {MAX_SOURCE:,} is the most", source)
     if statement := _STATEMENT.search(source):
-        raise ExpressionError(
-            f"statements ({statement[0]} … %}}) are not part of the language; use {{{{ a if b else c }}}} or filters",
-            source,
-        )
+        why = f"statements ({statement[0]} … %}}) are not part of the language"
+        raise ExpressionError(f"{why}; use {{{{ a if b else c }}}} or filters", source)
     try:
-        tree = sandbox.environment().parse(source)
+        tree = environment().parse(source)
     except TemplateError as error:
         line = getattr(error, "lineno", 1)
-        raise ExpressionError(f"{error.message}{f' (its line {line})' if line > 1 else ''}", source) from None
+        why = "a {{ is not closed" if "unexpected end of template" in str(error.message) else error.message
+        raise ExpressionError(f"{why}{f' (its line {line})' if line > 1 else ''}", source) from None
     except RecursionError:
         raise ExpressionError("it is nested too deeply", source) from None
     return [part for output in tree.body if isinstance(output, nodes.Output) for part in output.nodes]
@@ -186,12 +187,12 @@ def _outputs(source: str) -> list[nodes.Expr]:
 
 @lru_cache(maxsize=1024)
 def _compiled(source: str) -> tuple[Any, bool]:
-    from clew.graphs import sandbox  # noqa: PLC0415 -- jinja2 takes its time
+    from clew.graphs.sandbox import compile_text, compile_value  # noqa: PLC0415 -- jinja2 takes its time
 
     whole = _only(source, _outputs(source))
     try:
-        return (sandbox.compile_text(source) if whole is None else sandbox.compile_value(whole)), whole is not None
-    except Exception as error:  # noqa: BLE001 -- unknown filters are found here, and by Python's own compiler
+        return (compile_text(source) if whole is None else compile_value(whole)), whole is not None
+    except Exception as error:
         raise ExpressionError(str(error), source) from None
 
 

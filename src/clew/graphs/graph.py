@@ -13,10 +13,13 @@ import msgspec
 
 from clew import codec
 from clew.errors import GraphError, InvalidInputError, UnstorableError
-from clew.graphs import building, checks, hints
 from clew.graphs.bodies import Description
+from clew.graphs.building import build
+from clew.graphs.checks import problems_of
 from clew.graphs.drafts import Built, Draft, GraphDraft, InputDraft, MapDraft
 from clew.graphs.handles import Handle, bind, item
+from clew.graphs.hints import told
+from clew.graphs.layers import execution_batches
 from clew.graphs.names import caller
 from clew.graphs.policies import Options, Retry, Uses
 from clew.graphs.writing import draft_of, fill
@@ -63,6 +66,13 @@ class Graph:
             max_interruptions=max_interruptions,
         )
 
+    @classmethod
+    def of(cls, draft: GraphDraft) -> Graph:
+        """The graph of a draft, as files are read into."""
+        graph = cls.__new__(cls)
+        graph.draft = draft
+        return graph
+
     @property
     def name(self) -> str:
         """What people call it."""
@@ -79,9 +89,7 @@ class Graph:
             default: its value when none is given; without one it is required.
             description: one line for people.
         """
-        draft = InputDraft(
-            name=name, place=caller(), hint=type, type=hints.told(type), description=description
-        )
+        draft = InputDraft(name=name, place=caller(), hint=type, type=told(type), description=description)
         problem = ""
         if default is not REQUIRED:
             draft.required = False
@@ -274,32 +282,30 @@ class Graph:
 
     def problems(self) -> list[str]:
         """What is wrong with it; empty if nothing is."""
-        return [] if self.draft.built else checks.problems(self.draft)
+        return [] if self.draft.built else problems_of(self.draft)
 
     def layers(self) -> list[list[str]]:
         """Ids of the nodes by layer: those of one layer need nothing of each other. For preview only."""
-        from clew.graphs.layers import execution_batches  # noqa: PLC0415 -- preview only
-
-        return execution_batches(self.spec())
+        return execution_batches(self)
 
     def mermaid(self, states: Mapping[str, str] | None = None) -> str:
-        """The graph as Mermaid text; see `drawing.mermaid`."""
+        """The graph as Mermaid text, coloured by the states of its nodes if they are given."""
         from clew.graphs.drawing import mermaid  # noqa: PLC0415 -- preview only
 
-        return mermaid(self.spec(), states)
+        return mermaid(self, states)
 
     def svg(self, states: Mapping[str, str] | None = None) -> str:
-        """The graph as an SVG picture; see `drawing.svg`."""
+        """The graph as an SVG picture, coloured by the states of its nodes if they are given."""
         from clew.graphs.drawing import svg  # noqa: PLC0415 -- preview only
 
-        return svg(self.spec(), states)
+        return svg(self, states)
 
     def _built(self) -> Built:
         if self.draft.built is None:
-            problems = checks.problems(self.draft)
+            problems = problems_of(self.draft)
             if problems:
                 raise GraphError(problems, f"graph {self.name}")
-            building.build(self.draft)
+            build(self.draft)
         assert self.draft.built is not None
         return self.draft.built
 

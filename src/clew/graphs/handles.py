@@ -9,10 +9,13 @@ import msgspec
 
 from clew import codec
 from clew.errors import UnstorableError
-from clew.kernel.values import NULL, Binding, DictOf, FromInput, FromItem, FromNode, ListOf, Literal, Pick
+from clew.kernel.values import Absent, Binding, DictOf, FromInput, FromItem, FromNode, ListOf, Literal, Pick
 
 #: Deeper arguments are refused, as everywhere.
 _MAX_DEPTH = codec.MAX_DEPTH
+
+#: Stands for what could not be bound, where the reason has been told; no definition is made of it.
+UNBOUND = Absent("")
 
 Report = Callable[[str], None]
 
@@ -83,7 +86,7 @@ def bind(value: Any, graph: object, report: Report) -> Binding:
     Args:
         value: a handle, plain data with handles in it, or a constant.
         graph: the graph whose handles are welcome.
-        report: is told what is wrong; the binding is then a null.
+        report: is told what is wrong; the binding is then `UNBOUND`.
     """
     try:
         return _bind(value, graph, report, _MAX_DEPTH) if _holds_handle(value, _MAX_DEPTH) else _constant(value)
@@ -92,7 +95,7 @@ def bind(value: Any, graph: object, report: Report) -> Binding:
         report(f"the value{place} cannot be stored: {error.why}")
     except RecursionError:
         report(f"the value is nested more than {_MAX_DEPTH} levels deep")
-    return Literal(NULL)
+    return UNBOUND
 
 
 def _bind(value: Any, graph: object, report: Report, depth: int) -> Binding:
@@ -109,7 +112,7 @@ def _bind(value: Any, graph: object, report: Report, depth: int) -> Binding:
             wrong = [key for key in parts if not isinstance(key, str)]
             if wrong:
                 report(f"the key {wrong[0]!r} is not text")
-                return Literal(NULL)
+                return UNBOUND
             return DictOf({key: _bind(part, graph, report, depth - 1) for key, part in parts.items()})
         case _:
             return _constant(value)
@@ -122,7 +125,7 @@ def _own(handle: Handle, graph: object, report: Report) -> Binding:
             f"{tell(handle.binding)} belongs to another graph, {name!r}; add that graph as a node, and give it "
             "what it needs as an input"
         )
-        return Literal(NULL)
+        return UNBOUND
     return handle.binding
 
 

@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from os import PathLike
+from pathlib import PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
@@ -28,7 +28,7 @@ NOTHING: Any = object()
 _ARRAYS = (list, tuple, set, frozenset, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSequence)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 #: Stored as text.
-_TEXTUAL = (datetime, date, time, timedelta, UUID, Decimal, bytes, PathLike)
+_TEXTUAL = (datetime, date, time, timedelta, UUID, Decimal, bytes, PurePath)
 
 
 def fits(source: Any, target: Any) -> bool:
@@ -105,7 +105,7 @@ def part_of(hint: Any, key: str | int) -> Any:
 
 def fields_of(hint: Any) -> dict[str, tuple[Any, bool]] | None:
     """Annotation and requiredness of each field of a structured type; None for other types."""
-    kind = get_origin(hint) or hint
+    kind: Any = get_origin(hint) or hint
     return _fields(kind) if isinstance(kind, type) else None
 
 
@@ -197,7 +197,7 @@ def _category(hint: Any) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _fields(kind: type) -> dict[str, tuple[Any, bool]] | None:
+def _fields(kind: type[Any]) -> dict[str, tuple[Any, bool]] | None:
     if typing.is_typeddict(kind):
         required: frozenset[str] = getattr(kind, "__required_keys__", frozenset())
         return {name: (hint, name in required) for name, hint in _hints(kind).items()}
@@ -215,15 +215,17 @@ def _fields(kind: type) -> dict[str, tuple[Any, bool]] | None:
     if model is not None and hasattr(kind, "model_validate_json"):
         # By alias or by name, and with computed fields: only the names that are certain are told.
         certain = not any(field.alias for field in model.values())
-        return {name: (field.annotation, field.is_required()) for name, field in model.items()} if certain else None
+        return (
+            {name: (field.annotation, field.is_required()) for name, field in model.items()} if certain else None
+        )
     return None
 
 
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type[Any]) -> dict[str, Any]:
     read: Callable[..., dict[str, Any]] = typing.get_type_hints
     try:
         return read(kind, include_extras=True)
-    except Exception:  # noqa: BLE001 -- annotations are code of the user's; what fails is not declared
+    except Exception:
         return dict.fromkeys(getattr(kind, "__annotations__", {}), Any)
 
 
@@ -236,5 +238,5 @@ def _literal_fits(value: Any, target: Any) -> bool:
 
 
 def _same_literals(source: tuple[Any, ...], target: tuple[Any, ...]) -> bool:
-    allowed = {(type(value), value) for value in target}
+    allowed: set[tuple[Any, Any]] = {(type(value), value) for value in target}
     return all((type(value), value) in allowed for value in source)

@@ -6,6 +6,7 @@ A policy stands on a function (`@node(...)`) or on one use of it (`Graph.add(...
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -19,6 +20,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=StrEnum)
 ErrorClasses = type[BaseException] | str | Sequence[type[BaseException] | str]
 Uses = str | Sequence[str] | Mapping[str, int]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d)")
+
+#: The very default of `NodeSpec`: defaults are left out of the definition by identity.
+_NO_RETRY = d.NodeSpec(id="", kind="").retry
 
 #: The attribute of a function that holds what `@node` attached.
 ATTACHED = "__clew_options__"
@@ -106,7 +113,7 @@ class Options:
         """The retry policy as the kernel reads it."""
         match self.retry:
             case None:
-                return d.Retry()
+                return _NO_RETRY
             case d.Retry():
                 return self.retry
             case Retry():
@@ -125,6 +132,10 @@ class Options:
                 return dict(self.uses)
             case names:
                 return {name: names.count(name) for name in names}
+
+
+#: No policy is given.
+NOT_GIVEN = Options()
 
 
 @overload
@@ -160,15 +171,15 @@ def node(body: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
 
 def attached_to(body: Any) -> Options:
     """What `@node` attached to a function."""
-    return getattr(body, ATTACHED, None) or Options()
+    return getattr(body, ATTACHED, None) or NOT_GIVEN
 
 
 def one_of(kind: type[E], value: str | None, default: E) -> E:
-    """A member of an enumeration by its value; the default if there is none (`problems` has said so)."""
+    """A member of an enumeration by its value; the default if there is none (`policy_problems` has said so)."""
     return kind(value) if value in {*kind} else default
 
 
-def problems(options: Options) -> Iterator[tuple[str, str]]:
+def policy_problems(options: Options) -> Iterator[tuple[str, str]]:
     """What is wrong with the policies of a node, as (field, sentence)."""
     for name in ("timeout", "total_timeout"):
         yield from seconds_problems(name, getattr(options, name))
@@ -201,7 +212,13 @@ def choice_problems(name: str, kind: type[StrEnum], value: Any) -> Iterator[tupl
         yield name, f"is one of {', '.join(words)}, not {value!r}{did_you_mean(str(value), words)}"
 
 
-def map_problems(on_item_error: Any, max_concurrency: Any) -> Iterator[tuple[str, str]]:
+def seconds_of(value: Any) -> Any:
+    """Seconds of a time as files write it: a number, or ``90s``, ``5m``, ``1.5h``; anything else as it is."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) * _UNITS[found[2]] if found else value
+
+
+def map_policy_problems(on_item_error: Any, max_concurrency: Any) -> Iterator[tuple[str, str]]:
     """What is wrong with the policies of a map."""
     yield from choice_problems("on_item_error", ItemPolicy, on_item_error)
     if max_concurrency is not None:

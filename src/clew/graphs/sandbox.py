@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
 from functools import cache, partial
 from types import GeneratorType
 from typing import Any, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes
-from jinja2.defaults import DEFAULT_FILTERS
 from jinja2.environment import Template
+from jinja2.filters import FILTERS
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -27,19 +27,24 @@ MAX_OUTPUT = 10_000_000
 MAX_RANGE = 10_000
 _MAX_BITS = 10_000
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _METHODS: dict[type, frozenset[str]] = {
-    str: frozenset(
+    str: _words(
         "upper lower title capitalize swapcase casefold strip lstrip rstrip removeprefix removesuffix split "
         "rsplit splitlines partition rpartition startswith endswith find rfind index count isdigit isalpha "
-        "isalnum isnumeric isspace islower isupper".split()
+        "isalnum isnumeric isspace islower isupper"
     ),
-    dict: frozenset(("get", "items", "keys", "values")),
-    list: frozenset(("index", "count")),
+    dict: _words("get items keys values"),
+    list: _words("index count"),
 }
-_FILTERS = (
+_FILTERS = _words(
     "abs capitalize count d default dictsort first float groupby int items last length list lower map max min "
     "reject rejectattr reverse select selectattr sort string sum title trim truncate unique upper urlencode"
-).split()
+)
 
 
 class Quoted(str):
@@ -48,7 +53,7 @@ class Quoted(str):
     __slots__ = ()
 
 
-class TooMuch(ValueError):  # noqa: N818 -- named for what happened
+class TooMuch(ValueError):
     """An expression would make more than is allowed."""
 
 
@@ -72,7 +77,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=0,
         )
         self.globals: dict[str, Any] = {"range": _range}
-        self.filters = {name: DEFAULT_FILTERS[name] for name in _FILTERS} | {
+        self.filters = {name: FILTERS[name] for name in _FILTERS} | {
             "fromjson": json.loads,
             "join": _join,
             "json": _json,
@@ -84,21 +89,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
         }
 
     def getattr(self, obj: Any, attribute: str) -> Any:
+        """The field or method of a value."""
         if isinstance(obj, dict) and attribute in obj:
             return cast("dict[str, Any]", obj)[attribute]
-        if isinstance(obj, str) and attribute in ("join", "replace"):
-            return partial(_replace, obj) if attribute == "replace" else partial(_joined_by, obj)
-        if attribute in _METHODS.get(cast("type", type(obj)), ()):
-            return cast("Any", getattr(obj, attribute))
+        kind: type[Any] = type(obj)
+        if kind is str and attribute in ("join", "replace"):
+            return partial(_replace if attribute == "replace" else _joined_by, obj)
+        if attribute in _METHODS.get(kind, ()):
+            return getattr(obj, attribute)
         return self._missing(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        """The part of a value."""
         try:
             return obj[argument]
         except (TypeError, LookupError):
             return self._missing(obj, argument)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """The result of `*`, `**` or `%`, if it is not too large."""
         if operator == "%" and isinstance(left, str | bytes):
             raise TooMuch("% does not format text here; write a ~ b")
         if operator == "**":
@@ -190,7 +199,7 @@ def _plain(value: Any) -> Any:
             return {str(key): _plain(part) for key, part in cast("dict[Any, Any]", value).items()}
         case list() | tuple() | range() | GeneratorType() | map() | filter() | reversed():
             return [_plain(part) for part in cast("Iterable[Any]", value)]
-        case _ if isinstance(value, type({}.keys()) | type({}.values()) | type({}.items())):
+        case _ if isinstance(value, KeysView | ValuesView | ItemsView):
             return [_plain(part) for part in cast("Iterable[Any]", value)]
         case _ if callable(value):
             raise TypeError("a method is no value; call it: ()")
@@ -252,5 +261,14 @@ def _check_size(size: int) -> None:
 
 
 def _kind(value: Any) -> str:
-    names: dict[Callable[..., Any], str] = {str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+    match value:
+        case None:
+            return "null"
+        case str():
+            return "text"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case _:
+            return type(value).__name__

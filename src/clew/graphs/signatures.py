@@ -94,7 +94,7 @@ class _Hints:
     def __init__(self, function: Callable[..., Any]) -> None:
         inner = inspect.unwrap(getattr(function, "func", function))
         if not isinstance(function, type) and not hasattr(inner, "__globals__"):
-            inner = getattr(inner, "__func__", None) or getattr(type(inner), "__call__", inner)
+            inner: Any = getattr(inner, "__func__", None) or getattr(type(inner), "__call__", inner)  # noqa: B004
         self._globals: dict[str, Any] = getattr(inner, "__globals__", {})
 
     def of(self, name: str, annotation: Any) -> Any:
@@ -103,7 +103,7 @@ class _Hints:
         holder = SimpleNamespace(__annotations__={name: annotation})
         try:
             return typing.get_type_hints(holder, self._globals, include_extras=True)[name]
-        except Exception:  # noqa: BLE001 -- annotations are code of the user's; what fails is not declared
+        except Exception:
             return Any
 
 

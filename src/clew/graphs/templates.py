@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, cast
 
 from clew.graphs.expressions import ExpressionError, Reference, is_template, parse, quoted
-from clew.graphs.handles import bind
-from clew.kernel.values import NULL, Binding, DictOf, Expression, ListOf, Literal, Pick
+from clew.graphs.handles import UNBOUND, bind
+from clew.kernel.values import Binding, DictOf, Expression, ListOf, Pick
 
 Keys = tuple[str | int, ...]
 
@@ -24,6 +24,10 @@ class Meaning(NamedTuple):
     inside: bool = False
 
 
+class UnknownNameError(Exception):
+    """A name of an expression means nothing; the message says which, and offers the nearest."""
+
+
 class Scope(Protocol):
     """Knows the names of an expression."""
 
@@ -31,7 +35,7 @@ class Scope(Protocol):
         """What a reference stands for.
 
         Raises:
-            ExpressionError: nothing; with the nearest right name.
+            UnknownNameError: nothing.
         """
         ...
 
@@ -77,15 +81,15 @@ class Template:
             parsed = parse(source)
             wrong, names = self._names(parsed.references)
             for sentence in wrong:
-                self._report(keys, sentence)
+                self._report(keys, str(ExpressionError(sentence, source)))
             if wrong:
-                return Literal(NULL)
+                return UNBOUND
             if shell:
                 return Expression(quoted(source), names, where)
             return self._plain(parsed.plain) if parsed.plain else Expression(source, names, where)
         except ExpressionError as error:
             self._report(keys, str(error))
-            return Literal(NULL)
+            return UNBOUND
 
     def _plain(self, reference: Reference) -> Binding:
         binding, inside = self._scope.meaning(reference)
@@ -99,7 +103,7 @@ class Template:
         for reference in references:
             try:
                 binding, inside = self._scope.meaning(reference)
-            except ExpressionError as error:
+            except UnknownNameError as error:
                 wrong.append(str(error))
                 continue
             if inside:
@@ -117,7 +121,7 @@ class GivenNames:
 
     def meaning(self, reference: Reference) -> Meaning:
         """See `Scope`."""
-        return Meaning(self._inputs.get(reference.name, Literal(NULL)))
+        return Meaning(self._inputs.get(reference.name, UNBOUND))
 
 
 def template_names(value: Any) -> list[str]:

@@ -7,11 +7,11 @@ from typing import Any, Union, get_args, get_origin
 
 from clew import codec
 from clew.errors import InvalidInputError
-from clew.graphs import expressions, hints
 from clew.graphs.bodies import Description, HttpBody
 from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.expressions import parse
 from clew.graphs.handles import tell
-from clew.graphs.hints import NOTHING
+from clew.graphs.hints import NOTHING, bare, fields_of, fits, item_of, part_of, told
 from clew.graphs.names import did_you_mean, listed
 from clew.kernel.values import (
     Binding,
@@ -58,8 +58,8 @@ class Types:
         wrong = [*self._problems("over", draft.map.over, Any, Any)]
         yield from wrong
         hint = self.of(draft.map.over, Any)
-        if not wrong and hints.item_of(hint) is NOTHING:
-            yield "over", f"{tell(draft.map.over)} is {hints.told(hint)}, and a map runs over a list"
+        if not wrong and item_of(hint) is NOTHING:
+            yield "over", f"{tell(draft.map.over)} is {told(hint)}, and a map runs over a list"
 
     def problems_of(self, binding: Binding) -> Iterator[str]:
         """Fields that are named in a binding and do not exist."""
@@ -83,7 +83,7 @@ class Types:
             case Pick(of=of, path=path):
                 hint = self.of(of, item)
                 for key in path:
-                    hint = hints.part_of(hint, key)
+                    hint = part_of(hint, key)
                     if hint is NOTHING:
                         return Any
                 return hint
@@ -92,7 +92,7 @@ class Types:
             case DictOf(items=items):
                 return dict[str, _union([self.of(part, item) for part in items.values()])]
             case Expression(source=source):
-                return Any if expressions.parse(source).whole else str
+                return Any if parse(source).whole else str
             case Literal(json=json):
                 return _literal_type(codec.decode(json))
             case _:
@@ -104,13 +104,13 @@ class Types:
                 try:
                     codec.decode(json, target if not codec.hint_problem(target) else Any)
                 except InvalidInputError as error:
-                    yield about, f"the value {_shown(json)} does not fit {hints.told(target)}: {error}"
+                    yield about, f"the value {_shown(json)} does not fit {told(target)}: {error}"
             case ListOf(items=items) if _parts_are_typed(target, list):
                 for i, part in enumerate(items):
-                    yield from self._problems(f"{about}[{i}]", part, hints.part_of(target, i), item)
+                    yield from self._problems(f"{about}[{i}]", part, part_of(target, i), item)
             case DictOf(items=items) if _parts_are_typed(target, dict):
                 for key, part in items.items():
-                    hint = hints.part_of(target, key)
+                    hint = part_of(target, key)
                     yield from self._problems(f"{about}[{key!r}]", part, Any if hint is NOTHING else hint, item)
             case ListOf(items=items):
                 for part in items:
@@ -131,28 +131,28 @@ class Types:
 
     def _misfit(self, about: str, binding: Binding, target: Any, item: Any) -> Iterator[Problem]:
         source = self.of(binding, item)
-        if not hints.fits(source, target):
+        if not fits(source, target):
             what = {"listof": "the list", "dictof": "the mapping", "expression": "the text"}
             name = tell(binding)
-            yield about, f"{what.get(name, name)} is {hints.told(source)}, but {hints.told(target)} is declared"
+            yield about, f"{what.get(name, name)} is {told(source)}, but {told(target)} is declared"
 
     def _missing_part(self, of: Binding, path: tuple[str | int, ...], item: Any) -> str:
         hint = self.of(of, item)
         for i, key in enumerate(path):
-            part = hints.part_of(hint, key)
+            part = part_of(hint, key)
             if part is NOTHING:
                 name = tell(Pick(of, path[:i])) if i else tell(of)
-                fields = hints.fields_of(hints.bare(hint)) or {}
+                fields = fields_of(bare(hint)) or {}
                 near = did_you_mean(str(key), fields)
                 has = f"; it has {listed(fields, last='and')}" if fields else ""
-                return f"{name} is {hints.told(hint)} and has no {key!r}{near or has}"
+                return f"{name} is {told(hint)} and has no {key!r}{near or has}"
             hint = part
         return ""
 
     def _item(self, draft: Draft) -> Any:
         if draft.map is None:
             return Any
-        found = hints.item_of(self.of(draft.map.over, Any))
+        found = item_of(self.of(draft.map.over, Any))
         return Any if found is NOTHING else found
 
     def _returned(self, node: str) -> Any:
@@ -188,13 +188,13 @@ def _union(found: list[Any]) -> Any:
 
 def _parts_are_typed(target: Any, kind: type) -> bool:
     """Whether the parts of a list or mapping that is put together have a declared type each."""
-    target = hints.bare(target)
+    target = bare(target)
     origin = get_origin(target) or target
     if kind is dict:
-        return origin is dict or hints.fields_of(target) is not None
+        return origin is dict or fields_of(target) is not None
     if origin is tuple and get_args(target) and ... not in get_args(target):
         return False
-    return hints.item_of(target) is not NOTHING and hints.bare(target) is not Any and get_origin(target) is not Union
+    return item_of(target) is not NOTHING and bare(target) is not Any and get_origin(target) is not Union
 
 
 def _literal_type(value: Any) -> Any:

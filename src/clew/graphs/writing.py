@@ -17,7 +17,9 @@ from clew.kernel.values import Binding, DictOf, Expression, FromItem, ListOf, Pi
 
 def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: GraphDraft) -> Draft:
     """Begin a node: its id, its body's signature, its policies."""
-    wanted = id_ if id_ is not None else graph.free_id(node_id(body.name if isinstance(body, GraphDraft) else body))
+    wanted = (
+        id_ if id_ is not None else graph.free_id(node_id(body.name if isinstance(body, GraphDraft) else body))
+    )
     draft = Draft(id=wanted, place=place, body=body, options=options.over(attached_to(body)))
     if isinstance(body, Description):
         draft.own_signature = _template_signature(body)
@@ -103,4 +105,3 @@ def _uses_item(binding: Binding) -> bool:
             return any(map(_uses_item, items.values()))
         case _:
             return False
-

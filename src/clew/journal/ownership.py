@@ -33,32 +33,50 @@ def is_alive(owner: Owner, renewed_at: float, now: float) -> bool:
     if owner.host != _host():
         return True
     started = _start_time(owner.pid)
-    return started is not None and started == owner.started
+    return started is not None and (started == owner.started or not (started and owner.started))
 
 
 def _host() -> str:
-    """This machine since its last start, or as much of that as the system tells."""
+    """Where a process id means the same as here: this machine, since its last start, in this container."""
+    # Containers of one machine may share its name and its boot, but each has a table of processes of its own.
+    return "/".join((socket.gethostname(), _told_by("/proc/sys/kernel/random/boot_id"), _namespace()))
+
+
+def _told_by(path: str) -> str:
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path(path).read_text(encoding="ascii").strip()
     except OSError:
-        boot = ""
-    return f"{socket.gethostname()}/{boot}"
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - what it holds is a name, not a path
+    except OSError:
+        return ""
 
 
 def _start_time(pid: int) -> str | None:
     """When a process of this machine started; None if it has ended; empty where only its existence shows."""
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
-        # The fields after the command's name, which may hold anything, start after the last parenthesis.
-        state, *fields = stat.rpartition(")")[2].split()
-        return None if state in "ZX" else fields[18]
+    # The fields after the command's name, which may hold anything, start after the last parenthesis.
+    fields = _stat_of(pid).rpartition(")")[2].split()
+    if fields:
+        return None if fields[0] in "ZX" else fields[19]
+    if sys.platform == "win32":
+        # Asking would send it Ctrl-C; its lease will tell.
+        return ""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:
+    except OSError:
+        # It is another user's, and hidden from this one.
         return ""
     return ""
+
+
+def _stat_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

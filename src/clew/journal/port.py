@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from clew.errors import RunFencedError
 from clew.journal.records import Append, InboxItem, LogLine, Owner, Recorded, RunRow, Snapshot
 
 #: One outcome per append: None when it is durable, otherwise why it is not.
@@ -17,7 +18,7 @@ Outcomes = list[Exception | None]
 
 
 class Journal(Protocol):
-    """A store of runs."""
+    """A store of runs. All but `open` and `close` raise `StorageError` before the one and after the other."""
 
     url: str
 
@@ -37,9 +38,9 @@ class Journal(Protocol):
         """Make some appends durable in one transaction, and say so.
 
         `done` is called on the event loop, before `commit` returns or later, with one outcome per append in
-        their order: None, `RunFencedError` (another epoch or sequence number is on disk; the others are not
-        affected), `RunConflictError` (a run to be created exists) or `StorageError` (then for all of them).
-        At most one commit is under way at a time.
+        their order: None, `RunFencedError` (another epoch or sequence number is on disk), `RunConflictError` (a
+        run to be created exists) or `StorageError`. The others are not affected, except by a `StorageError` that
+        is the store's own fault, which all of them get. At most one commit is under way at a time.
         """
         ...
 
@@ -56,7 +57,7 @@ class Journal(Protocol):
         limit: int = 50,
         before: str = "",
     ) -> list[RunRow]:
-        """Rows, newest first, from the one after run `before`; at most `limit`."""
+        """Rows, newest first, from the one after run `before`; at most `limit`. All that is given must fit."""
         ...
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
@@ -64,7 +65,7 @@ class Journal(Protocol):
         ...
 
     async def snapshot(self, run: str) -> Snapshot | None:
-        """The newest snapshot of a run."""
+        """The newest snapshot of a run; None as well if a version of Clew took it that thinks otherwise."""
         ...
 
     async def blob(self, digest: str) -> bytes:
@@ -97,7 +98,11 @@ class Journal(Protocol):
         ...
 
     async def note(self, run: str, text: str) -> None:
-        """Keep a remark for people on a run that nobody drives."""
+        """Keep a remark for people on a run that nobody drives.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
         ...
 
     async def post(self, run: str, data: bytes, at: float, by: str) -> int:
@@ -117,7 +122,11 @@ class Journal(Protocol):
         ...
 
     async def write_logs(self, run: str, lines: Sequence[LogLine]) -> None:
-        """Keep what attempts printed. Not facts: losing the last of them in a crash loses no work."""
+        """Keep what attempts printed. Not facts: losing the last of them in a crash loses no work.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
         ...
 
     async def read_logs(self, run: str, path: str = "", after: int = 0, limit: int = 1_000) -> list[LogLine]:
@@ -125,5 +134,18 @@ class Journal(Protocol):
         ...
 
     def version(self) -> int:
-        """A number that changes when another process has written to the store."""
+        """A number that changes when another process has written to the store (it may change without that)."""
         ...
+
+
+def fenced(append: Append, stored: tuple[int, int] | None) -> RunFencedError:
+    """Why an append is refused; `stored` is the epoch and the sequence number of the run in the journal."""
+    run = append.row.run
+    if stored is None:
+        return RunFencedError(f"run {run} is not in the journal any more; nothing more is written for it")
+    epoch, seq = stored
+    if epoch != append.row.epoch:
+        return RunFencedError(
+            f"run {run} has another owner now (epoch {epoch} instead of {append.row.epoch}), which goes on with it"
+        )
+    return RunFencedError(f"run {run} has {seq} events in the journal instead of {append.after}; load it again")

@@ -57,6 +57,13 @@ class RunRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
+#: Fields of its row that an append changes: not the epoch, nor what was fixed when the run was created.
+CHANGING = (
+    "state", "seq", "owner", "generation", "started_at", "ended_at", "wake_at", "total", "settled", "failed",
+    "running", "waiting", "error", "note",
+)  # fmt: skip
+
+
 class Blob(msgspec.Struct, frozen=True, gc=False):
     """A value too large to travel inline, by the SHA-256 of its JSON text."""
 
@@ -98,7 +105,7 @@ class Append(msgspec.Struct, kw_only=True):
     inbox: list[InboxOutcome] = []
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event with its place in the run, 1 for the first."""
 
     seq: int

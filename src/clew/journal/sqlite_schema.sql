@@ -1,4 +1,4 @@
--- Version 1. Later versions are steps in sqlite.py; a test compares a migrated database with a new one.
+-- Version 1. Later versions are steps in sqlite_file.py; a test compares a migrated database with a new one.
 -- Times are seconds since the epoch.
 
 CREATE TABLE runs (
@@ -29,7 +29,8 @@ CREATE TABLE runs (
 -- Unfinished runs are few among many ended ones; whoever starts up looks for just these.
 CREATE INDEX runs_unfinished ON runs (id) WHERE ended_at IS NULL;
 
--- One row per append: `seq` is the number of its last event, `data` the JSON array of its events.
+-- One row per append: `seq` is the number of its last event, `data` the JSON array of its events. An ordinary
+-- table, so that the appends of many runs that share a commit are written side by side, and not page by page.
 CREATE TABLE events (
   run     INTEGER NOT NULL REFERENCES runs (id),
   seq     INTEGER NOT NULL,
@@ -37,12 +38,14 @@ CREATE TABLE events (
   version INTEGER NOT NULL,
   data    BLOB NOT NULL,
   PRIMARY KEY (run, seq)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
+-- The newest of each run. It only saves time: one of another `version` is passed over.
 CREATE TABLE snapshots (
-  run  INTEGER PRIMARY KEY REFERENCES runs (id),
-  seq  INTEGER NOT NULL,
-  data BLOB NOT NULL
+  run     INTEGER PRIMARY KEY REFERENCES runs (id),
+  seq     INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  data    BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE blobs (

@@ -1,8 +1,8 @@
 """Reading and writing batches of events; old formats are lifted to today's before they are decoded.
 
 A batch is a JSON array of events, stored with the version of the event format it was written in. To change
-the format of an event: raise `kernel.events.VERSION`, add an upcaster from the former version here, and keep
-a journal of the former version under `tests/fixtures`.
+the format of an event: raise `kernel.events.VERSION`, append the step from the former version to `UPCASTERS`,
+and keep a journal of the former version under `tests/fixtures`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import msgspec
 from clew.errors import StorageError
 from clew.kernel.events import VERSION, AnyEvent
 
-#: From a version to the next: takes and returns one event as plain data (a dict with its ``type``).
-UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+#: `UPCASTERS[n - 1]` leads from format n to n + 1: it takes one event as plain data (a dict with its ``type``)
+#: and returns one, never none or two, because the numbers of events do not change.
+UPCASTERS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(list[AnyEvent])
@@ -35,18 +36,20 @@ def decode_events(data: bytes, version: int) -> list[AnyEvent]:
     """
     if version > VERSION:
         raise StorageError(
-            f"events of format {version} were written by a newer Clew; this one reads up to {VERSION}"
+            f"they are of format {version}, written by a newer Clew; this one reads up to {VERSION}. "
+            "Install that version"
         )
+    if version < 1:
+        raise StorageError(f"they are damaged: there is no format {version}")
     try:
-        if version == VERSION:
-            return _DECODER.decode(data)
-        plain = msgspec.json.decode(data, type=list[dict[str, Any]])
-        return msgspec.convert([_lift(event, version) for event in plain], list[AnyEvent])
-    except msgspec.MsgspecError as error:
-        raise StorageError(f"a batch of events cannot be read: {error}") from error
+        return _DECODER.decode(data if version == VERSION else _lift(data, version))
+    except (msgspec.MsgspecError, ValueError, TypeError, LookupError) as error:
+        raise StorageError(f"they are damaged: {error}") from error
 
 
-def _lift(event: dict[str, Any], version: int) -> dict[str, Any]:
-    for step in range(version, VERSION):
-        event = UPCASTERS[step](event)
-    return event
+def _lift(data: bytes, version: int) -> bytes:
+    # Encoded once more, because values are decoded as the text they are stored as.
+    events = msgspec.json.decode(data, type=list[dict[str, Any]])
+    for step in UPCASTERS[version - 1 :]:
+        events = [step(event) for event in events]
+    return _ENCODER.encode(events)

@@ -97,11 +97,13 @@ class GroupStopping(Event, frozen=True, kw_only=True):
         path: the sub-graph or map; empty for the run's own graph.
         reason: ``cancel``, ``failed``, ``timeout`` or ``upstream``.
         error: why, as a fact.
+        cause: the address of what failed, if the reason is ``upstream``.
     """
 
     path: str
     reason: str
     error: ErrorInfo
+    cause: str = ""
 
 
 class ScopeOpened(Event, frozen=True, kw_only=True):

@@ -7,15 +7,16 @@ folded at once, and collects commands; `machine` turns signals into calls of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import reasons
-from clew.kernel.definition import ErrorPolicy, ItemPolicy
+from clew.kernel.definition import ErrorPolicy
 from clew.kernel.fold import fold
 from clew.kernel.policies import is_retried, retry_delay
 from clew.kernel.resolve import resolve_inputs, resolve_over, surroundings
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Group, Items, Run, Scope, Visit, feeding_items
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node
 from clew.kernel.values import GATHERED, ErrorInfo, Value
@@ -73,13 +74,14 @@ class Flow:
 
     def stopped(self, visit: Visit, reason: str) -> None:
         """An attempt that was told to stop has done so (or was lost, which is the same)."""
-        if reason == "timeout":
-            self.failed(visit, reasons.timed_out("the attempt", visit.node.spec.timeout_s))
-        elif reason == "total_timeout":
-            self.fail(visit, reasons.timed_out("the node with its retries", visit.node.spec.total_timeout_s))
-        else:
-            self.emit(e.NodeCancelled(at=self.now, path=visit.path, attempt=visit.attempt, reason=reason))
+        because = visit.group.stop
+        if because:
+            self.emit(e.NodeCancelled(at=self.now, path=visit.path, attempt=visit.attempt, reason=because))
             self.settled(visit)
+        elif reason == "timeout":
+            self.failed(visit, reasons.timed_out("the attempt", visit.node.spec.timeout_s))
+        else:
+            self.fail(visit, reasons.timed_out("the node with its retries", visit.node.spec.total_timeout_s))
 
     def settled(self, visit: Visit) -> None:
         """A visit settled: its group's policy decides what that means, and the group may end with it."""
@@ -101,7 +103,7 @@ class Flow:
             case ErrorPolicy.SKIP_DOWNSTREAM:
                 self._skip_downstream(scope, visit)
             case ErrorPolicy.CONTINUE:
-                self._skip_unfed_items(scope, visit)
+                self._skip_unfed_items(visit)
 
     def _skip_downstream(self, scope: Scope, failed: Visit) -> None:
         """Skip whatever depends on a failed node, at any distance; maps that it feeds end early."""
@@ -114,7 +116,7 @@ class Flow:
                 assert member is not None
                 assert member.inner is not None
                 if not member.inner.stop:
-                    self.stop(member.inner, "upstream", reasons.because(failed))
+                    self.stop(member.inner, "upstream", reasons.because(failed), cause=failed.path)
             elif state not in SETTLED:
                 self.emit(e.NodeSkipped(at=self.now, path=scope.member_path(index), cause=failed.path))
             else:
@@ -122,49 +124,45 @@ class Flow:
             node = scope.topology.nodes[index]
             todo += [*node.releases, *node.feeds]
 
-    def _skip_unfed_items(self, scope: Scope, failed: Visit) -> None:
+    def _skip_unfed_items(self, failed: Visit) -> None:
         """A failed map goes on for its readers: those that take its items do without the missing ones."""
-        if failed.inner is None:
-            return
-        for index in range(len(failed.inner.members)):
-            self._skip_fed(failed, index)
-        for index in failed.node.feeds:
-            consumer = scope.members[index]
-            if consumer is not None and consumer.inner is not None and consumer.inner.finished:
-                self.close(consumer.inner)
+        if isinstance(failed.inner, Items):
+            for consumer in self._consumers(failed):
+                self._skip_lost_items(failed.inner, consumer)
+
+    def _consumers(self, feeder: Visit) -> list[Items]:
+        """The maps under way that take the items of a map one by one."""
+        members = (feeder.group.members[index] for index in feeder.node.feeds)
+        return [v.inner for v in members if v is not None and isinstance(v.inner, Items) and v.state in UNDER_WAY]
 
     def _item_settled(self, group: Items, item: Visit) -> None:
         assert group.owner is not None
-        if item.state is not NodeState.COMPLETED:
-            self._skip_fed(group.owner, item.index)
-        spec = group.node.spec.map
-        assert spec is not None
-        if item.state is NodeState.FAILED and not group.stop and spec.on_item_error is ItemPolicy.FAIL_FAST:
+        if item.state is NodeState.FAILED and not group.stop and not group.collects:
             self.stop(group, "failed", reasons.because(item))
+        elif _is_lost(group, item):
+            for consumer in self._consumers(group.owner):
+                self._skip_item(consumer, item)
 
-    def _skip_fed(self, owner: Visit, index: int) -> None:
-        """The items that were to be made from a failed item are not made."""
-        scope = owner.group
-        assert owner.inner is not None
-        source = owner.inner.members[index]
-        assert source is not None
-        if source.state is NodeState.COMPLETED:
-            return
-        for feed in owner.node.feeds:
-            consumer = scope.members[feed]
-            if consumer is None or consumer.inner is None or consumer.inner.stop:
-                continue
-            member = consumer.inner.members[index]
-            assert member is not None
-            if member.state is NodeState.PENDING:
-                self.emit(e.NodeSkipped(at=self.now, path=member.path, cause=source.path))
-                self.settled(member)
+    def _skip_lost_items(self, source: Items, consumer: Items) -> None:
+        for item in source.members:
+            assert item is not None
+            if _is_lost(source, item):
+                self._skip_item(consumer, item)
 
-    def stop(self, group: Group, reason: str, error: ErrorInfo) -> None:
+    def _skip_item(self, consumer: Items, lost: Visit) -> None:
+        """The item that was to be made from a lost one is not made."""
+        member = consumer.members[lost.index]
+        assert member is not None
+        if member.state is NodeState.PENDING:
+            self.emit(e.NodeSkipped(at=self.now, path=member.path, cause=lost.path))
+            self.settled(member)
+
+    def stop(self, group: Group, reason: str, error: ErrorInfo, cause: str = "") -> None:
         """End a group early: what has not started never will, what is under way is told to stop."""
-        idle = [v for v in group.members if v is not None and v.state is NodeState.WAITING]
-        self.emit(e.GroupStopping(at=self.now, path=group.path, reason=reason, error=error))
-        for visit in idle:
+        # Suspended bodies hold no slot and are cancelled at once, but may still be in memory.
+        suspended = [v for v in group.members if v is not None and v.suspended_at is not None]
+        self.emit(e.GroupStopping(at=self.now, path=group.path, reason=reason, error=error, cause=cause))
+        for visit in suspended:
             self.commands.append(c.StopAttempt(path=visit.path, attempt=visit.attempt, reason=reason))
         for visit in group.members:
             if visit is None or visit.state is not NodeState.RUNNING:
@@ -194,7 +192,7 @@ class Flow:
             done = e.NodeCompleted(at=self.now, path=owner.path, attempt=owner.attempt, output=GATHERED)
             self.emit(done)
         elif group.stop == "upstream":
-            self.emit(e.NodeSkipped(at=self.now, path=owner.path, cause=error.message))
+            self.emit(e.NodeSkipped(at=self.now, path=owner.path, cause=owner.cause))
         elif group.stop == "cancel" or (group.stop and owner.group.stop):
             self.emit(e.NodeCancelled(at=self.now, path=owner.path, attempt=owner.attempt, reason=group.stop))
         else:
@@ -205,92 +203,100 @@ class Flow:
         return self.run.ended if group.owner is None else group.owner.state in SETTLED
 
     def _outcome(self, group: Group) -> ErrorInfo | None:
-        """Why the group failed; None if it did not."""
-        if group.stop and group.settled < len(group.members):
+        """Why the group failed; None if it did not.
+
+        A group that was to end early and whose members have all come in nevertheless is as good as any other.
+        """
+        bad = _failures(group)
+        if group.stop and _is_cut_short(group) and not (bad and group.stop == "failed"):
             return group.error
-        failed = [group.members[i] for i in group.failed]
-        if isinstance(group, Items):
-            collects = group.node.spec.map is not None and group.node.spec.map.on_item_error is ItemPolicy.COLLECT
-            bad = [] if collects else failed
-        else:
-            bad = [visit for visit in failed if visit is not None and not visit.node.goes_on]
-        first = bad[0] if bad else None
-        if first is not None:
-            return reasons.because(first, len(bad) - 1)
-        return group.error if group.stop and group.stop != "timeout" else None
+        return reasons.because(bad[0], len(bad) - 1) if bad else None
 
     def _end_run(self, error: ErrorInfo | None) -> None:
         run = self.run
         assert run.root is not None
         counts: dict[str, int] = {"settled": run.settled, "failed": run.failed}
-        if error is None:
+        if run.root.stop == "cancel":
+            assert run.root.error is not None
+            self.emit(e.RunCancelled(at=self.now, reason=run.root.error.message, **counts))
+        elif error is None:
             self.emit(e.RunCompleted(at=self.now, **counts))
-        elif run.root.stop == "cancel":
-            self.emit(e.RunCancelled(at=self.now, reason=error.message, **counts))
         else:
             self.emit(e.RunFailed(at=self.now, error=error, **counts))
 
     def advance(self) -> None:
         """Open the groups whose turn has come, then start what is ready and admitted."""
-        run = self.run
-        while run.openable and run.state is RunState.RUNNING:
-            for visit in self._take_openable():
-                self._open(visit)
-        if run.state is not RunState.RUNNING:
-            return
-        limit = run.topology.spec.max_concurrency
-        for lane in list(run.ready):
-            while run.running < limit and (visit := run.next_ready(lane)) is not None:
-                if not self._lane_has_room(visit) or not self.gate(visit.path, visit.node):
-                    break
-                self._begin(visit)
+        while self.run.state is RunState.RUNNING:
+            self._open_groups()
+            if not self._start_ready():
+                return
 
-    def _take_openable(self) -> list[Visit]:
-        visits, self.run.openable = self.run.openable, []
-        return [visit for visit in visits if visit.state is NodeState.READY]
+    def _open_groups(self) -> None:
+        run = self.run
+        while run.openable:
+            visits, run.openable = run.openable, []
+            for visit in visits:
+                if visit.state is NodeState.READY:  # an earlier one may have ended the group
+                    self._open(visit)
 
     def _open(self, visit: Visit) -> None:
-        if visit.state is not NodeState.READY:
-            return  # an earlier one of this batch ended the group
         if not visit.is_map:
             self.emit(e.ScopeOpened(at=self.now, path=visit.path))
             self._close_if_finished(visit)
-        elif visit.node.fed_by is not None:
-            feeder = visit.group.members[visit.node.fed_by]
-            assert feeder is not None
-            source = feeder.inner
-            assert isinstance(source, Items)
+        elif (source := feeding_items(visit)) is not None:
             self.open_map(visit, len(source.members), source.keys, None)
+            assert isinstance(visit.inner, Items)
+            self._skip_lost_items(source, visit.inner)
         else:
             self.commands.append(self.expand(visit))
+
+    def _start_ready(self) -> bool:
+        """Start what may start, the best of all lanes first.
+
+        Returns:
+            Whether groups were opened, whose members may start now.
+        """
+        run = self.run
+        limit = run.topology.spec.max_concurrency
+        heads: list[tuple[int, int, Visit]] = []
+        if run.running < limit:
+            heads = [
+                (-v.node.spec.priority, v.order, v) for lane in list(run.ready) if (v := run.next_ready(lane))
+            ]
+            heapify(heads)
+        opened = False
+        while heads and run.running < limit:
+            visit = heappop(heads)[2]
+            if not _has_room(visit):
+                continue
+            if visit.is_group:
+                self._open(visit)
+                opened = True
+            elif self.gate(visit.path, visit.node):
+                self._begin(visit)
+            else:
+                continue
+            if (after := run.next_ready(run.lane(visit))) is not None:
+                heappush(heads, (-after.node.spec.priority, after.order, after))
+        return opened
 
     def open_map(self, visit: Visit, count: int, keys: tuple[str, ...], items: Value | None) -> None:
         """The items of a map are known: make a visit for each."""
         self.emit(e.MapOpened(at=self.now, path=visit.path, count=count, keys=keys, items=items))
-        source = visit.inner.source if isinstance(visit.inner, Items) else None
-        if source is not None and source.owner is not None:
-            for index, member in enumerate(source.members):
-                if member is not None and member.state in SETTLED:
-                    self._skip_fed(source.owner, index)
         self._close_if_finished(visit)
 
     def _close_if_finished(self, visit: Visit) -> None:
-        if visit.inner is not None and visit.inner.finished:
+        assert visit.inner is not None
+        if visit.inner.finished:
             self.close(visit.inner)
 
-    def _lane_has_room(self, visit: Visit) -> bool:
-        """Whether the map of an item may have one more under way."""
-        spec = visit.node.spec.map
-        return spec is None or spec.max_concurrency is None or visit.group.active < spec.max_concurrency
-
     def _begin(self, visit: Visit) -> None:
-        if visit.resumes:
-            command = self.start(visit, resumed=True)
+        resumed = visit.resumes
+        if resumed:
             self.emit(e.AttemptResumed(at=self.now, path=visit.path, attempt=visit.attempt))
         else:
             self.emit(e.AttemptStarted(at=self.now, path=visit.path, attempt=visit.attempt + 1))
-            command = self.start(visit)
-        self.commands.append(command)
+        self.commands.append(self.start(visit, resumed=resumed))
 
     def start(self, visit: Visit, *, resumed: bool = False) -> c.StartAttempt:
         """The command that runs a visit's body."""
@@ -304,8 +310,8 @@ class Flow:
             inputs=resolve_inputs(self.run, visit),
             timeout_s=spec.timeout_s,
             uses=spec.uses,
-            steps=visit.steps or {},
-            waits=visit.waits or {},
+            steps=dict(visit.steps or {}),
+            waits=dict(visit.waits or {}),
             failed_upstream=self._failed_upstream(visit),
             resumed=resumed,
         )
@@ -323,3 +329,30 @@ class Flow:
         """The command that finds a map's items."""
         assert visit.node.spec.map is not None
         return c.ExpandMap(path=visit.path, over=resolve_over(self.run, visit), map=visit.node.spec.map)
+
+
+def _failures(group: Group) -> list[Visit]:
+    """The failed members that make their group fail, in the order in which they did."""
+    if isinstance(group, Items) and group.collects:
+        return []
+    failed = [visit for index in group.failed if (visit := group.members[index]) is not None]
+    return failed if isinstance(group, Items) else [visit for visit in failed if not visit.node.goes_on]
+
+
+def _is_cut_short(group: Group) -> bool:
+    return any(visit is None or visit.state is NodeState.CANCELLED for visit in group.members)
+
+
+def _is_lost(group: Items, item: Visit) -> bool:
+    """Whether a map goes on without an item: not if the item makes it fail, for then the map itself tells."""
+    assert group.owner is not None
+    if item.state is NodeState.COMPLETED or item.state not in SETTLED:
+        return False
+    fatal = item.state is NodeState.CANCELLED or (item.state is NodeState.FAILED and not group.collects)
+    return not fatal or group.owner.state in SETTLED
+
+
+def _has_room(visit: Visit) -> bool:
+    """Whether the map of an item may have one more under way."""
+    spec = visit.node.spec.map
+    return spec is None or spec.max_concurrency is None or visit.group.active < spec.max_concurrency

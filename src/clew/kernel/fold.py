@@ -13,9 +13,9 @@ from typing import Any
 from clew.kernel import events as e
 from clew.kernel.commands import Step, Wait
 from clew.kernel.errors import KernelError
-from clew.kernel.reset import reset_run
+from clew.kernel.reset import reset_group, reset_run
 from clew.kernel.state import Group, Items, Run, Scope, Visit
-from clew.kernel.states import SETTLED, NodeState, RunState
+from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 
 
 def fold(run: Run, event: e.AnyEvent) -> None:
@@ -81,7 +81,7 @@ def _run_retried(run: Run, event: e.RunRetried) -> None:
     run.ended_at = run.error = None
     run.reason = ""
     _set_run_timer(run, event.at)
-    reset_run(run)
+    reset_run(run, event.at)
 
 
 def _ownership_taken(run: Run, event: e.OwnershipTaken) -> None:
@@ -96,20 +96,21 @@ def _group_stopping(run: Run, event: e.GroupStopping) -> None:
         assert group.owner is not None
         run.move(group.owner, NodeState.STOPPING)
         group.owner.stop = event.reason
+        group.owner.cause = event.cause
     group.stop = event.reason
     group.error = event.error
     for visit in group.members:
-        if visit is None or visit.state in SETTLED:
-            continue
-        if visit.state not in (NodeState.RUNNING, NodeState.STOPPING):
-            run.move(visit, NodeState.CANCELLED)
-            visit.ended_at = event.at
+        if visit is not None and visit.state not in SETTLED and visit.state not in UNDER_WAY:
+            _settle(run, visit, NodeState.CANCELLED, event.at)
 
 
 def _scope_opened(run: Run, event: e.ScopeOpened) -> None:
     visit = run.visits[event.path]
     assert visit.node.inner is not None
-    _begin_group(run, visit, event.at)
+    run.begin_group(visit, event.at)
+    if visit.inner is not None:  # a retry of the run kept its members
+        reset_group(run, visit.inner, event.at)
+        return
     scope = Scope(visit.path, visit, visit.node.inner)
     visit.inner = scope
     _open_scope(run, scope)
@@ -123,7 +124,7 @@ def _open_scope(run: Run, scope: Scope) -> None:
 
 def _map_opened(run: Run, event: e.MapOpened) -> None:
     visit = run.visits[event.path]
-    _begin_group(run, visit, event.at)
+    run.begin_group(visit, event.at)
     group = Items(visit, event.count, event.keys, event.items)
     visit.inner = group
     if visit.node.inner is None:
@@ -136,13 +137,6 @@ def _map_opened(run: Run, event: e.MapOpened) -> None:
     _release(run, visit, visit.node.feeds)
 
 
-def _begin_group(run: Run, visit: Visit, at: float) -> None:
-    run.move(visit, NodeState.RUNNING)
-    visit.started_at = at
-    if visit.is_map or visit.node.spec.map is None:
-        _set_total_timer(run, visit, at)
-
-
 def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
     visit = run.visits[event.path]
     run.move(visit, NodeState.RUNNING)
@@ -153,8 +147,9 @@ def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
     if spec.timeout_s is not None:
         visit.attempt_due = event.at + spec.timeout_s
         run.set_timer(visit.attempt_due, "attempt", visit)
-    if spec.total_timeout_s is not None and visit.total_due is None and spec.map is None:
-        _set_total_timer(run, visit, event.at)
+    if spec.total_timeout_s is not None and visit.total_due is None and isinstance(visit.group, Scope):
+        visit.total_due = event.at + spec.total_timeout_s
+        run.set_total_timer(visit)
 
 
 def _attempt_suspended(run: Run, event: e.AttemptSuspended) -> None:
@@ -175,7 +170,7 @@ def _attempt_resumed(run: Run, event: e.AttemptResumed) -> None:
         run.set_timer(visit.attempt_due, "attempt", visit)
     if visit.total_due is not None:
         visit.total_due += waited
-        run.set_timer(visit.total_due, "total", visit)
+        run.set_total_timer(visit)
 
 
 def _attempt_stopping(run: Run, event: e.AttemptStopping) -> None:
@@ -186,10 +181,10 @@ def _attempt_stopping(run: Run, event: e.AttemptStopping) -> None:
 
 def _attempt_interrupted(run: Run, event: e.AttemptInterrupted) -> None:
     visit = run.visits[event.path]
+    if visit.state is not NodeState.STOPPING:  # one that was to stop has done so; what follows is next
+        run.make_ready(visit)
     visit.interruptions += 1
     visit.attempt_due = None
-    visit.stop = ""
-    run.make_ready(visit)
 
 
 def _retry_scheduled(run: Run, event: e.RetryScheduled) -> None:
@@ -199,19 +194,19 @@ def _retry_scheduled(run: Run, event: e.RetryScheduled) -> None:
     visit.stop = ""
     visit.retry_due = event.due
     run.set_timer(event.due, "retry", visit)
+    run.set_total_timer(visit)
 
 
 def _retry_due(run: Run, event: e.RetryDue) -> None:
     visit = run.visits[event.path]
-    visit.retry_due = None
     run.make_ready(visit)
+    visit.retry_due = None
 
 
 def _node_completed(run: Run, event: e.NodeCompleted) -> None:
     visit = run.visits[event.path]
-    run.move(visit, NodeState.COMPLETED)
+    _settle(run, visit, NodeState.COMPLETED, event.at)
     visit.output = event.output
-    visit.ended_at = event.at
     visit.error = None
     # What the body recorded serves entering it again, which will not happen.
     visit.steps = visit.waits = None
@@ -220,19 +215,25 @@ def _node_completed(run: Run, event: e.NodeCompleted) -> None:
 
 def _node_failed(run: Run, event: e.NodeFailed) -> None:
     visit = run.visits[event.path]
-    run.move(visit, NodeState.FAILED)
+    _settle(run, visit, NodeState.FAILED, event.at)
     _record_failure(visit, event)
-    visit.ended_at = event.at
     if visit.node.goes_on and isinstance(visit.group, Scope):
-        _release_dependents(run, visit)
+        _release(run, visit, visit.node.releases)
+        if visit.inner is None:
+            _release(run, visit, visit.node.feeds)  # they wait for items that will never be known
+
+
+def _settle(run: Run, visit: Visit, state: NodeState, at: float) -> None:
+    run.move(visit, state)
+    visit.ended_at = at
+    visit.attempt_due = visit.retry_due = visit.suspended_at = None
+    visit.resumes = False
 
 
 def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> None:
     visit.error = event.error
     visit.failures += 1
     visit.attempt_due = None
-    visit.suspended_at = None
-    visit.resumes = False
     visit.waits = None
     if visit.steps is not None:
         visit.steps = {
@@ -242,15 +243,12 @@ def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> Non
 
 def _node_skipped(run: Run, event: e.NodeSkipped) -> None:
     visit = run.visits.get(event.path) or _member_of_path(run, event.path)
-    run.move(visit, NodeState.SKIPPED)
+    _settle(run, visit, NodeState.SKIPPED, event.at)
     visit.cause = event.cause
-    visit.ended_at = event.at
 
 
 def _node_cancelled(run: Run, event: e.NodeCancelled) -> None:
-    visit = run.visits[event.path]
-    run.move(visit, NodeState.CANCELLED)
-    visit.ended_at = event.at
+    _settle(run, run.visits[event.path], NodeState.CANCELLED, event.at)
 
 
 def _step_completed(run: Run, event: e.StepCompleted) -> None:
@@ -323,12 +321,6 @@ def _set_run_timer(run: Run, at: float) -> None:
     if limit is not None:
         run.due = at + limit
         run.set_timer(run.due, "run", None)
-
-
-def _set_total_timer(run: Run, visit: Visit, at: float) -> None:
-    if visit.node.spec.total_timeout_s is not None:
-        visit.total_due = at + visit.node.spec.total_timeout_s
-        run.set_timer(visit.total_due, "total", visit)
 
 
 def _member_of_path(run: Run, path: str) -> Visit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clew.kernel.reset import is_released
-from clew.kernel.state import Group, Run, Scope, Visit
+from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
 
 
@@ -17,7 +17,7 @@ def check(run: Run) -> list[str]:
     figures = {
         "running": sum(visit.state in UNDER_WAY for visit in leaves),
         "settled": sum(visit.state in SETTLED for visit in leaves),
-        "failed": sum(visit.state is NodeState.FAILED for visit in leaves),
+        "failed": sum(visit.state is NodeState.FAILED and visit.inner is None for visit in visits),
         "waiting": sum(visit.state is NodeState.WAITING for visit in leaves),
     }
     wrong += [
@@ -46,6 +46,10 @@ def _check_group(run: Run, group: Group) -> list[str]:
         wrong.append(f"{group!r} counts its active members wrong")
     if sorted(group.failed) != [visit.index for visit in members if visit.state is NodeState.FAILED]:
         wrong.append(f"{group!r} names the wrong failed members")
+    if isinstance(group, Items):
+        spec = group.node.spec.map
+        if spec is not None and spec.max_concurrency is not None and group.active > spec.max_concurrency:
+            wrong.append(f"{group!r} has more items under way than its max_concurrency")
     if isinstance(group, Scope) and not group.stop:
         for index, node in enumerate(group.topology.nodes):
             left = sum(not is_released(group, need, index) for need in node.needs)
@@ -58,7 +62,7 @@ def _check_group(run: Run, group: Group) -> list[str]:
     for visit in members:
         if visit.inner is not None:
             wrong += _check_group(run, visit.inner)
-            if visit.inner.finished and visit.state not in SETTLED:
+            if visit.inner.finished and visit.state in UNDER_WAY:
                 wrong.append(f"{visit!r} has not settled although its members have")
     return wrong
 

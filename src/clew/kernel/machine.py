@@ -26,7 +26,7 @@ from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
-from clew.kernel.state import Run, Visit
+from clew.kernel.state import Run, Visit, feeding_items
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
@@ -82,11 +82,15 @@ class Machine:
         return Decision(self._flow.events, self._flow.commands)
 
     def outstanding(self) -> list[c.Command]:
-        """The commands whose outcome is still awaited, derived from the state alone."""
+        """The commands whose outcome is still awaited, derived from the state alone.
+
+        A new owner that hands in `signals.TakeOver` first gets all of them again from `handle` and needs no more.
+        While a run is paused, maps are listed as soon as their items can be found.
+        """
         commands: list[c.Command] = []
         for visit in self.run.visits.values():
             if visit.is_group:
-                if visit.is_map and visit.state is NodeState.READY and visit.node.fed_by is None:
+                if self._awaits_items(visit):
                     commands.append(self._flow.expand(visit))
             elif visit.state in UNDER_WAY:
                 commands.append(self._flow.start(visit))
@@ -147,7 +151,8 @@ class Machine:
             case "retry":
                 self._flow.emit(e.RetryDue(at=self._flow.now, path=visit.path))
             case "wait":
-                outcome = "fired" if visit.waits and visit.waits[key].kind == "timer" else "expired"
+                assert visit.waits is not None
+                outcome = "fired" if visit.waits[key].kind == "timer" else "expired"
                 self._flow.emit(e.WaitResolved(at=self._flow.now, path=visit.path, key=key, outcome=outcome))
             case "attempt":
                 self._flow.stop_attempt(visit, "timeout")
@@ -156,22 +161,21 @@ class Machine:
 
     def _run_timeout(self) -> None:
         run = self.run
-        if run.root is not None and not run.root.stop:
-            limit = run.timeout_s if run.timeout_s is not None else run.topology.spec.timeout_s
-            self._flow.stop(run.root, "timeout", reasons.timed_out("the run", limit))
+        assert run.root is not None
+        limit = run.timeout_s if run.timeout_s is not None else run.topology.spec.timeout_s
+        self._flow.stop(run.root, "timeout", reasons.timed_out("the run", limit))
 
     def _total_timeout(self, visit: Visit) -> None:
         error = reasons.timed_out("the node with its retries", visit.node.spec.total_timeout_s)
-        if visit.inner is not None and visit.state in UNDER_WAY:
-            if not visit.inner.stop:
-                self._flow.stop(visit.inner, "timeout", error)
+        if visit.inner is not None:
+            self._flow.stop(visit.inner, "timeout", error)
         elif visit.state is NodeState.RUNNING:
             self._flow.stop_attempt(visit, "total_timeout")
-        elif visit.state is not NodeState.STOPPING:
+        else:
             self._flow.fail(visit, error)
 
     def _slots_freed(self, _: s.SlotsFreed) -> None:
-        """Nothing to decide: `_advance` asks the gate again."""
+        """Nothing to decide: `Flow.advance` asks the gate again."""
 
     def _take_over(self, signal: s.TakeOver) -> None:
         self._flow.emit(e.OwnershipTaken(at=self._flow.now, epoch=signal.epoch, owner=signal.owner))
@@ -180,24 +184,24 @@ class Machine:
             self._interrupt(visit)
 
     def _interrupt(self, visit: Visit) -> None:
-        reason = visit.stop
         self._flow.emit(e.AttemptInterrupted(at=self._flow.now, path=visit.path, attempt=visit.attempt))
-        if reason:
-            self._flow.stopped(visit, reason)
-            return
         limit = self.run.topology.spec.max_interruptions
-        if visit.node.spec.on_interrupt is OnInterrupt.FAIL:
+        if visit.stop:
+            self._flow.stopped(visit, visit.stop)
+        elif visit.node.spec.on_interrupt is OnInterrupt.FAIL:
             self._flow.fail(visit, reasons.interrupted(visit))
         elif visit.interruptions > limit:
             self._flow.fail(visit, reasons.interrupted_too_often(visit, limit))
 
     def _map_expanded(self, signal: s.MapExpanded) -> None:
         visit = self.run.visits.get(signal.path)
-        if visit is None or visit.state is not NodeState.READY or visit.inner is not None:
+        if visit is None or not self._awaits_items(visit):
             return
         if signal.error is not None:
             self._flow.fail(visit, signal.error)
             return
+        if signal.keys and not len(signal.keys) == len(set(signal.keys)) == signal.count:
+            raise KernelError(f"{signal.path}: {signal.count} items need as many different keys, or none")
         self._flow.open_map(visit, signal.count, signal.keys, signal.items)
 
     def _attempt_succeeded(self, signal: s.AttemptSucceeded) -> None:
@@ -229,7 +233,7 @@ class Machine:
         if visit is None or visit.state is not NodeState.RUNNING:
             return
         waits = visit.waits or {}
-        if all(key in waits and not waits[key].outcome for key in signal.keys):
+        if signal.keys and all(key in waits and not waits[key].outcome for key in signal.keys):
             self._flow.emit(e.AttemptSuspended(at=self._flow.now, path=visit.path, attempt=visit.attempt))
 
     def _step_ended(self, signal: s.StepEnded) -> None:
@@ -265,7 +269,9 @@ class Machine:
     def _answer(self, signal: s.Answer) -> None:
         visit = self.run.visits.get(signal.path)
         wait = (visit.waits or {}).get(signal.key) if visit is not None else None
-        if visit is None or wait is None or wait.outcome or wait.kind != "answer" or visit.state in SETTLED:
+        if visit is None or wait is None or wait.outcome or wait.kind != "answer":
+            return
+        if visit.state in SETTLED or visit.state is NodeState.STOPPING:
             return
         self._flow.emit(
             e.WaitResolved(
@@ -297,6 +303,13 @@ class Machine:
         run = self.run
         if run.state in (RunState.FAILED, RunState.CANCELLED) or (run.state is RunState.COMPLETED and run.failed):
             self._flow.emit(e.RunRetried(at=self._flow.now, generation=run.generation + 1, by=signal.by))
+            assert run.root is not None
+            if run.root.finished:  # it was cancelled, and everything came in nevertheless
+                self._flow.close(run.root)
+
+    def _awaits_items(self, visit: Visit) -> bool:
+        """Whether a map is to be opened by `signals.MapExpanded`."""
+        return visit.is_map and visit.state is NodeState.READY and feeding_items(visit) is None
 
     def _under_way(self, path: str, attempt: int) -> Visit | None:
         """The visit a signal speaks of, unless the signal comes too late."""

@@ -6,6 +6,7 @@ visits of the same node still spread.
 
 from __future__ import annotations
 
+import sys
 from zlib import crc32
 
 from clew.kernel.definition import Backoff, Retry
@@ -16,6 +17,8 @@ def is_retried(policy: Retry, error: ErrorInfo, failures: int) -> bool:
     """Whether a visit that has failed `failures` times, last with `error`, is tried again."""
     if failures >= policy.max_attempts or error.retryable is False:
         return False
+    if error.retryable:
+        return True
     if _matches(policy.not_on, error):
         return False
     return not policy.on or _matches(policy.on, error)
@@ -39,12 +42,18 @@ def retry_delay(policy: Retry, failures: int, error: ErrorInfo, seed: str) -> fl
         case Backoff.LINEAR:
             delay = policy.delay_s * failures
         case Backoff.EXPONENTIAL:
-            # An exponent beyond 64 would only overflow what the cap cuts off anyway.
-            delay = policy.delay_s * policy.factor ** min(failures - 1, 64)
+            delay = policy.delay_s * _power(policy.factor, failures - 1)
     delay = min(delay, policy.max_delay_s)
     share = crc32(seed.encode()) / 0xFFFFFFFF * 2 - 1
     delay *= 1 + policy.jitter * share
     return max(delay, error.retry_after_s or 0.0)
+
+
+def _power(factor: float, exponent: int) -> float:
+    try:
+        return factor**exponent
+    except OverflowError:
+        return sys.float_info.max
 
 
 def _matches(names: tuple[str, ...], error: ErrorInfo) -> bool:

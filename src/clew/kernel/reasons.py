@@ -8,7 +8,8 @@ from clew.kernel.values import ErrorInfo
 
 def because(visit: Visit, others: int = 0) -> ErrorInfo:
     """The error of a group, told by the member that failed first; `others` failed besides it."""
-    error = visit.error or ErrorInfo(type="failed", message="failed")
+    error = visit.error
+    assert error is not None
     more = f" (and {others} more)" if others else ""
     return ErrorInfo(type=error.type, message=f"{visit.path}: {error.message}{more}", classes=error.classes)
 

@@ -1,7 +1,8 @@
 """Taking an ended run up again: what was completed stays, everything else is as if it had not been tried.
 
-A node is done again if it did not complete, or if something it depends on is done again (it may have seen a
-failure under ``on_error="continue"``). Groups that ended early keep their completed members.
+A node is done again if it did not complete, if something failed inside of it (``on_error="continue"``, a map
+that collects), or if something it depends on is done again: it saw a failure, and now sees a result. Groups
+that ended early keep their completed members.
 """
 
 from __future__ import annotations
@@ -10,12 +11,23 @@ from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import SETTLED, NodeState
 
 
-def reset_run(run: Run) -> None:
-    """Make everything that is not completed pending again, and ready what can start."""
+def reset_run(run: Run, at: float) -> None:
+    """Make everything that is not completed pending again, and ready what can start, at time `at`."""
     run.ready.clear()
     run.openable.clear()
     assert run.root is not None
-    _reset_group(run, run.root)
+    reset_group(run, run.root, at)
+
+
+def reset_group(run: Run, group: Group, at: float) -> None:
+    """The same for the members of one group."""
+    group.stop = ""
+    group.error = None
+    if isinstance(group, Scope):
+        _reset_scope(run, group, at)
+    else:
+        assert isinstance(group, Items)
+        _reset_items(run, group, at)
 
 
 def is_released(scope: Scope, need: int, dependent: int) -> bool:
@@ -23,77 +35,80 @@ def is_released(scope: Scope, need: int, dependent: int) -> bool:
     visit = scope.members[need]
     if visit is None:
         return False
-    if scope.topology.nodes[dependent].fed_by == need:
-        return visit.inner is not None
+    if scope.topology.nodes[dependent].fed_by == need and visit.inner is not None:
+        return True
     return visit.state is NodeState.COMPLETED or (visit.state is NodeState.FAILED and visit.node.goes_on)
 
 
-def _reset_group(run: Run, group: Group) -> None:
-    group.stop = ""
-    group.error = None
-    if isinstance(group, Scope):
-        _reset_scope(run, group)
-    else:
-        assert isinstance(group, Items)
-        _reset_items(run, group)
+def _is_whole(visit: Visit | None) -> bool:
+    """Whether a visit is completed, and everything in it."""
+    if visit is None or visit.state is not NodeState.COMPLETED:
+        return False
+    return visit.inner is None or all(_is_whole(member) for member in visit.inner.members)
 
 
-def _reset_scope(run: Run, scope: Scope) -> None:
+def _reset_scope(run: Run, scope: Scope, at: float) -> None:
     again = [True] * len(scope.members)
     for index in scope.topology.order:
         node = scope.topology.nodes[index]
         visit = scope.members[index]
-        needs_again = any(again[need] for need in node.needs)
+        again[index] = any(again[need] for need in node.needs) or not _is_whole(visit)
         scope.remaining[index] = sum(not is_released(scope, need, index) for need in node.needs)
-        again[index] = needs_again or visit is None or visit.state is not NodeState.COMPLETED
-        if not again[index]:
-            continue
-        if visit is None:
-            visit = run.visit(scope, index, node) if scope.remaining[index] == 0 else None
-        else:
+        if visit is not None and again[index]:
             _clear(run, visit)
-            if visit.inner is not None and _items_may_change(scope, visit, again):
-                _forget(run, visit.inner)
-                visit.inner = None
-        if visit is not None and scope.remaining[index] == 0:
-            _begin_again(run, visit)
+            if _inputs_change(scope, visit, again):
+                _make_anew(run, visit)
+        if again[index] and scope.remaining[index] == 0:
+            _begin_again(run, run.visit(scope, index, node), at)
 
 
-def _items_may_change(scope: Scope, visit: Visit, again: list[bool]) -> bool:
-    """Whether a group's inputs are made anew, so that its members say nothing any more."""
+def _inputs_change(scope: Scope, visit: Visit, again: list[bool]) -> bool:
+    """Whether something a visit depends on is made anew; a feeding map that keeps its items is not."""
     fed_by = visit.node.fed_by
     feeder = None if fed_by is None else scope.members[fed_by]
     kept = fed_by if feeder is not None and feeder.inner is not None else None
     return any(again[need] for need in visit.node.needs if need != kept)
 
 
-def _reset_items(run: Run, group: Items) -> None:
+def _reset_items(run: Run, group: Items, at: float) -> None:
     source = group.source
     for visit in group.members:
         assert visit is not None
-        if visit.state is NodeState.COMPLETED:
+        fed = source is None or source.member_state(visit.index) is NodeState.COMPLETED
+        if fed and _is_whole(visit):
             continue
         _clear(run, visit)
-        if source is None or source.member_state(visit.index) is NodeState.COMPLETED:
-            _begin_again(run, visit)
+        if fed:
+            _begin_again(run, visit, at)
+        else:
+            _make_anew(run, visit)
 
 
-def _begin_again(run: Run, visit: Visit) -> None:
-    if visit.inner is None:
+def _begin_again(run: Run, visit: Visit, at: float) -> None:
+    if visit.inner is None or run.is_limited_item(visit):
         run.make_ready(visit)
     else:
-        run.move(visit, NodeState.RUNNING)
-        _reset_group(run, visit.inner)
+        run.begin_group(visit, at)
+        reset_group(run, visit.inner, at)
 
 
 def _clear(run: Run, visit: Visit) -> None:
+    """Make a visit pending; what its body recorded serves the next attempt, but for what it still waited for."""
     if visit.state is not NodeState.PENDING:
         run.move(visit, NodeState.PENDING)
     visit.failures = visit.interruptions = 0
-    visit.output = visit.error = visit.started_at = visit.ended_at = None
-    visit.attempt_due = visit.total_due = visit.retry_due = visit.suspended_at = None
+    visit.output = visit.error = visit.started_at = visit.ended_at = visit.total_due = None
     visit.cause = visit.stop = ""
-    visit.resumes = False
+    if visit.waits is not None:
+        visit.waits = {key: wait for key, wait in visit.waits.items() if wait.outcome} or None
+
+
+def _make_anew(run: Run, visit: Visit) -> None:
+    """Forget what was done for other inputs."""
+    visit.steps = visit.waits = None
+    if visit.inner is not None:
+        _forget(run, visit.inner)
+        visit.inner = None
 
 
 def _forget(run: Run, group: Group) -> None:
@@ -105,9 +120,10 @@ def _forget(run: Run, group: Group) -> None:
     for visit in group.members:
         if visit is None:
             continue
+        run.settled -= visit.state in SETTLED and not visit.is_group
+        run.failed -= visit.state is NodeState.FAILED and visit.inner is None
+        if visit.attempt:
+            run.earlier_attempts[visit.path] = visit.attempt
+        del run.visits[visit.path]
         if visit.inner is not None:
             _forget(run, visit.inner)
-        if not visit.is_group and visit.state in SETTLED:
-            run.settled -= 1
-            run.failed -= visit.state is NodeState.FAILED
-        del run.visits[visit.path]

@@ -79,8 +79,9 @@ def _resolve(run: Run, binding: Binding, scope: Scope, item: Visit | None) -> Bi
         case FromInput(name=name):
             return _graph_input(run, name, scope)
         case FromNode(node=node):
-            visit = scope.members[scope.topology.index[node]]
-            return Absent(node) if visit is None else output_of(run, visit)
+            index = scope.topology.index[node]
+            visit = scope.members[index]
+            return Absent(scope.member_path(index)) if visit is None else output_of(run, visit)
         case FromItem():
             assert item is not None
             return _item(run, item)

@@ -15,6 +15,9 @@ from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo, Value
 
+#: Of the images below. A snapshot of another version is not used: the run is folded from its first event.
+VERSION = 1
+
 
 class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
     """One visit; see `state.Visit`."""
@@ -74,6 +77,7 @@ class RunImage(msgspec.Struct, omit_defaults=True):
     ended_at: float | None = None
     timeout_s: float | None = None
     due: float | None = None
+    earlier_attempts: dict[str, int] = {}
 
 
 _VISIT = tuple(name for name in VisitImage.__struct_fields__ if name != "inner")
@@ -83,6 +87,7 @@ _RUN = tuple(name for name in RunImage.__struct_fields__ if name != "root")
 def image(run: Run) -> RunImage:
     """The facts of a run's folded state."""
     fields = {name: getattr(run, name) for name in _RUN}
+    fields["earlier_attempts"] = run.earlier_attempts.copy()
     return RunImage(**fields, root=_group_image(run.root) if run.root else None)
 
 
@@ -91,6 +96,7 @@ def revive(data: RunImage, topology: Topology) -> Run:
     run = Run(data.id, topology)
     for name in _RUN:
         setattr(run, name, getattr(data, name))
+    run.earlier_attempts = data.earlier_attempts.copy()
     run.snapshot_seq = data.seq
     if data.root is not None:
         run.root = Scope("", None, topology)
@@ -98,7 +104,6 @@ def revive(data: RunImage, topology: Topology) -> Run:
         _derive_queues(run)
     if run.due is not None:
         run.set_timer(run.due, "run", None)
-    run.next_order = data.next_order
     return run
 
 
@@ -123,10 +128,12 @@ def _fill(run: Run, group: Group, data: GroupImage) -> None:
         visit = run.visit(group, part.index, _node(group, part.index))
         for name in _VISIT:
             setattr(visit, name, getattr(part, name))
-        _count(run, visit)
+        visit.steps = dict(part.steps) if part.steps else None
+        visit.waits = dict(part.waits) if part.waits else None
         if part.inner is not None:
             visit.inner = _new_group(visit, part.inner)
             _fill(run, visit.inner, part.inner)
+        _count(run, visit)
     if isinstance(group, Scope):
         run.total += group.topology.leaves
         for index, node in enumerate(group.topology.nodes):
@@ -157,8 +164,8 @@ def _count(run: Run, visit: Visit) -> None:
     if leaf:
         run.settled += settled
         run.running += active
-        run.failed += visit.state is NodeState.FAILED
         run.waiting += visit.state is NodeState.WAITING
+    run.failed += visit.state is NodeState.FAILED and visit.inner is None
 
 
 def _derive_queues(run: Run) -> None:

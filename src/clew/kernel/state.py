@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heappush
 
 from clew.kernel import addresses
 from clew.kernel.commands import Step, Wait
+from clew.kernel.definition import ItemPolicy
 from clew.kernel.errors import IllegalTransition
 from clew.kernel.states import (
     NODE_TRANSITIONS,
@@ -24,6 +25,11 @@ from clew.kernel.states import (
 )
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo, Value
+
+#: States in which a visit's total time limit can be reached.
+_TIMED = frozenset({NodeState.READY, NodeState.RUNNING, NodeState.RETRYING})
+#: States in which nobody listens to what a body waited for.
+_DEAF = SETTLED | {NodeState.STOPPING}
 
 Timer = tuple[float, int, str, "Visit | None", str]
 ReadyQueue = list[tuple[int, int, "Visit"]]
@@ -51,7 +57,7 @@ class Visit:
         attempt_due: end of the attempt's time limit.
         total_due: end of the visit's time limit.
         retry_due: when the next attempt is due.
-        suspended_at: since when it waits.
+        suspended_at: since when its attempt is suspended: it waits, or its wait is over and it has no slot yet.
         steps: what its body recorded.
         waits: the sleeps and questions of its body.
         inner: its members, if it is a sub-graph or a map that has begun.
@@ -174,12 +180,23 @@ class Items(Group):
         return addresses.item(self.path, self.keys[index] if self.keys else str(index))
 
     @property
+    def collects(self) -> bool:
+        """Whether the map goes on when items fail."""
+        assert self.node.spec.map is not None
+        return self.node.spec.map.on_item_error is ItemPolicy.COLLECT
+
+    @property
     def source(self) -> Items | None:
-        """The map whose items these take one by one, if there is one."""
+        """The items that these are made from one by one, if there are such."""
         assert self.owner is not None
-        fed_by = self.node.fed_by
-        feeder = None if fed_by is None else self.owner.group.members[fed_by]
-        return feeder.inner if feeder and isinstance(feeder.inner, Items) else None
+        return feeding_items(self.owner)
+
+
+def feeding_items(visit: Visit) -> Items | None:
+    """The items that a map takes one by one; None if it finds its own (also because its feeder found none)."""
+    fed_by = visit.node.fed_by
+    feeder = None if fed_by is None else visit.group.members[fed_by]
+    return feeder.inner if feeder and isinstance(feeder.inner, Items) else None
 
 
 @dataclass(slots=True)
@@ -198,11 +215,13 @@ class Run:
         generation: counts the retries of the whole run, from 1.
         visits: every visit that exists, by address.
         ready: visits that may start, by lane; entries of visits that are not ready any more are stale.
-        openable: groups whose turn has come, in order.
+        openable: groups whose turn has come, in order; those that are not ready any more are stale.
+        earlier_attempts: the last attempts of visits that a retry has dropped, by address, so that the same
+            number is never used twice.
         running: attempts under way.
         total: leaf members known so far (nodes that are no groups, items of maps).
         settled: leaf visits that have settled.
-        failed: leaf visits that have failed.
+        failed: visits that have failed by themselves, not through their members.
         waiting: visits that only wait.
         timers: heap of (due, order, kind, visit, key); entries that do not hold any more are stale.
         timers_limit: length at which the heap is cleared of stale entries; twice what the last clearing left.
@@ -238,6 +257,8 @@ class Run:
     timers: list[Timer] = field(default_factory=list[Timer])
     timers_limit: int = 64
     next_order: int = 0
+    next_timer: int = 0
+    earlier_attempts: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def ended(self) -> bool:
@@ -269,12 +290,12 @@ class Run:
             self._count_settled(visit, leaf, 1)
             if target is NodeState.FAILED:
                 group.failed.append(visit.index)
-                self.failed += leaf
+                self.failed += visit.inner is None
         elif source in SETTLED:
             self._count_settled(visit, leaf, -1)
             if source is NodeState.FAILED:
                 group.failed.remove(visit.index)
-                self.failed -= leaf
+                self.failed -= visit.inner is None
 
     def _count_settled(self, visit: Visit, leaf: bool, change: int) -> None:
         visit.group.settled += change
@@ -285,20 +306,22 @@ class Run:
         visit = group.members[index]
         if visit is None:
             visit = Visit(group.member_path(index), node, group, index)
+            if self.earlier_attempts:
+                visit.attempt = self.earlier_attempts.pop(visit.path, 0)
             group.members[index] = visit
             self.visits[visit.path] = visit
         return visit
 
     def make_ready(self, visit: Visit) -> None:
-        """A visit may start: a leaf as soon as a gate admits it, a group as soon as it can be opened."""
+        """A visit may start: a leaf as soon as a gate admits it, a group as soon as its map has room."""
         self.move(visit, NodeState.READY)
         visit.order = self.next_order
         self.next_order += 1
         self.enqueue(visit)
 
     def enqueue(self, visit: Visit) -> None:
-        """Put a ready visit where `_advance` finds it."""
-        if visit.is_group:
+        """Put a ready visit where `Flow.advance` finds it."""
+        if visit.is_group and not self.is_limited_item(visit):
             self.openable.append(visit)
             return
         queue = self.ready.setdefault(self.lane(visit), [])
@@ -306,10 +329,13 @@ class Run:
 
     def lane(self, visit: Visit) -> tuple[object, ...]:
         """What decides, besides its priority, whether a ready visit can start now."""
+        return (*visit.node.lane, visit.group.path) if self.is_limited_item(visit) else visit.node.lane
+
+    @staticmethod
+    def is_limited_item(visit: Visit) -> bool:
+        """Whether a visit is an item of a map that bounds how many of them run."""
         spec = visit.node.spec.map
-        if spec is not None and spec.max_concurrency is not None:
-            return (*visit.node.lane, visit.group.path)
-        return visit.node.lane
+        return spec is not None and spec.max_concurrency is not None and not visit.is_map
 
     def next_ready(self, lane: tuple[object, ...]) -> Visit | None:
         """The first ready visit of a lane; stale entries are dropped on the way."""
@@ -328,21 +354,40 @@ class Run:
             self.timers = [timer for timer in self.timers if self.is_due(timer)]
             heapify(self.timers)
             self.timers_limit = 2 * len(self.timers) + 64
-        self.next_order += 1
-        heappush(self.timers, (due, self.next_order, kind, visit, key))
+        self.next_timer += 1
+        heappush(self.timers, (due, self.next_timer, kind, visit, key))
+
+    def set_total_timer(self, visit: Visit) -> None:
+        """Remember the end of a visit's time limit, if it has one."""
+        if visit.total_due is not None:
+            self.set_timer(visit.total_due, "total", visit)
+
+    def begin_group(self, visit: Visit, at: float) -> None:
+        """A group is under way; the time limit of a map is one for all its items."""
+        self.move(visit, NodeState.RUNNING)
+        visit.started_at = at
+        limit = visit.node.spec.total_timeout_s
+        if limit is not None and isinstance(visit.group, Scope):
+            visit.total_due = at + limit
+            self.set_total_timer(visit)
 
     def is_due(self, timer: Timer) -> bool:
-        """Whether a timer still means something."""
+        """Whether a timer means something in the present state.
+
+        One that has lost its meaning is forgotten; whoever gives it a meaning again sets it again.
+        """
         due, _, kind, visit, key = timer
         if visit is None:
-            return self.due == due and not self.ended
+            return self.due == due and self.state in (RunState.RUNNING, RunState.PAUSED)
         match kind:
             case "attempt":
                 return visit.attempt_due == due and visit.state is NodeState.RUNNING
             case "total":
-                return visit.total_due == due and visit.state not in SETTLED | {NodeState.WAITING}
+                # The clock stands still while the body is suspended, until it holds a slot again.
+                return visit.total_due == due and visit.state in _TIMED and visit.suspended_at is None
             case "retry":
                 return visit.retry_due == due and visit.state is NodeState.RETRYING
             case _:
                 wait = (visit.waits or {}).get(key)
-                return wait is not None and not wait.outcome and wait.due == due
+                open_ = wait is not None and not wait.outcome and wait.due == due
+                return open_ and visit.state not in _DEAF

@@ -62,7 +62,7 @@ NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
     ),
     N.WAITING: frozenset({N.READY, N.RETRYING, N.COMPLETED, N.CANCELLED, N.FAILED}),
     N.RETRYING: frozenset({N.READY, N.CANCELLED, N.FAILED}),
-    N.STOPPING: frozenset({N.READY, N.RETRYING, N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED}),
+    N.STOPPING: frozenset({N.RETRYING, N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED}),
     N.COMPLETED: frozenset({N.PENDING}),
     N.FAILED: frozenset({N.PENDING}),
     N.SKIPPED: frozenset({N.PENDING}),

@@ -114,7 +114,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
             ``interrupted``, ``unstorable``, ``invalid input``, ``lost item``, ...).
         message: one paragraph for a person.
         classes: names of the class and its bases, most special first; retry policies match on these.
-        retryable: False is never retried, whatever the policy; None leaves it to the policy.
+        retryable: False is never retried; True is, whatever its class, while attempts are left; None leaves it
+            to the policy.
         retry_after_s: the least delay that a server asked for, in seconds.
         traceback: the traceback as text, secrets masked.
     """

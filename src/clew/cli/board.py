@@ -1,0 +1,331 @@
+"""What a watcher of a run knows: the run's events folded once, and what of them is worth a line.
+
+A `Board` takes recorded events and ephemeral items in the order in which they come and keeps everything that a
+view asks for ready: who is under way, what failed, what ended last, how many of each state. A view looks at as
+many entries as it shows; nothing goes over the whole graph, except when a graph is stopped or retried. It does
+no input or output and has no clock: `now` is passed in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from clew.cli.outlook import Pace, Size, size_inside, size_of
+from clew.engine.feed import Ephemeral, Progress
+from clew.errors import UnknownRunError
+from clew.journal.records import Recorded
+from clew.kernel import events as e
+from clew.kernel.definition import GraphSpec
+from clew.kernel.fold import fold
+from clew.kernel.state import Group, Run, Scope, Visit
+from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
+from clew.kernel.topology import Node, compile_graph
+from clew.kernel.values import ErrorInfo
+
+#: Rows that ended last, and failures, that are kept for showing.
+KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A node or item that failed for good."""
+
+    path: str
+    error: ErrorInfo
+    attempt: int
+
+
+class Board:
+    """A run as it is watched.
+
+    Args:
+        spec: the run's definition.
+
+    Attributes:
+        run: the folded state.
+        since: when this watcher came, in seconds since the epoch; None counts from the start of the run.
+        caught_up: sequence number up to which events are history, told before this watcher came.
+        counts: rows (nodes of the run's own graph) by state; ready ones count as pending.
+        live: leaf visits with an attempt under way, the longest under way first.
+        rows: rows by state, for the states of which few are shown, in the order in which they got there.
+        recent: rows that completed, were skipped or cancelled, the last one last.
+        failures: leaves that failed for good, the last one last; at most `KEPT`.
+        progress: what bodies under way last told about themselves.
+        unknown_maps: maps that have not told how many items they have.
+    """
+
+    def __init__(self, spec: GraphSpec) -> None:
+        self.run = Run("", compile_graph(spec))
+        self.since: float | None = None
+        self.caught_up = 0
+        self.pace = Pace()
+        self.progress: dict[str, Progress] = {}
+        self.owner = ""
+        self._static: dict[int, Size] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        """Nothing of the run's nodes is known."""
+        self.counts: Counter[NodeState] = Counter({NodeState.PENDING: len(self.run.topology.nodes)})
+        self.live: dict[str, Visit] = {}
+        self.rows: dict[NodeState, dict[str, Visit]] = {state: {} for state in _SHOWN}
+        self.recent: deque[Visit] = deque(maxlen=KEPT)
+        self.failures: deque[Failure] = deque(maxlen=KEPT)
+        self._row_states: dict[str, NodeState] = {}
+        self.unknown_maps = 0
+        #: Leaves of sub-graphs that have not begun, by the definition.
+        self._promised = 0
+
+    # ------------------------------------------------------------------ taking
+
+    def take(self, item: Recorded | Ephemeral) -> None:
+        """Fold one item."""
+        if isinstance(item, Recorded):
+            event = item.event
+            fold(self.run, event)
+            special = self._SPECIAL.get(type(event))
+            if special is not None:
+                special(self, event)
+            else:
+                self._moved(self.run.visits[event.path])  # type: ignore[union-attr] - all others have a path
+        elif isinstance(item, Progress) and item.path in self.live:
+            self.progress[item.path] = item
+
+    def tick(self, now: float) -> None:
+        """Time goes on: take a sample of how many nodes have settled."""
+        if self.run.seq >= self.caught_up:
+            self.pace.sample(now, self.run.settled)
+
+    def _moved(self, visit: Visit) -> None:
+        """A visit may have another state."""
+        state = visit.state
+        if not visit.is_group:
+            if state in UNDER_WAY:
+                self.live[visit.path] = visit
+            elif self.live.pop(visit.path, None) is not None:
+                self.progress.pop(visit.path, None)
+        if visit.group is self.run.root:
+            self._row_moved(visit, shown_as(state))
+
+    def _row_moved(self, visit: Visit, state: NodeState) -> None:
+        before = self._row_states.get(visit.path, NodeState.PENDING)
+        if state is before:
+            return
+        self._row_states[visit.path] = state
+        self.counts[before] -= 1
+        self.counts[state] += 1
+        if before in self.rows:
+            self.rows[before].pop(visit.path, None)
+        if state in self.rows:
+            self.rows[state][visit.path] = visit
+        elif state in SETTLED:
+            self.recent.append(visit)
+
+    def _node_failed(self, event: e.NodeFailed) -> None:
+        visit = self.run.visits[event.path]
+        # A group that failed because of its members says nothing new.
+        if visit.inner is None or not visit.inner.failed:
+            self.failures.append(Failure(visit.path, event.error, event.attempt))
+        self._settled_unopened(visit)
+        self._moved(visit)
+
+    def _node_settled(self, event: e.NodeSkipped | e.NodeCancelled | e.NodeCompleted) -> None:
+        visit = self.run.visits[event.path]
+        self._settled_unopened(visit)
+        self._moved(visit)
+
+    def _attempt_started(self, event: e.AttemptStarted) -> None:
+        self.progress.pop(event.path, None)
+        self._moved(self.run.visits[event.path])
+
+    # ------------------------------------------------------------------ groups, and what is still to come
+
+    def _run_started(self, _: e.RunStarted) -> None:
+        self._expect(size_of(self.run.topology), -self.run.topology.leaves)
+
+    def _scope_opened(self, event: e.ScopeOpened) -> None:
+        visit = self.run.visits[event.path]
+        assert isinstance(visit.inner, Scope)
+        self._promised -= visit.inner.topology.leaves
+        self._moved(visit)
+
+    def _map_opened(self, event: e.MapOpened) -> None:
+        visit = self.run.visits[event.path]
+        self.unknown_maps -= 1
+        if visit.node.inner is not None:
+            inside = self._inside(visit.node)
+            self._expect(Size(inside.leaves * event.count, inside.maps * event.count))
+        self._moved(visit)
+
+    def _settled_unopened(self, visit: Visit) -> None:
+        """A group that ends without having begun holds nothing to be waited for."""
+        if visit.inner is None and visit.is_group:
+            size = self._unopened(visit.node, visit)
+            self._expect(Size(-size.leaves, -size.maps))
+
+    def _inside(self, node: Node) -> Size:
+        if id(node) not in self._static:
+            self._static[id(node)] = size_inside(node)
+        return self._static[id(node)]
+
+    def _expect(self, size: Size, less: int = 0) -> None:
+        self._promised += size.leaves + less
+        self.unknown_maps += size.maps
+
+    def _stopping(self, event: e.GroupStopping) -> None:
+        """Members of a group were cancelled without an event of their own."""
+        group = self.run.visits[event.path].inner if event.path else self.run.root
+        assert group is not None
+        if group is self.run.root:
+            self._count_again()
+            return
+        for node, visit in _members(group):
+            if node.is_group and (visit is None or (visit.inner is None and visit.state is NodeState.CANCELLED)):
+                size = self._unopened(node, visit)
+                self._expect(Size(-size.leaves, -size.maps))
+
+    def _retried(self, _: e.RunRetried) -> None:
+        self.failures.clear()
+        self.progress.clear()
+        self._count_again()
+
+    def _count_again(self) -> None:
+        failures = [*self.failures]
+        recent = [visit for visit in self.recent if visit.state in SETTLED]
+        self._reset()
+        self.failures.extend(failures)
+        self.recent.extend(recent)
+        root = self.run.root
+        assert isinstance(root, Scope)
+        for index, visit in enumerate(root.members):
+            state = shown_as(root.member_state(index))
+            self.counts[NodeState.PENDING] -= 1
+            self.counts[state] += 1
+            if visit is not None:
+                self._row_states[visit.path] = state
+                if state in self.rows:
+                    self.rows[state][visit.path] = visit
+        self.live = {v.path: v for v in self.run.visits.values() if not v.is_group and v.state in UNDER_WAY}
+        self._expect_again(root)
+
+    def _expect_again(self, group: Group) -> None:
+        """Count what has not begun, in a group and all that is in it."""
+        if group.stop:
+            return
+        for node, visit in _members(group):
+            if not node.is_group or (visit is not None and visit.state in SETTLED):
+                continue
+            if visit is not None and visit.inner is not None:
+                self._expect_again(visit.inner)
+            else:
+                self._expect(self._unopened(node, visit))
+
+    def _unopened(self, node: Node, visit: Visit | None) -> Size:
+        """What a member that has not begun is expected to hold."""
+        if node.spec.map is not None and (visit is None or visit.is_map):
+            return Size(0, 1)
+        return self._inside(node) if node.inner is not None else Size(0, 0)
+
+    def _taken(self, event: e.OwnershipTaken) -> None:
+        self.owner = event.owner
+
+    def _of_run(self, _: e.AnyEvent) -> None:
+        """Says nothing about nodes."""
+
+    # ------------------------------------------------------------------ asking
+
+    @property
+    def expected(self) -> int:
+        """Leaves in all, as far as they are known."""
+        return self.run.total + self._promised
+
+    @property
+    def is_total_known(self) -> bool:
+        """Whether no map can add to `expected` any more."""
+        return self.unknown_maps == 0
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds until the end at the present rate; None while nobody can tell."""
+        if not self.is_total_known or self.run.ended:
+            return None
+        return self.pace.left_s(now, self.run.settled, self.expected - self.run.settled)
+
+    def knows(self, path: str) -> bool:
+        """Whether the run has a node or an item at this address, begun or not."""
+        if path in self.run.visits:
+            return True
+        parent, _, name = path.rpartition("/")
+        group = (
+            self.run.visits[parent].inner if parent in self.run.visits else self.run.root if not parent else None
+        )
+        topology = group.topology if isinstance(group, Scope) else self.run.topology if not parent else None
+        return topology is not None and name in topology.index
+
+    def must_know(self, path: str) -> None:
+        """Refuse an address that is not of this run.
+
+        Raises:
+            UnknownRunError: with the nearest right one.
+        """
+        if not self.knows(path):
+            known = [*self.run.visits, *self.run.topology.index]
+            near = get_close_matches(path, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UnknownRunError(f"run {self.run.id} has no node {path!r}{hint}")
+
+    def row_of(self, visit: Visit) -> Visit:
+        """The node of the run's own graph that a visit belongs to."""
+        while visit.group.owner is not None:
+            visit = visit.group.owner
+        return visit
+
+    def map_of(self, visit: Visit) -> Visit | None:
+        """The outermost map that a visit is an item of, or lies in an item of."""
+        found = None
+        while visit.group.owner is not None:
+            visit = visit.group.owner
+            if visit.is_map:
+                found = visit
+        return found
+
+    #: What the events do beyond folding; those that are not here move one visit.
+    _SPECIAL: ClassVar[dict[type, Callable[[Board, Any], None]]] = {
+        e.RunAdmitted: _of_run,
+        e.RunStarted: _run_started,
+        e.RunPaused: _of_run,
+        e.RunResumed: _of_run,
+        e.RunCompleted: _of_run,
+        e.RunFailed: _of_run,
+        e.RunCancelled: _of_run,
+        e.RunRetried: _retried,
+        e.OwnershipTaken: _taken,
+        e.GroupStopping: _stopping,
+        e.ScopeOpened: _scope_opened,
+        e.MapOpened: _map_opened,
+        e.AttemptStarted: _attempt_started,
+        e.NodeCompleted: _node_settled,
+        e.NodeFailed: _node_failed,
+        e.NodeSkipped: _node_settled,
+        e.NodeCancelled: _node_settled,
+    }
+
+
+def _members(group: Group) -> Iterator[tuple[Node, Visit | None]]:
+    if isinstance(group, Scope):
+        yield from zip(group.topology.nodes, group.members, strict=True)
+    else:
+        yield from ((visit.node, visit) for visit in group.members if visit is not None)
+
+
+_SHOWN = (NodeState.RUNNING, NodeState.FAILED, NodeState.RETRYING, NodeState.WAITING)
+
+
+def shown_as(state: NodeState) -> NodeState:
+    """The states that a watcher tells apart: being stopped is still under way, ready is still to come."""
+    if state is NodeState.STOPPING:
+        return NodeState.RUNNING
+    return NodeState.PENDING if state is NodeState.READY else state

@@ -1,0 +1,98 @@
+"""Which nodes of a board are worth a line when there are more nodes than lines.
+
+If all fit they stand in the order of the graph and never move. Otherwise: who is under way, then what failed,
+who is tried again or waits, and what ended last; all others are only counted. The work is in proportion to the
+lines, not to the graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from clew.cli.board import Board, shown_as
+from clew.kernel.state import Visit
+from clew.kernel.states import NodeState
+from clew.kernel.topology import Node
+
+#: Members under way that are looked at per frame.
+_LOOKED_AT = 500
+#: Members of one map or sub-graph that are shown besides each other.
+_PER_GROUP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One node to show; `visit` is None before its turn has come, `depth` 1 is a member of the line above."""
+
+    name: str
+    node: Node
+    visit: Visit | None
+    state: NodeState
+    depth: int = 0
+
+
+def choose(board: Board, limit: int) -> tuple[list[Line], Counter[NodeState]]:
+    """The lines to show, at most `limit`, and how many nodes of each state are not among them."""
+    nodes = board.run.topology.nodes
+    if len(nodes) <= limit:
+        lines = [_row(board, node) for node in nodes]
+        return _with_members(board, lines, limit - len(lines)), Counter()
+    rows = [*_most_telling(board, limit - 1)]
+    lines = [_row(board, visit.node) for visit in rows]
+    hidden = Counter(board.counts)
+    hidden.subtract(shown_as(line.state) for line in lines)
+    return _with_members(board, lines, limit - 1 - len(lines)), +hidden
+
+
+def _row(board: Board, node: Node) -> Line:
+    root = board.run.root
+    visit = root.members[node.index] if root is not None else None
+    state = root.member_state(node.index) if root is not None else NodeState.PENDING
+    return Line(node.spec.id, node, visit, state)
+
+
+def _most_telling(board: Board, limit: int) -> Iterator[Visit]:
+    running, failed, retrying, waiting = (
+        board.rows[state] for state in (NodeState.RUNNING, NodeState.FAILED, NodeState.RETRYING, NodeState.WAITING)
+    )
+    shares = _shares(limit, [len(running), len(failed), len(retrying), len(waiting)])
+    yield from islice(running.values(), shares[0])
+    yield from islice(reversed(failed.values()), shares[1])
+    yield from islice(retrying.values(), shares[2])
+    yield from islice(waiting.values(), shares[3])
+    yield from islice(reversed(board.recent), max(0, limit - sum(shares)))
+
+
+def _shares(limit: int, wanted: list[int]) -> list[int]:
+    """How many lines each sort gets: half of what is left, more if those after it need less."""
+    shares: list[int] = []
+    for place, want in enumerate(wanted):
+        left = limit - sum(shares)
+        others = sum(wanted[place + 1 :])
+        shares.append(min(want, max(left - others, (left + 1) // 2)))
+    return shares
+
+
+def _with_members(board: Board, lines: list[Line], spare: int) -> list[Line]:
+    """Put members of groups that are under way below their groups, as long as there is room."""
+    groups = {line.visit.path: line for line in lines if line.visit is not None and line.visit.inner is not None}
+    open_groups = sum(line.state is NodeState.RUNNING for line in groups.values())
+    if spare <= 0 or not open_groups:
+        return lines
+    each = max(1, min(_PER_GROUP, spare // open_groups))
+    members: dict[str, list[Line]] = {}
+    for path, line in _members(board, islice(board.live.values(), _LOOKED_AT)):
+        if spare and path in groups and len(members.setdefault(path, [])) < each:
+            members[path].append(line)
+            spare -= 1
+    return [each for line in lines for each in (line, *(members.get(line.visit.path, ()) if line.visit else ()))]
+
+
+def _members(board: Board, visits: Iterable[Visit]) -> Iterator[tuple[str, Line]]:
+    for visit in visits:
+        row = board.row_of(visit)
+        if row is not visit:
+            yield row.path, Line(visit.path.removeprefix(row.path).lstrip("/"), visit.node, visit, visit.state, 1)

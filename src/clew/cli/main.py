@@ -1,0 +1,134 @@
+"""The program `clew`: its commands by name, each loaded when it is called, and what becomes of errors.
+
+``clew --help`` must be quick, so nothing but click is imported before a command is known: the table below
+holds each command's module and the one line that the help shows for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from clew.cli import exits
+
+COMMANDS = {
+    "run": "Run a graph, or go on with a run of it.",
+    "ls": "List runs, newest first.",
+    "show": "Show a run: its nodes, errors and outputs.",
+    "logs": "Print what the nodes of a run printed and logged.",
+    "resume": "Go on with runs whose process ended.",
+    "cancel": "Cancel a run.",
+    "retry": "Take a failed or cancelled run up again; completed work is kept.",
+    "graph": "Check a graph and draw it.",
+    "schema": "Print the JSON Schema of graph files, for editors.",
+    "doctor": "Check that everything that Clew needs works here.",
+}
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in exits.MEANINGS.items())
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's form
+        """The names, in the order of the table."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"clew.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - only needed for a mistake
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(COMMANDS)}."
+            if args[0].endswith((".py", ".yaml", ".yml", ".toml")):
+                hint = f" To run a graph: clew run {args[0]}"
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"clew {version('clew')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def cli() -> None:
+    """Run graphs of work that never lose their place: journaled, resumable, in one SQLite file.
+
+    \b
+      clew run graph.py --input path=src     run it; Ctrl-C stops, `clew resume` goes on
+      clew ls                                 what ran
+      clew show RUN                           how it went
+    """  # noqa: D301 - \b is click's mark for a block that is not to be wrapped
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and exit with its code."""
+    leave(call(arguments))
+
+
+def call(arguments: list[str] | None = None) -> int:
+    """Run the program; its exit code. Errors are told, not raised."""
+    from clew.errors import ClewError  # noqa: PLC0415 - small, but not needed by --help
+
+    try:
+        code: Any = cli.main(arguments, prog_name="clew", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Abort:
+        click.echo("stopped; nothing was started", err=True)
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        return exits.COMPLETED  # whoever read our output has seen enough
+    except ClewError as error:
+        from clew.cli.telling import tell_error  # noqa: PLC0415
+
+        return tell_error(error)
+    except Exception:
+        from clew.cli.telling import tell_bug  # noqa: PLC0415
+
+        return tell_bug()
+    return code if isinstance(code, int) else exits.COMPLETED
+
+
+def leave(code: int) -> None:
+    """Exit without waiting for threads of bodies that do not end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # closed by the reader
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os._exit(code)

@@ -1,0 +1,234 @@
+"""A run told in lines of text, for pipes and files: one line per event that a person would tell.
+
+The items of a map are not told one by one: a line says how many are done, at every twentieth part and every few
+seconds. The narrator writes nothing and has no clock of its own; its lines hold no control characters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, ClassVar
+
+from clew.cli.board import Board
+from clew.cli.screen import error_line
+from clew.cli.words import clock, count, duration, percent, plain, rate, roughly
+from clew.journal.records import Recorded
+from clew.kernel import events as e
+from clew.kernel.state import Visit
+from clew.kernel.states import NodeState
+
+#: A map tells how far it is at every such part of its items,
+PARTS = 20
+#: and when so many seconds have passed (more when it has been going on for long).
+EVERY_S = 5.0
+#: Failures and retries of one map that are told one by one.
+TOLD_PER_MAP = 20
+#: Seconds of silence after which a line says that the run is alive.
+SILENCE_S = 30.0
+
+
+class Narrator:
+    """Tells what a board takes. Call `tell` with each recorded event after the board has taken it."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._told_at = 0.0
+        #: Of each map: when it was last told of, and at which part.
+        self._maps: dict[str, tuple[float, int]] = {}
+        self._troubles: Counter[str] = Counter()
+
+    def tell(self, recorded: Recorded) -> Iterator[str]:
+        """The lines for an event; mostly one, often none."""
+        event = recorded.event
+        if recorded.seq <= self._board.caught_up:
+            return
+        teller = self._TELLERS.get(type(event))
+        for text in teller(self, event) if teller else ():
+            self._told_at = event.at
+            yield f"{clock(event.at)} {text}"
+
+    def tick(self, now: float) -> Iterator[str]:
+        """A sign of life, if there was none for a while."""
+        board = self._board
+        if not self._told_at:
+            self._told_at = now
+        if now - self._told_at < SILENCE_S or board.run.ended or board.run.root is None:
+            return
+        self._told_at = now
+        under_way = ", ".join(
+            f"{plain(visit.path)} ({duration(now - visit.started_at)})"
+            for visit in islice(board.live.values(), 3)
+            if visit.started_at is not None
+        )
+        more = len(board.live) - 3
+        also = f" and {more} more" if more > 0 else ""
+        waiting = f", {board.run.waiting} waiting" if board.run.waiting else ""
+        yield (
+            f"{clock(now)} {board.run.settled:,} of {self._whole()} done{waiting}; "
+            f"under way: {under_way or 'nothing'}{also}{self._left(now)}"
+        )
+
+    # ------------------------------------------------------------------ runs
+
+    def _run_started(self, _: e.RunStarted) -> Iterator[str]:
+        run = self._board.run
+        nodes = count(len(run.topology.nodes), "node")
+        yield f"run {plain(run.id)} of graph {plain(run.topology.spec.name)} started: {nodes}"
+
+    def _run_paused(self, event: e.RunPaused) -> Iterator[str]:
+        yield f"run {plain(self._board.run.id)} paused{_by(event.by)}"
+
+    def _run_resumed(self, event: e.RunResumed) -> Iterator[str]:
+        yield f"run {plain(self._board.run.id)} goes on after its pause{_by(event.by)}"
+
+    def _run_retried(self, event: e.RunRetried) -> Iterator[str]:
+        run = self._board.run
+        yield (
+            f"run {plain(run.id)} is taken up again{_by(event.by)}: "
+            f"{run.settled:,} of {self._whole()} had completed and are kept"
+        )
+
+    def _group_stopping(self, event: e.GroupStopping) -> Iterator[str]:
+        if event.path:
+            return
+        why = "cancelled" if event.reason == "cancel" else "stopping"
+        yield f"run {plain(self._board.run.id)} {why}: {error_line(event.error).removeprefix('cancelled: ')}"
+
+    # ------------------------------------------------------------------ nodes
+
+    def _map_opened(self, event: e.MapOpened) -> Iterator[str]:
+        visit = self._visit(event.path)
+        if self._board.map_of(visit) is None:
+            self._maps[visit.path] = event.at, 0
+            yield f"{plain(event.path)} started: {count(event.count, 'item')}"
+
+    def _attempt_started(self, event: e.AttemptStarted) -> Iterator[str]:
+        if self._board.map_of(self._visit(event.path)) is None:
+            yield f"{plain(event.path)} started{f' (attempt {event.attempt})' if event.attempt > 1 else ''}"
+
+    def _attempt_interrupted(self, event: e.AttemptInterrupted) -> Iterator[str]:
+        path = plain(event.path)
+        yield f"{path} was interrupted: attempt {event.attempt} was under way when its process ended"
+
+    def _retry_scheduled(self, event: e.RetryScheduled) -> Iterator[str]:
+        visit = self._visit(event.path)
+        wait = duration(max(0.0, event.due - event.at))
+        yield from self._trouble(
+            visit,
+            f"{plain(event.path)} failed (attempt {event.attempt}), attempt {event.attempt + 1} in {wait}: "
+            f"{error_line(event.error)}",
+        )
+
+    def _wait_opened(self, event: e.WaitOpened) -> Iterator[str]:
+        if event.kind == "timer" and event.due is not None and self._board.map_of(self._visit(event.path)) is None:
+            yield f"{plain(event.path)} sleeps for {duration(event.due - event.at)}, until {clock(event.due)}"
+
+    def _node_completed(self, event: e.NodeCompleted) -> Iterator[str]:
+        visit = self._visit(event.path)
+        if self._board.map_of(visit) is not None:
+            yield from self._item_settled(visit, event.at)
+            return
+        attempts = f", in {count(event.attempt, 'attempt')}" if event.attempt > 1 else ""
+        yield f"{plain(event.path)} completed in {_spent(visit, event.at)}{self._of_items(visit)}{attempts}"
+
+    def _node_failed(self, event: e.NodeFailed) -> Iterator[str]:
+        visit = self._visit(event.path)
+        attempts = f" after {count(event.attempt, 'attempt')}" if event.attempt > 1 else ""
+        text = f"{plain(event.path)} failed{attempts}{self._of_items(visit)}: {error_line(event.error)}"
+        yield from self._trouble(visit, text)
+        if self._board.map_of(visit) is not None:
+            yield from self._item_settled(visit, event.at)
+
+    def _node_skipped(self, event: e.NodeSkipped) -> Iterator[str]:
+        visit = self._visit(event.path)
+        if self._board.map_of(visit) is None:
+            yield f"{plain(event.path)} skipped because {plain(event.cause)} failed"
+        else:
+            yield from self._item_settled(visit, event.at)
+
+    def _node_cancelled(self, event: e.NodeCancelled) -> Iterator[str]:
+        if self._board.map_of(self._visit(event.path)) is None:
+            yield f"{plain(event.path)} cancelled"
+
+    # ------------------------------------------------------------------ maps
+
+    def _item_settled(self, visit: Visit, at: float) -> Iterator[str]:
+        owner = self._board.map_of(visit)
+        assert owner is not None
+        assert owner.inner is not None
+        settled, size = owner.inner.settled, len(owner.inner.members)
+        told_at, told_part = self._maps.get(owner.path, (at, 0))
+        part = settled * PARTS // size
+        going_on = at - (owner.started_at or at)
+        if settled == size or (part == told_part and at - told_at < max(EVERY_S, going_on / PARTS)):
+            return
+        self._maps[owner.path] = at, part
+        failed = f", {len(owner.inner.failed):,} failed" if owner.inner.failed else ""
+        pace = self._board.pace.rate(at, self._board.run.settled)
+        told = f", {rate(pace)}" if pace else ""
+        yield (
+            f"{plain(owner.path)}: {settled:,} of {count(size, 'item')} ({percent(settled, size)}){failed}{told}"
+            f"{self._left(at)}"
+        )
+
+    def _trouble(self, visit: Visit, text: str) -> Iterator[str]:
+        """Trouble of single nodes is always told, that of a map's items up to a number."""
+        owner = self._board.map_of(visit)
+        if owner is None:
+            yield text
+            return
+        self._troubles[owner.path] += 1
+        if self._troubles[owner.path] <= TOLD_PER_MAP:
+            yield text
+        if self._troubles[owner.path] == TOLD_PER_MAP:
+            yield f"{plain(owner.path)}: further failures of its items are only counted"
+
+    # ------------------------------------------------------------------ words
+
+    def _visit(self, path: str) -> Visit:
+        return self._board.run.visits[path]
+
+    def _whole(self) -> str:
+        more = "" if self._board.is_total_known else " or more"
+        return f"{self._board.expected:,}{more} nodes"
+
+    def _left(self, now: float) -> str:
+        left = self._board.left_s(now)
+        return "" if left is None else f", about {roughly(left)} left"
+
+    @staticmethod
+    def _of_items(visit: Visit) -> str:
+        if not visit.is_map or visit.inner is None:
+            return ""
+        states = Counter(member.state for member in visit.inner.members if member is not None)
+        bad = [
+            f"{states[s]:,} {s}" for s in (NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED) if states[s]
+        ]
+        return f" ({', '.join([count(len(visit.inner.members), 'item'), *bad])})"
+
+    _TELLERS: ClassVar[dict[type, Callable[[Narrator, Any], Iterator[str]]]] = {
+        e.RunStarted: _run_started,
+        e.RunPaused: _run_paused,
+        e.RunResumed: _run_resumed,
+        e.RunRetried: _run_retried,
+        e.GroupStopping: _group_stopping,
+        e.MapOpened: _map_opened,
+        e.AttemptStarted: _attempt_started,
+        e.AttemptInterrupted: _attempt_interrupted,
+        e.RetryScheduled: _retry_scheduled,
+        e.WaitOpened: _wait_opened,
+        e.NodeCompleted: _node_completed,
+        e.NodeFailed: _node_failed,
+        e.NodeSkipped: _node_skipped,
+        e.NodeCancelled: _node_cancelled,
+    }
+
+
+def _by(who: str) -> str:
+    return f" by {plain(who)}" if who else ""
+
+
+def _spent(visit: Visit, at: float) -> str:
+    return duration(at - (visit.started_at if visit.started_at is not None else at))

@@ -1,0 +1,47 @@
+"""``clew resume``: go on with a run whose process ended, or with all of them."""
+
+# ruff: noqa: PLC0415 - what a command needs is imported when it is called
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clew.cli.options import existing, find_run, watching_options
+
+if TYPE_CHECKING:
+    from clew.cli.driving import Session
+
+
+@click.command(name="resume", short_help="Go on with runs whose process ended.")
+@click.argument("run", required=False)
+@click.option("--all", "every", is_flag=True, help="Every unfinished run that nobody drives.")
+@watching_options
+def command(run: str | None, every: bool, **settings: Any) -> int:
+    """Go on with a run whose process ended, or that was stopped or paused.
+
+    What was completed is kept; what was under way is made again, or fails, as its node declares.
+    """
+    if (run is None) != every:
+        raise click.UsageError("name a RUN (see `clew ls`), or say --all")
+    url = existing(settings["db"])
+    from clew.cli.driving import Settings, drive, goes_on
+
+    async def one(session: Session) -> int:
+        assert run is not None
+        engine = session.engine
+        row = await find_run(engine, run)
+        handle = await engine.resume(row.run)
+        if row.ended_at is not None:
+            return await session.show_ended(
+                handle, row, f"run {row.run} has ended before; there is nothing to resume"
+            )
+        if row.state == "paused":
+            await handle.resume(by="clew resume")
+        return await session.follow(handle, before=row, first=await goes_on(engine, row))
+
+    async def all_of_them(session: Session) -> int:
+        return await session.follow_all()
+
+    return drive(Settings(**settings), url, all_of_them if every else one)

@@ -1,0 +1,85 @@
+"""``clew run``: start a run and watch it, or go on with the one that has this id."""
+
+# ruff: noqa: PLC0415 - what a command needs is imported when it is called
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clew.cli.options import pairs, watching_options
+
+_HELP = """Run a graph, or go on with a run of it.
+
+    TARGET is a graph: a .py, .yaml or .toml file, FILE.py:NAME, or module:NAME.
+
+    A run with an id is the same run when the command is given again: an unfinished one goes on where it was, of an
+    ended one the result is shown. Ctrl-C stops it when what is under way has finished, a second Ctrl-C at once;
+    either way `clew resume` goes on.
+    """
+
+
+@click.command(name="run", help=_HELP, short_help="Run a graph, or go on with a run of it.")
+@click.argument("target")
+@click.option(
+    "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE",
+    help="An input. The value is read as the graph declares it; without that as JSON, else as text.",
+)  # fmt: skip
+@click.option(
+    "--inputs", "inputs_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="Inputs from a .json, .yaml or .toml file.",
+)  # fmt: skip
+@click.option("--id", "run_id", metavar="ID", help="The run's id; made up if not given.")
+@click.option("--anew", is_flag=True, help="If the run with this id has ended, start another one: ID-2, ID-3, …")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label, to find the run by.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of the whole run."
+)
+@watching_options
+def command(
+    target: str,
+    typed: tuple[str, ...],
+    inputs_file: Path | None,
+    run_id: str | None,
+    anew: bool,
+    labels: tuple[str, ...],
+    timeout: float | None,
+    **settings: Any,
+) -> int:
+    """Run a graph."""
+    if anew and run_id is None:
+        raise click.UsageError("--anew needs --id: without an id every run is another one")
+    label_map = pairs(labels, "--label")
+
+    from clew.cli.driving import Session, Settings, drive, goes_on
+    from clew.cli.inputs import read_inputs
+    from clew.graphs.loading import load
+
+    graph = load(target)
+    inputs = read_inputs(graph, typed, inputs_file)
+
+    async def work(session: Session) -> int:
+        engine = session.engine
+        run = run_id or f"{graph.name}-{secrets.token_hex(3)}"
+        row = await engine.journal.row(run)
+        if anew:
+            number = 2
+            while row is not None and row.ended_at is not None:
+                run = f"{run_id}-{number}"
+                row = await engine.journal.row(run)
+                number += 1
+        handle = await engine.start(graph, inputs, id=run, labels=label_map, timeout=timeout)
+        if row is None:
+            return await session.follow(handle, before=None)
+        if row.ended_at is not None:
+            again = "; --anew starts another one" if run_id and not anew else ""
+            return await session.show_ended(handle, row, f"run {run} has ended before{again}")
+        if engine.driver_of(run) is None:
+            first = f"run {run} is driven by another process ({row.owner}); this one only shows it"
+            return await session.follow(handle, before=row, first=first)
+        return await session.follow(handle, before=row, first=await goes_on(engine, row))
+
+    return drive(Settings(**settings), None, work)

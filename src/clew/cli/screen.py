@@ -1,0 +1,196 @@
+"""Draws a board for a terminal: a list of lines of text, never wider or higher than it is told.
+
+Nothing here writes to a terminal or knows the time; `painter` puts the lines on the screen.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from clew.cli import words
+from clew.cli.board import Board
+from clew.cli.choosing import Line, choose
+from clew.cli.symbols import STYLES, UNICODE, Symbols
+from clew.kernel.states import NodeState
+from clew.kernel.values import ErrorInfo
+
+#: Lines that the frame keeps free below it, for the cursor.
+_BELOW = 1
+_DIM = "bright_black"
+
+
+def frame(
+    board: Board, *, width: int, height: int, now: float, notice: str = "", symbols: Symbols = UNICODE
+) -> list[Text]:
+    """The picture of a run at this moment.
+
+    Args:
+        board: the run.
+        width: columns of the terminal.
+        height: its lines.
+        now: the time, in seconds since the epoch.
+        notice: what the person at the terminal should know now.
+        symbols: the alphabet.
+    """
+    height = max(4, height - _BELOW)
+    top = [_header(board, now), _overall(board, width, now, symbols)]
+    bottom = [Text(words.plain(notice), "bold yellow" if board.run.ended or notice else _DIM)] if notice else []
+    room = height - len(top) - len(bottom)
+    if room > 8:
+        top.append(Text())
+        room -= 1
+        if bottom:
+            bottom.insert(0, Text())
+            room -= 1
+    lines, hidden = choose(board, room)
+    name_width = min(
+        max((len(words.plain(line.name)) + 2 * line.depth for line in lines), default=0), width * 2 // 5
+    )
+    rows = [_row(board, line, name_width, width, now, symbols) for line in lines]
+    if hidden:
+        shown = [f"{number:,} {state}" for state, number in hidden.items()]
+        rows.append(Text(f"  {symbols.ellipsis} and {', '.join(shown)}", _DIM))
+    return [_fitted(line, width, symbols) for line in (*top, *rows, *bottom)]
+
+
+def _header(board: Board, now: float) -> Text:
+    run = board.run
+    text = Text(f"{words.plain(run.id)}", "bold")
+    if not run.id.startswith(run.topology.spec.name):
+        text.append(f"  {words.plain(run.topology.spec.name)}", "default not bold")
+    text.append(f"  {run.state}", STYLES.get(run.state, ""))
+    since = board.since or run.started_at
+    if since is not None:
+        text.append(f"  {words.duration((run.ended_at or now) - since)}", "not bold")
+    return text
+
+
+def _overall(board: Board, width: int, now: float, symbols: Symbols) -> Text:
+    run = board.run
+    more = "" if board.is_total_known else "+"
+    figures = [f"{run.settled:,}/{board.expected:,}{more}", words.percent(run.settled, board.expected)]
+    if more:
+        figures.pop()
+    rate = board.pace.rate(now, run.settled)
+    if rate:
+        figures.append(words.rate(rate))
+    if run.failed:
+        figures.append(f"{run.failed:,} failed")
+    figures.append(_time_left(board, now))
+    told = "  ".join(filter(None, figures))
+    done, rest = symbols.bar(run.settled, board.expected, max(0, min(60, width - len(told) - 2)))
+    style = "red" if run.state == "failed" else "green"
+    return Text.assemble((done, style), (rest, _DIM), "  ", told)
+
+
+def _time_left(board: Board, now: float) -> str:
+    run = board.run
+    if run.ended:
+        return ""
+    left = board.left_s(now)
+    if left is not None:
+        return f"about {words.roughly(left)} left"
+    return "time left unknown" if board.pace.rate(now, run.settled) is not None else ""
+
+
+def _row(board: Board, line: Line, name_width: int, width: int, now: float, symbols: Symbols) -> Text:
+    style = STYLES[line.state]
+    name = _fitted(Text(words.plain(line.name)), name_width - 2 * line.depth, symbols)
+    name.stylize("" if line.state not in (NodeState.PENDING, NodeState.SKIPPED) else _DIM)
+    name.pad_right(max(0, name_width - 2 * line.depth - name.cell_len))
+    text = Text.assemble("  " * line.depth, (f"{symbols.states[line.state]} ", style), name, "  ")
+    right = _spent(line, now)
+    room = width - text.cell_len - len(right) - 1
+    text.append_text(_fitted(_note(board, line, room, now, symbols), room, symbols))
+    text.pad_right(max(0, width - text.cell_len - len(right)))
+    return text.append(right, _DIM if line.state is not NodeState.RUNNING else "")
+
+
+def _spent(line: Line, now: float) -> str:
+    visit = line.visit
+    if visit is None or visit.started_at is None:
+        return ""
+    return words.duration((visit.ended_at or now) - visit.started_at)
+
+
+def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> Text:
+    visit = line.visit
+    if visit is None:
+        return Text()
+    if visit.inner is not None:
+        return _group_note(line, room, symbols)
+    match line.state:
+        case NodeState.RUNNING | NodeState.STOPPING:
+            return _running_note(board, line, symbols)
+        case NodeState.RETRYING:
+            wait = max(0.0, (visit.retry_due or now) - now)
+            again = f"attempt {visit.attempt + 1} in {words.duration(wait)}: "
+            return Text.assemble((again, "yellow"), error_line(visit.error))
+        case NodeState.FAILED:
+            return Text.assemble(_attempts(visit.attempt), (error_line(visit.error), "red"))
+        case NodeState.SKIPPED:
+            return Text(f"because {words.plain(visit.cause)} failed", _DIM)
+        case NodeState.WAITING:
+            due = min(
+                (wait.due for wait in (visit.waits or {}).values() if wait.due and not wait.outcome), default=None
+            )
+            return Text("waits" if due is None else f"sleeps, {words.duration(max(0.0, due - now))} to go", "blue")
+        case NodeState.READY:
+            return Text("ready", _DIM)
+        case _:
+            return Text(_attempts(visit.attempt).rstrip(": "), _DIM)
+
+
+def _attempts(attempt: int) -> str:
+    return f"{attempt} attempts: " if attempt > 1 else ""
+
+
+def _running_note(board: Board, line: Line, symbols: Symbols) -> Text:
+    visit = line.visit
+    assert visit is not None
+    text = Text("stopping  " if line.state is NodeState.STOPPING else "", "magenta")
+    if visit.attempt > 1:
+        text.append(f"attempt {visit.attempt}  ", "yellow")
+    told = board.progress.get(visit.path)
+    if told is not None and told.attempt == visit.attempt:
+        done, rest = symbols.bar(round(told.fraction * 100), 100, 10)
+        text.append(done, "cyan").append(rest, _DIM).append(f" {round(told.fraction * 100)} %  ", "not bold")
+        text.append(words.first_line(told.message))
+    return text
+
+
+def _group_note(line: Line, room: int, symbols: Symbols) -> Text:
+    visit = line.visit
+    assert visit is not None
+    group = visit.inner
+    assert group is not None
+    size = len(group.members)
+    parts = [(f"{group.settled:,}/{size:,}", "")]
+    if group.active:
+        parts.append((f"{group.active:,} running", "cyan"))
+    if group.failed:
+        parts.append((f"{len(group.failed):,} failed", "bold red"))
+    if line.state is NodeState.FAILED and not group.failed:
+        parts.append((error_line(visit.error), "red"))
+    length = sum(len(part) + 2 for part, _ in parts)
+    done, rest = symbols.bar(group.settled, size, max(0, min(24, room - length - 1)))
+    text = Text.assemble((done, "green"), (rest, _DIM))
+    for part, style in parts:
+        text.append("  " if text else "").append(part, style or None)
+    return text
+
+
+def error_line(error: ErrorInfo | None) -> str:
+    """An error in one line: its kind and the first line of its message."""
+    if error is None:
+        return ""
+    message = words.first_line(error.message)
+    return f"{words.plain(error.type)}: {message}" if message else words.plain(error.type)
+
+
+def _fitted(text: Text, width: int, symbols: Symbols) -> Text:
+    if text.cell_len > width:
+        text.truncate(max(0, width - 1))
+        text.rstrip()
+        text.append(symbols.ellipsis if width > 0 else "")
+    return text

@@ -1,0 +1,132 @@
+"""What is said when a run has ended, or when its watcher leaves: counts, failures, the result, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.text import Text
+
+from clew import codec
+from clew.cli import exits
+from clew.cli.board import Board
+from clew.cli.screen import error_line
+from clew.cli.symbols import STYLES
+from clew.cli.words import command, count, duration, plain, shortened
+from clew.engine.status import Result
+from clew.kernel.states import NodeState, RunState
+
+#: Failures that the summary lists; the others are counted.
+LISTED = 10
+#: Characters of the result that are shown.
+SHOWN = 2_000
+
+
+def leaf_counts(board: Board) -> dict[str, int]:
+    """Nodes and items by state; what never had its turn because the run ended is counted with them."""
+    run = board.run
+    counts = Counter(visit.state.value for visit in run.visits.values() if not visit.is_group)
+    never = run.total - sum(counts.values())
+    if never > 0:
+        counts[NodeState.CANCELLED.value if run.ended else NodeState.PENDING.value] += never
+    return {state.value: counts[state.value] for state in NodeState if counts[state.value]}
+
+
+def ended(board: Board, result: Result, db: str, width: int) -> list[Text]:
+    """The last lines about a run that has ended."""
+    run = board.run
+    assert run.ended_at is not None
+    since = board.since if board.since is not None and board.since <= run.ended_at else run.started_at
+    spent = duration(run.ended_at - (since or run.ended_at))
+    counts = leaf_counts(board)
+    told = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "it had no nodes"
+    text = Text.assemble("run ", (plain(run.id), "bold"), " ", (run.state.value, STYLES[run.state]))
+    lines = [text.append(f" in {spent}: {told}")]
+    if run.state is RunState.CANCELLED and run.reason:
+        lines.append(Text(f"  {plain(run.reason)}"))
+    elif run.state is RunState.FAILED and run.error is not None and not result.failures:
+        lines.append(Text(f"  {error_line(run.error)}", "red"))
+    lines += _failures(board, result, width)
+    if run.state is RunState.COMPLETED:
+        lines += _result(run.id, result, db)
+    lines += _what_next(board, result, db)
+    return lines
+
+
+def _failures(board: Board, result: Result, width: int) -> list[Text]:
+    lines: list[Text] = []
+    for path, error in list(result.failures.items())[:LISTED]:
+        line = Text.assemble("  ", (plain(path), "bold"), "  ", (error_line(error), "red"))
+        visit = board.run.visits.get(path)
+        if visit is not None and visit.attempt > 1:
+            line.append(f" ({visit.attempt} attempts)", "bright_black")
+        line.truncate(max(width, 40), overflow="ellipsis")
+        lines.append(line)
+    more = len(result.failures) - LISTED
+    if more > 0:
+        lines.append(Text(f"  … and {count(more, 'more failure')}"))
+    return lines
+
+
+def _result(run: str, result: Result, db: str) -> list[Text]:
+    if result.output is None or result.output == {}:
+        return []
+    text = codec.encode(result.output).decode()
+    if len(text) <= SHOWN:
+        return [Text(f"result: {plain(text)}")]
+    where = command("show", run, "--full", db=db)
+    return [
+        Text(f"result: {plain(shortened(text, SHOWN // 10))}"),
+        Text(f"  ({count(len(text), 'character')}; all of it: {where})"),
+    ]
+
+
+def _what_next(board: Board, result: Result, db: str) -> list[Text]:
+    run = board.run
+    hints: list[tuple[str, str]] = []
+    if result.failures:
+        hints.append(("what it printed", command("logs", run.id, next(iter(result.failures)), db=db)))
+        if len(result.failures) > LISTED:
+            hints.append(("all failures", command("show", run.id, db=db)))
+    if run.state is not RunState.COMPLETED or result.failures:
+        hints.append(("try again", command("retry", run.id, db=db) + "   (completed nodes are kept)"))
+    width = max((len(what) for what, _ in hints), default=0) + 1
+    return [Text(f"{what + ':':<{width}} {how}", "bright_black") for what, how in hints]
+
+
+def stopped(board: Board, db: str) -> list[str]:
+    """The last lines when the watcher leaves a run that has not ended."""
+    run = board.run
+    more = "" if board.is_total_known else " or more"
+    return [
+        f"run {run.id} stopped: {run.settled:,} of {board.expected:,}{more} nodes are done and are kept",
+        f"to go on: {command('resume', run.id, db=db)}",
+    ]
+
+
+def document(board: Board, result: Result | None, exit_code: int) -> dict[str, Any]:
+    """The same as data, the last line of ``--json``."""
+    run = board.run
+    failures = result.failures if result is not None else {}
+    return {
+        "type": "summary",
+        "run": run.id,
+        "graph": run.topology.spec.name,
+        "state": run.state.value,
+        "exit": exit_code,
+        "generation": run.generation,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "total": run.total,
+        "counts": leaf_counts(board),
+        "error": error_line(run.error) or run.reason or None,
+        "failures": [
+            {"path": path, "type": error.type, "message": error.message} for path, error in failures.items()
+        ],
+        "output": result.output if result is not None else None,
+    }
+
+
+def exit_code(board: Board) -> int:
+    """What the state of an ended run means for the exit code."""
+    return exits.OF_STATE[board.run.state.value]

@@ -1,0 +1,148 @@
+"""Watching a run to its end, or until the person has had enough."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+
+import msgspec
+
+from clew.cli.board import Board
+from clew.cli.interrupts import Interrupts
+from clew.cli.views import View
+from clew.cli.words import count, plain
+from clew.engine.clock import Clock
+from clew.engine.engine import Engine
+from clew.engine.feed import stored
+from clew.engine.run import Run
+from clew.journal.records import RunRow
+from clew.kernel import events as e
+from clew.kernel.definition import GraphSpec
+
+#: How often a view is told the time, in seconds.
+TICK_S = 0.1
+
+
+async def board_of(engine: Engine, row: RunRow, *, caught_up: int = 0, since: float | None = None) -> Board:
+    """An empty board for a run.
+
+    Args:
+        engine: where the run's definition is.
+        row: the run.
+        caught_up: sequence number up to which events are history.
+        since: when this watcher came, if that was not at the start of the run.
+    """
+    definition = await engine.journal.blob(row.definition)
+    board = Board(msgspec.json.decode(definition, type=GraphSpec))
+    board.caught_up = caught_up
+    board.since = since
+    return board
+
+
+async def history_of(engine: Engine, row: RunRow) -> Board:
+    """A board of what is on disk of a run."""
+    board = await board_of(engine, row, caught_up=row.seq)
+    async for recorded in stored(engine.journal, row.run, 0):
+        board.take(recorded)
+    return board
+
+
+async def watch(engine: Engine, run: Run, view: View, interrupts: Interrupts, clock: Clock) -> bool:
+    """Show a run until it has ended; False if the person interrupted before.
+
+    Raises:
+        ClewError: this process lost the run (another took it over, the disk is full).
+    """
+    driver = engine.driver_of(run.id)
+    reading = asyncio.create_task(_read(run, view), name=f"watch {run.id}")
+    ticking = asyncio.create_task(_tick(view, clock), name=f"clock of {run.id}")
+    asked = asyncio.create_task(interrupts.asked.wait())
+    try:
+        await _first_of(reading, asked)
+        if not reading.done() and driver is not None:
+            await _stop(engine, view, reading)
+        if reading.done():
+            reading.result()
+        if driver is not None and driver.ended.done() and (lost := driver.ended.result()) is not None:
+            raise lost
+        return view.board.run.ended
+    finally:
+        for task in (reading, ticking, asked):
+            task.cancel()
+        await asyncio.gather(reading, ticking, asked, return_exceptions=True)
+        view.close(clock.now())
+
+
+async def _stop(engine: Engine, view: View, reading: asyncio.Task[None]) -> None:
+    """Start nothing new, and let what is under way finish."""
+    under_way = view.board.run.running
+    if under_way:
+        what = "what is under way may finish" if under_way == 1 else f"{under_way} attempts under way may finish"
+        view.say(
+            f"stopping: nothing new starts, {what}; Ctrl-C again ends {'it' if under_way == 1 else 'them'} now"
+        )
+    await _first_of(reading, asyncio.ensure_future(engine.drain()))
+
+
+async def _read(run: Run, view: View) -> None:
+    turns = 0
+    async for item in run.feed():
+        view.take(item)
+        turns += 1
+        if turns % 500 == 0:  # a long history must not keep the loop from everything else
+            await asyncio.sleep(0)
+
+
+async def _tick(view: View, clock: Clock) -> None:
+    while True:
+        view.tick(clock.now())
+        await asyncio.sleep(TICK_S)
+
+
+async def _first_of(*awaited: Awaitable[object]) -> None:
+    await asyncio.wait([asyncio.ensure_future(each) for each in awaited], return_when=asyncio.FIRST_COMPLETED)
+
+
+class WarningsTo(logging.Handler):
+    """Sends what Clew logs as warnings to a view, so that it does not break the picture."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(logging.WARNING)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it in one line."""
+        self._view.say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+async def goes_on(engine: Engine, before: RunRow) -> str:
+    """The first line about a run that was taken up: what is kept, and what becomes of what was under way.
+
+    Args:
+        engine: has taken the run up.
+        before: the run's row as it was until then.
+    """
+    again, lost = 0, 0
+    for recorded in await engine.journal.read(before.run, before.seq, 10_000):
+        match recorded.event:
+            case e.AttemptInterrupted():
+                again += 1
+            case e.NodeFailed(error=error) if error.type == "interrupted":
+                again, lost = again - 1, lost + 1
+            case e.AttemptStarted():
+                break
+            case _:
+                pass
+    done = f"{before.settled:,} of {count(before.total, 'node')} were done already and are kept"
+    told = [f"run {plain(before.run)} goes on: {done}"]
+    if again:
+        told.append(
+            f"{count(again, 'attempt')} {'was' if again == 1 else 'were'} under way and "
+            f"{'is' if again == 1 else 'are'} made again"
+        )
+    if lost:
+        told.append(
+            f"{count(lost, 'attempt')} {'was' if lost == 1 else 'were'} under way and may have taken effect"
+        )
+    return "; ".join(told)

@@ -1,0 +1,170 @@
+"""One worker process, as its engine sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from clew.bodies.errors import BodyError
+from clew.bodies.groups import ProcessGroups, unbroken
+from clew.bodies.pipes import PipeReader, drain, read_pipe
+from clew.kernel.values import ErrorInfo
+from clew.workers.attempt import Attempt
+from clew.workers.protocol import HEADER, Answer, Failed, Job, ToParent, framed
+
+#: How long the last words of a process may take when it has ended, or it to end when it says nothing more.
+_LAST_WORDS_S = 1.0
+
+_BOOT = (
+    "import sys; fd = int(sys.argv[1]); sys.path[:] = sys.argv[2:]; del sys.argv[1:]; "
+    "from clew.workers.child import main; main(fd)"
+)
+
+
+class WarmProcess:
+    """A process that takes one job after the other.
+
+    Args:
+        groups: starts and ends it.
+        on_end: called when it has ended, for whatever reason, and is reaped.
+    """
+
+    def __init__(self, groups: ProcessGroups, on_end: Callable[[WarmProcess], None]) -> None:
+        self._groups = groups
+        self._on_end = on_end
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._outputs: list[PipeReader] = []
+        self._attempt: Attempt | None = None
+        self._life: asyncio.Task[None] | None = None  #: ends when the process is reaped
+        self._code = 0
+        self._hung_up = False  #: it closed the socket and lived on
+        self._last_words = ""
+
+    @property
+    def alive(self) -> bool:
+        """It can take a job."""
+        return self._life is not None and not self._life.done()
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its process group; 0 before it is started."""
+        return self._process.pid if self._process is not None else 0
+
+    async def start(self) -> None:
+        """Start it, if that has not been done."""
+        if self._process is not None:
+            return
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            command = [sys.executable, "-c", _BOOT, str(theirs.fileno()), *sys.path]
+            process = self._process = self._groups.spawn_waiting(command, pass_fds=(theirs.fileno(),))
+            theirs.close()
+            try:
+                reader, self._writer = await asyncio.open_connection(sock=ours.dup())
+                for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
+                    self._outputs.append(await read_pipe(pipe, partial(self._feed, name)))
+            except BaseException:
+                await self._groups.reap(process)
+                raise
+        self._life = asyncio.ensure_future(self._live(process, reader))
+
+    async def run(self, attempt: Attempt) -> bytes:
+        """Run a job; return its encoded output. If it does not come to that, the process is gone by then.
+
+        Raises:
+            BodyError: the body raised; the process can take another job.
+            ProcessGone: the process ended.
+        """
+        self._attempt = attempt
+        try:
+            self._send(attempt.job)
+            reply = await attempt.over
+        except BaseException:
+            await self.end()
+            raise
+        finally:
+            self._attempt = None
+        if isinstance(reply, Failed):
+            raise BodyError(reply.error)
+        return bytes(reply.output)
+
+    async def end(self) -> None:
+        """Kill it with all it started, and wait until that is done."""
+        if self._process is not None and self._life is not None:
+            await self._groups.reap(self._process)
+            await unbroken(asyncio.wait({self._life}))
+
+    async def _live(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader) -> None:
+        """Listen until the process ends, by itself or by others, and clear it away."""
+        listening = asyncio.ensure_future(self._listen(reader))
+        exited = asyncio.ensure_future(self._groups.wait(process))
+        try:
+            await asyncio.wait({listening, exited}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({listening, exited}, timeout=_LAST_WORDS_S)
+            self._hung_up = not exited.done()
+        finally:
+            self._code = await self._groups.reap(process)
+            listening.cancel()
+            await asyncio.gather(listening, exited, return_exceptions=True)
+            await drain(self._outputs, _LAST_WORDS_S)
+            if self._writer is not None:
+                self._writer.close()
+            self._on_end(self)
+            if self._attempt is not None:
+                self._last_words = self._attempt.cut_off()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        decode = msgspec.json.Decoder(ToParent).decode
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                size = int.from_bytes(await reader.readexactly(HEADER), "big")
+                self._receive(decode(await reader.readexactly(size)))
+
+    def _receive(self, message: ToParent) -> None:
+        attempt = self._attempt
+        if attempt is not None:
+            try:
+                answer = attempt.take(message)
+            except Exception as error:  # of those who are told; the attempt fails with it
+                attempt.fail(error)
+            else:
+                if answer is not None:
+                    self._send(answer)
+
+    def _feed(self, stream: str, data: bytes) -> None:
+        attempt = self._attempt
+        if attempt is not None:
+            try:
+                attempt.feed(stream, data)
+            except Exception as error:  # of the sink; the attempt fails with it
+                attempt.fail(error)
+
+    def _send(self, message: Job | Answer) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(framed(message))
+
+    def obituary(self) -> ErrorInfo:
+        """What is known about the end of the process."""
+        if self._hung_up:
+            how = "closed its connection to the engine"
+        elif self._code >= 0:
+            how = f"ended with exit code {self._code}"
+        else:
+            name = signal.Signals(-self._code).name
+            hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+            how = f"was killed by {name} (signal {-self._code}{hint})"
+        words = f"; its last words:\n{self._last_words}" if self._last_words else ""
+        return ErrorInfo(
+            type="process died",
+            message=f"the process that ran the body {how}{words}",
+            classes=("ProcessDied", "Exception"),
+        )

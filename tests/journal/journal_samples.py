@@ -1,0 +1,114 @@
+"""Events, appends and owners for the tests of journals."""
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from clew.journal import ownership
+from clew.journal.ownership import this_process
+from clew.journal.port import Journal, Outcomes
+from clew.journal.records import Append, Owner, RunRow
+from clew.kernel import events as e
+from clew.kernel.values import GATHERED, ErrorInfo, Value
+
+TEXT = Value(json=Raw(b'{"a":[1,2.5,null,"\xc3\xa9\xe2\x80\xa8"],"big":123456789012345678901234567890}'))
+LARGE = Value(blob="ab" * 32, size=70_000)
+ERROR = ErrorInfo(
+    type="ValueError",
+    message="not “this”",
+    classes=("ValueError", "Exception"),
+    retryable=True,
+    retry_after_s=1.5,
+    traceback="line 1\nline 2",
+)
+
+#: One of each, with all fields set.
+EVERY_EVENT: list[e.AnyEvent] = [
+    e.RunAdmitted(
+        at=1.5,
+        run="r",
+        graph="g" * 64,
+        definition="d" * 64,
+        inputs={"x": TEXT, "y": LARGE},
+        labels={"who": "é"},
+        timeout_s=60.0,
+    ),
+    e.RunStarted(at=1.6),
+    e.RunPaused(at=2.0, by="ann"),
+    e.RunResumed(at=3.0, by="ann"),
+    e.RunCompleted(at=4.0, settled=5, failed=1),
+    e.RunFailed(at=4.0, error=ERROR, settled=5, failed=1),
+    e.RunCancelled(at=4.0, reason="enough", settled=5, failed=1),
+    e.RunRetried(at=5.0, generation=2, by="bob"),
+    e.OwnershipTaken(at=6.0, epoch=2, owner="engine-2"),
+    e.GroupStopping(at=7.0, path="sub", reason="failed", error=ERROR),
+    e.ScopeOpened(at=8.0, path="sub"),
+    e.MapOpened(at=9.0, path="m", count=2, keys=("a", "ü/[x]"), items=TEXT),
+    e.AttemptStarted(at=10.0, path="a", attempt=2),
+    e.AttemptSuspended(at=11.0, path="a", attempt=2),
+    e.AttemptResumed(at=12.0, path="a", attempt=2),
+    e.AttemptStopping(at=13.0, path="a", attempt=2, reason="timeout"),
+    e.AttemptInterrupted(at=14.0, path="a", attempt=2),
+    e.RetryScheduled(at=15.0, path="a", attempt=2, error=ERROR, due=16.25),
+    e.RetryDue(at=16.25, path="a"),
+    e.NodeCompleted(at=17.0, path="m[a]", attempt=3, output=TEXT),
+    e.NodeCompleted(at=17.0, path="m", output=GATHERED),
+    e.NodeFailed(at=18.0, path="b", attempt=2, error=ERROR),
+    e.NodeSkipped(at=19.0, path="c", cause="b"),
+    e.NodeCancelled(at=20.0, path="d", attempt=2, reason="failed"),
+    e.StepCompleted(at=21.0, path="a", attempt=2, key="pay", digest="00", value=LARGE, effect=True),
+    e.StepFailed(at=22.0, path="a", attempt=2, key="call", digest="01", error=ERROR),
+    e.WaitOpened(at=23.0, path="a", attempt=2, key="ok?", kind="answer", due=99.5, question=TEXT),
+    e.WaitResolved(at=24.0, path="a", key="ok?", outcome="answered", value=TEXT, by="ann"),
+]
+
+
+def some_events(number: int) -> list[e.AnyEvent]:
+    """Small events, each unlike the others."""
+    return [e.RetryDue(at=1.0, path=f"n{i}") for i in range(number)]
+
+
+def append(run: str, after: int, events: int | list[e.AnyEvent] = 1, **more: Any) -> Append:
+    """An append of some events, or of the given ones; `more` are fields of the append or of its row."""
+    listed = some_events(events) if isinstance(events, int) else events
+    own = {name: more.pop(name) for name in ("blobs", "snapshot", "inbox") if name in more}
+    row = RunRow(run=run, seq=after + len(listed), **more)
+    return Append(row=row, after=after, events=listed, **own)
+
+
+async def commit(journal: Journal, *appends: Append) -> Outcomes:
+    """Commit, and wait for the outcomes."""
+    outcomes: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
+    journal.commit(appends, outcomes.set_result)
+    return await asyncio.wait_for(outcomes, 20)
+
+
+async def write(journal: Journal, *appends: Append) -> None:
+    """Commit appends that must all be taken."""
+    assert await commit(journal, *appends) == [None] * len(appends)
+
+
+def same(events: list[e.AnyEvent], others: list[e.AnyEvent]) -> bool:
+    """Whether two lists of events are the same facts (`Raw` itself compares by identity)."""
+    return [type(event) for event in events] == [type(event) for event in others] and (
+        msgspec.json.encode(events) == msgspec.json.encode(others)
+    )
+
+
+def ended_process() -> Owner:
+    """An owner whose process has really run on this machine, and has ended."""
+    with subprocess.Popen([sys.executable, "-Sc", "input()"], stdin=subprocess.PIPE) as process:
+        started = ownership._start_time(process.pid)
+        owner = msgspec.structs.replace(this_process("ended"), pid=process.pid, started=started)
+        assert ownership.is_alive(owner, 0.0, 0.0)
+        process.communicate(b"\n")
+    return owner
+
+
+def elsewhere(name: str) -> Owner:
+    """An owner on another machine, of which nothing is known but its lease."""
+    return Owner(id=name, host="other", pid=1, started="1")

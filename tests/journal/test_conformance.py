@@ -1,0 +1,526 @@
+"""What `clew.journal.port` promises, sentence by sentence, of every journal."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from journal_samples import (
+    EVERY_EVENT,
+    append,
+    commit,
+    elsewhere,
+    ended_process,
+    same,
+    some_events,
+    write,
+)
+from msgspec.structs import replace
+
+from clew.errors import (
+    ClewError,
+    InternalError,
+    RunBusyError,
+    RunConflictError,
+    RunFencedError,
+    StorageError,
+    UnknownRunError,
+)
+from clew.journal.ownership import LEASE_S, this_process
+from clew.journal.port import Journal
+from clew.journal.records import Blob, InboxOutcome, LogLine, Snapshot
+from clew.kernel import events as e
+
+NAMES = ["plain", "Größe 東京 🧵", "a/b c'd\"e%_;--", "x" * 2_000, "nl\n\ttab\0nul", " ", "Ａ"]
+
+
+# Appending ---------------------------------------------------------------------------------------------
+
+
+async def test_a_run_is_created_once(journal: Journal) -> None:
+    first, second, other = await commit(
+        journal, append("a", 0, name="one"), append("a", 0, name="two"), append("b", 0)
+    )
+    assert (first, other) == (None, None)
+    assert isinstance(second, RunConflictError)
+    assert "run a exists" in str(second)
+    (again,) = await commit(journal, append("a", 0, 3, name="three"))
+    assert isinstance(again, RunConflictError)
+    row = await journal.row("a")
+    assert row is not None
+    assert (row.name, row.seq) == ("one", 1)
+    assert len(await journal.read("a")) == 1
+
+
+async def test_a_refused_creation_leaves_nothing(journal: Journal) -> None:
+    await write(journal, append("a", 0))
+    await commit(journal, append("a", 0, blobs=[Blob("d1", b"1")], snapshot=Snapshot(1, b"{}")))
+    assert await journal.snapshot("a") is None
+    with pytest.raises(StorageError):
+        await journal.blob("d1")
+
+
+@pytest.mark.parametrize(("after", "epoch", "why"), [(1, 2, "epoch"), (2, 1, "1 events"), (0, 1, "exists")])
+async def test_an_append_is_fenced_by_epoch_and_by_number(
+    journal: Journal, after: int, epoch: int, why: str
+) -> None:
+    await write(journal, append("a", 0), append("b", 0))
+    bad = append("a", after, 2, epoch=epoch, state="failed", blobs=[Blob("d1", b"1")], snapshot=Snapshot(1, b"{}"))
+    before, refused, behind = await commit(journal, append("b", 1), bad, append("b", 2))
+    assert (before, behind) == (None, None)
+    assert isinstance(refused, RunConflictError if after == 0 else RunFencedError)
+    assert why in str(refused)
+    row = await journal.row("a")
+    assert row is not None
+    assert (row.state, row.seq, row.epoch) == ("queued", 1, 1)
+    assert len(await journal.read("a")) == 1
+    assert len(await journal.read("b")) == 3
+    assert await journal.snapshot("a") is None
+    with pytest.raises(StorageError):
+        await journal.blob("d1")
+
+
+async def test_an_append_to_a_run_that_is_not_there_is_fenced(journal: Journal) -> None:
+    (refused,) = await commit(journal, append("a", 4))
+    assert isinstance(refused, RunFencedError)
+    assert "not in the journal" in str(refused)
+
+
+async def test_appends_of_one_run_may_share_a_group(journal: Journal) -> None:
+    await write(journal, append("a", 0, 2), append("a", 2, 3), append("a", 5))
+    assert [recorded.seq for recorded in await journal.read("a")] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_an_append_that_miscounts_is_refused(journal: Journal) -> None:
+    wrong = append("a", 0, 2)
+    wrong.row.seq = 3
+    (outcome, other) = await commit(journal, wrong, append("b", 0))
+    assert isinstance(outcome, InternalError | StorageError)
+    assert other is None
+    assert await journal.row("a") is None
+
+
+async def test_an_append_without_events_updates_the_row(journal: Journal) -> None:
+    await write(journal, append("a", 0))
+    await write(journal, append("a", 1, [], running=3, snapshot=Snapshot(1, b"{}")))
+    row = await journal.row("a")
+    assert row is not None
+    assert (row.seq, row.running) == (1, 3)
+    assert await journal.snapshot("a") == Snapshot(1, b"{}")
+
+
+async def test_what_was_fixed_at_admission_stays(journal: Journal) -> None:
+    fixed = {"name": "n", "graph": "g", "definition": "d", "created_at": 5.0, "labels": {"k": "v"}}
+    await write(journal, append("a", 0, **fixed))
+    await write(journal, append("a", 1, name="x", graph="x", definition="x", created_at=6.0, labels={"x": "y"}))
+    row = await journal.row("a")
+    assert row is not None
+    assert {name: getattr(row, name) for name in fixed} == fixed
+
+
+async def test_the_journal_keeps_no_hold_on_what_it_is_given(journal: Journal) -> None:
+    given = append("a", 0, labels={"k": "v"})
+    await write(journal, given)
+    given.row.state = "failed"
+    given.events.clear()
+    row = await journal.row("a")
+    assert row is not None
+    assert row.state == "queued"
+    row.state = "failed"
+    again = await journal.row("a")
+    assert again is not None
+    assert again.state == "queued"
+    assert len(await journal.read("a")) == 1
+
+
+async def test_a_large_group_is_committed(journal: Journal) -> None:
+    await write(journal, *(append(f"r{i}", 0) for i in range(600)))
+    assert len(await journal.rows(limit=1_000)) == 600
+
+
+async def test_commits_follow_one_another(journal: Journal) -> None:
+    """A commit may be started by the outcome of the one before, as the engine does."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    seen = []
+
+    def go_on(outcomes: list[Exception | None]) -> None:
+        seen.append(outcomes)
+        if len(seen) == 20:
+            done.set_result(None)
+        else:
+            journal.commit([append("a", len(seen))], go_on)
+
+    journal.commit([append("a", 0)], go_on)
+    await asyncio.wait_for(done, 10)
+    assert seen == [[None]] * 20
+
+
+# Reading -----------------------------------------------------------------------------------------------
+
+
+async def test_every_event_comes_back_as_it_was(make: Callable[[], Journal]) -> None:
+    events = EVERY_EVENT
+    assert {type(event) for event in events} == set(e.AnyEvent.__args__)
+    journal = make()
+    await journal.open()
+    await write(journal, append("a", 0, events))
+    await journal.close()
+    again = make()
+    await again.open()
+    recorded = await again.read("a")
+    assert [one.seq for one in recorded] == list(range(1, len(events) + 1))
+    assert same([one.event for one in recorded], events)
+    await again.close()
+
+
+@pytest.mark.parametrize("sizes", [[1] * 30, [30], [7, 1, 20, 2], [2_500, 10, 1_000, 1]])
+async def test_events_are_read_in_pages(journal: Journal, sizes: list[int]) -> None:
+    after = 0
+    for size in sizes:
+        await write(journal, append("a", after, [e.RetryDue(at=1.0, path=f"n{after + i}") for i in range(size)]))
+        after += size
+    for start in (0, 1, 5, after // 2, after - 1):
+        for limit in (1, 4, 1_000, 10_000):
+            last, found = start, []
+            while page := await journal.read("a", last, limit):
+                assert page[0].seq == last + 1
+                assert len(page) <= limit + 1_000
+                found += page
+                last = page[-1].seq
+            assert [one.seq for one in found] == list(range(start + 1, after + 1))
+            assert [one.event.path for one in found] == [f"n{i}" for i in range(start, after)]
+    assert await journal.read("a", after) == []
+    assert len(await journal.read("a", 0, 0)) >= 1
+    assert await journal.read("unknown") == []
+
+
+async def test_rows_are_listed_newest_first_in_pages(journal: Journal) -> None:
+    await write(journal, *(append(f"r{i}", 0) for i in range(7)))
+    await write(journal, append("r2", 1))
+    assert [row.run for row in await journal.rows()] == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+    assert [row.run for row in await journal.rows(limit=3)] == ["r6", "r5", "r4"]
+    assert [row.run for row in await journal.rows(limit=3, before="r4")] == ["r3", "r2", "r1"]
+    assert await journal.rows(before="r0") == []
+    assert await journal.rows(before="unknown") == []
+    assert await journal.rows(limit=0) == []
+
+
+async def test_rows_are_found_by_state_name_and_labels(journal: Journal) -> None:
+    await write(
+        journal,
+        append("a", 0, state="running", name="x", labels={"team": "é", "n": "1"}),
+        append("b", 0, state="completed", ended_at=2.0, name="x", labels={"team": "é"}),
+        append("c", 0, state="failed", ended_at=2.0, name="y", labels={"n": "1"}),
+        append("d", 0, state="queued", name="y"),
+    )
+
+    async def found(**query: object) -> str:
+        return "".join(row.run for row in await journal.rows(**query))
+
+    assert await found(states=["running", "queued"]) == "da"
+    assert await found(states=["running", "failed"]) == "ca"
+    assert await found(states=["paused"]) == ""
+    assert await found(name="x") == "ba"
+    assert await found(labels={"team": "é"}) == "ba"
+    assert await found(labels={"team": "é", "n": "1"}) == "a"
+    assert await found(labels={"team": "e"}) == await found(labels={"other": "1"}) == ""
+    assert await found(labels={"n": "1"}, name="y", states=["failed"]) == "c"
+    assert await found(limit=1, before="d", name="x") == "b"
+
+
+@pytest.mark.parametrize("text", ["a.b", "1st", "$", "$.x", '"quoted"', "back\\slash", "[0]", "", "🧵 %_", "é"])
+async def test_labels_may_be_any_text(journal: Journal, text: str) -> None:
+    await write(journal, append("a", 0, labels={text: text}), append("b", 0, labels={"k": "v"}))
+    row = await journal.row("a")
+    assert row is not None
+    assert row.labels == {text: text}
+    assert [found.run for found in await journal.rows(labels={text: text})] == ["a"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_run_ids_may_be_any_text(journal: Journal, name: str) -> None:
+    await write(journal, append(name, 0), append("other", 0))
+    await write(journal, append(name, 1, 2))
+    await write(journal, append("other", 1))
+    row = await journal.row(name)
+    assert row is not None
+    assert (row.run, row.seq) == (name, 3)
+    assert len(await journal.read(name)) == 3
+    await journal.post(name, b"1", 1.0, name)
+    assert [(item.run, item.by) for item in await journal.inbox(name)] == [(name, name)]
+    assert (await journal.acquire(name, this_process(), 1.0)).epoch == 2
+
+
+async def test_a_row_comes_back_as_it_was(journal: Journal) -> None:
+    given = append(
+        "a",
+        0,
+        **{"name": "n", "graph": "g", "definition": "d", "state": "running", "epoch": 4, "owner": "o"},
+        **{"generation": 2, "created_at": 1.25, "started_at": 2.5, "ended_at": 3.5, "wake_at": 4.5, "total": 9},
+        **{"settled": 5, "failed": 1, "running": 2, "waiting": 1, "labels": {"k": "v"}, "error": "e", "note": "n"},
+    )
+    await write(journal, given)
+    assert await journal.row("a") == given.row
+    assert await journal.rows() == [given.row]
+    assert await journal.row("unknown") is None
+
+
+async def test_the_newest_snapshot_wins(journal: Journal) -> None:
+    assert await journal.snapshot("a") is None
+    await write(journal, append("a", 0, 2, snapshot=Snapshot(1, b'{"v":1}')), append("b", 0))
+    await write(journal, append("a", 2))
+    assert await journal.snapshot("a") == Snapshot(1, b'{"v":1}')
+    await write(journal, append("a", 3, snapshot=Snapshot(3, b'{"v":2}')))
+    assert await journal.snapshot("a") == Snapshot(3, b'{"v":2}')
+    assert await journal.snapshot("b") is None
+
+
+async def test_values_are_kept_once(journal: Journal) -> None:
+    large = b'"' + b"x" * 500_000 + b'"'
+    await write(journal, append("a", 0, blobs=[Blob("d1", large), Blob("d2", b"2"), Blob("d2", b"2")]))
+    await write(journal, append("b", 0, blobs=[Blob("d1", large)]))
+    assert await journal.blob("d1") == large
+    assert await journal.blob("d2") == b"2"
+    with pytest.raises(StorageError, match="d3.* is missing"):
+        await journal.blob("d3")
+
+
+# Ownership ---------------------------------------------------------------------------------------------
+
+
+async def test_acquiring_raises_the_epoch_and_fences_the_former_owner(journal: Journal) -> None:
+    first, second = elsewhere("one"), elsewhere("two")
+    await write(journal, append("a", 0, owner="one"), append("b", 0, owner="one"))
+    row = await journal.acquire("a", first, 100.0)
+    assert (row.owner, row.epoch, row.seq) == ("one", 2, 1)
+    assert await journal.row("a") == row
+    await write(journal, append("a", 1, epoch=2, owner="one"))
+    row = await journal.acquire("a", second, 100.0 + LEASE_S + 1)
+    assert (row.owner, row.epoch, row.seq) == ("two", 3, 2)
+    fenced, other = await commit(journal, append("a", 2, epoch=2, owner="one"), append("b", 1, owner="one"))
+    assert isinstance(fenced, RunFencedError)
+    assert other is None
+    await write(journal, append("a", 2, epoch=3, owner="two"))
+
+
+async def test_a_run_of_a_live_owner_is_busy(journal: Journal) -> None:
+    mine, other = this_process("mine"), this_process("other")
+    await write(journal, append("a", 0, owner=mine.id))
+    journal.renew(mine, 100.0)
+    with pytest.raises(RunBusyError, match=f"run a .* by {mine.id}"):
+        await journal.acquire("a", other, 100.0)
+    row = await journal.row("a")
+    assert row is not None
+    assert (row.owner, row.epoch) == (mine.id, 1)
+    assert (await journal.acquire("a", mine, 100.0)).epoch == 2
+
+
+async def test_a_run_of_a_process_that_ended_here_is_free_at_once(journal: Journal) -> None:
+    gone = ended_process()
+    await write(journal, append("a", 0, owner=gone.id))
+    journal.renew(gone, 100.0)
+    assert (await journal.acquire("a", this_process(), 100.0)).epoch == 2
+
+
+async def test_a_process_id_that_was_used_again_is_another_process(journal: Journal) -> None:
+    gone = replace(this_process("gone"), started="1")
+    await write(journal, append("a", 0, owner=gone.id))
+    journal.renew(gone, 100.0)
+    assert (await journal.acquire("a", this_process(), 100.0)).epoch == 2
+
+
+@pytest.mark.parametrize("owner", [elsewhere("far"), this_process("hangs")], ids=["elsewhere", "here"])
+async def test_a_run_is_free_when_the_lease_has_ended(journal: Journal, owner) -> None:
+    await write(journal, append("a", 0, owner=owner.id))
+    journal.renew(owner, 50.0)
+    journal.renew(owner, 100.0)
+    with pytest.raises(RunBusyError):
+        await journal.acquire("a", this_process(), 100.0 + LEASE_S)
+    assert (await journal.acquire("a", this_process(), 100.1 + LEASE_S)).epoch == 2
+
+
+async def test_a_run_of_an_owner_that_nobody_knows_is_free(journal: Journal) -> None:
+    await write(journal, append("a", 0, owner="never heard of"))
+    assert (await journal.acquire("a", this_process(), 1.0)).epoch == 2
+
+
+async def test_acquiring_makes_the_lease_begin(journal: Journal) -> None:
+    await write(journal, append("a", 0))
+    await journal.acquire("a", elsewhere("far"), 100.0)
+    with pytest.raises(RunBusyError):
+        await journal.acquire("a", this_process(), 101.0)
+
+
+async def test_a_released_run_is_free(journal: Journal) -> None:
+    mine, other = elsewhere("mine"), elsewhere("other")
+    await write(journal, append("a", 0))
+    await journal.acquire("a", mine, 100.0)
+    await journal.release("a", other)
+    with pytest.raises(RunBusyError):
+        await journal.acquire("a", other, 100.0)
+    await journal.release("a", mine)
+    row = await journal.row("a")
+    assert row is not None
+    assert (row.owner, row.epoch) == ("", 2)
+    assert (await journal.acquire("a", other, 100.0)).epoch == 3
+    await journal.release("unknown", mine)
+
+
+async def test_the_runs_of_an_owner_that_retires_are_free(journal: Journal) -> None:
+    mine, other = elsewhere("mine"), elsewhere("other")
+    await write(journal, append("a", 0), append("b", 0), append("c", 0, state="failed", ended_at=1.0))
+    for run, owner in (("a", mine), ("b", other), ("c", mine)):
+        await journal.acquire(run, owner, 100.0)
+    await journal.retire(mine)
+    row = await journal.row("a")
+    assert row is not None
+    assert row.owner == ""
+    for run in "ac":
+        assert (await journal.acquire(run, other, 100.0)).epoch == 3
+    with pytest.raises(RunBusyError):
+        await journal.acquire("b", mine, 100.0)
+
+
+async def test_what_is_not_there_cannot_be_acquired_or_written_to(journal: Journal) -> None:
+    line = LogLine("a", 1, 1.0, "stdout", "x")
+    for call in (
+        journal.acquire("x", this_process(), 1.0),
+        journal.post("x", b"1", 1.0, ""),
+        journal.note("x", "text"),
+        journal.write_logs("x", [line]),
+    ):
+        with pytest.raises(UnknownRunError, match="no run x"):
+            await call
+    assert await journal.read_logs("x") == []
+    assert await journal.inbox("x") == []
+
+
+async def test_a_note_is_kept(journal: Journal) -> None:
+    await write(journal, append("a", 0), append("b", 0))
+    await journal.note("a", "where is x:f?")
+    assert [row.note for row in await journal.rows()] == ["", "where is x:f?"]
+
+
+# Inbox and logs ----------------------------------------------------------------------------------------
+
+
+async def test_signals_wait_for_the_append_that_answers_them(journal: Journal) -> None:
+    await write(journal, append("a", 0), append("b", 0))
+    one = await journal.post("a", b'{"v":1}', 5.5, "ann")
+    two = await journal.post("a", b'{"v":2}', 5.0, "")
+    three = await journal.post("b", b"3", 7.0, "")
+    assert [(item.id, item.run, item.data, item.at, item.by) for item in await journal.inbox("a")] == [
+        (one, "a", b'{"v":1}', 5.5, "ann"),
+        (two, "a", b'{"v":2}', 5.0, ""),
+    ]
+    assert await journal.outcome(one) is None
+    await write(journal, append("a", 1, inbox=[InboxOutcome(one), InboxOutcome(two, "too late")]))
+    assert await journal.outcome(one) == ""
+    assert await journal.outcome(two) == "too late"
+    assert await journal.outcome(three) is None
+    assert await journal.inbox("a") == []
+    assert [item.id for item in await journal.inbox("b")] == [three]
+    assert await journal.outcome(999) == "there is no such signal"
+
+
+async def test_an_outcome_is_final_and_only_the_run_itself_gives_it(journal: Journal) -> None:
+    await write(journal, append("a", 0), append("b", 0))
+    item = await journal.post("a", b"1", 1.0, "")
+    await write(journal, append("b", 1, inbox=[InboxOutcome(item, "not mine")]))
+    assert await journal.outcome(item) is None
+    (fenced,) = await commit(journal, append("a", 9, inbox=[InboxOutcome(item, "a ghost's")]))
+    assert isinstance(fenced, RunFencedError)
+    assert await journal.outcome(item) is None
+    await write(journal, append("a", 1, inbox=[InboxOutcome(item)]))
+    await write(journal, append("a", 2, inbox=[InboxOutcome(item, "again"), InboxOutcome(999)]))
+    assert await journal.outcome(item) == ""
+    assert await journal.outcome(999) == "there is no such signal"
+    assert await journal.post("a", b"2", 1.0, "") > item
+
+
+async def test_logs_are_read_by_visit_and_in_pages(journal: Journal) -> None:
+    await write(journal, append("a", 0), append("b", 0))
+    lines = [LogLine(f"n{i % 2}", 1, float(i), "stdout", f"line {i} é") for i in range(10)]
+    await journal.write_logs("a", lines[:4])
+    await journal.write_logs("b", [LogLine("n0", 1, 0.0, "stderr", "other")])
+    await journal.write_logs("a", lines[4:])
+    found = await journal.read_logs("a")
+    assert [replace(line, id=0) for line in found] == lines
+    assert [line.id for line in found] == sorted({line.id for line in found})
+    assert [line.text for line in await journal.read_logs("a", "n1", limit=2)] == ["line 1 é", "line 3 é"]
+    assert await journal.read_logs("a", after=found[6].id) == found[7:]
+    assert await journal.read_logs("a", "n1", after=found[6].id) == found[7::2]
+    assert [line.stream for line in await journal.read_logs("b")] == ["stderr"]
+
+
+# Opening and closing -----------------------------------------------------------------------------------
+
+
+async def test_a_closed_journal_says_so(journal: Journal) -> None:
+    await write(journal, append("a", 0))
+    await journal.close()
+    await journal.close()
+    owner = this_process()
+    calls = [
+        journal.row("a"),
+        journal.rows(),
+        journal.read("a"),
+        journal.snapshot("a"),
+        journal.blob("d"),
+        journal.acquire("a", owner, 1.0),
+        journal.release("a", owner),
+        journal.retire(owner),
+        journal.note("a", ""),
+        journal.post("a", b"1", 1.0, ""),
+        journal.inbox("a"),
+        journal.outcome(1),
+        journal.write_logs("a", []),
+        journal.read_logs("a"),
+    ]
+    for call in calls:
+        with pytest.raises(StorageError, match="the journal is closed"):
+            await call
+    with pytest.raises(StorageError, match="the journal is closed"):
+        journal.renew(owner, 1.0)
+    with pytest.raises(StorageError, match="the journal is closed"):
+        journal.version()
+    for group in ([append("a", 1)], [append("a", 1, 5_000), append("b", 0)]):
+        outcomes = await commit(journal, *group)
+        assert [str(outcome)[-21:] for outcome in outcomes] == ["the journal is closed"] * len(group)
+        assert all(isinstance(outcome, StorageError) for outcome in outcomes)
+
+
+async def test_a_journal_can_be_opened_again(journal: Journal) -> None:
+    await journal.open()
+    await write(journal, append("a", 0))
+    await journal.close()
+    await journal.open()
+    await write(journal, append("a", 1, 1_000))
+    assert len(await journal.read("a", 0, 5_000)) == 1_001
+
+
+async def test_closing_waits_for_a_commit_under_way(journal: Journal) -> None:
+    outcomes: list[Exception | None] = []
+    journal.commit([append("a", 0, 3_000)], outcomes.extend)
+    await journal.close()
+    assert outcomes == [None]
+
+
+async def test_errors_of_journals_are_ours(journal: Journal) -> None:
+    """Whatever cannot be stored is refused alone, as one of our errors."""
+    await write(journal, append("good", 0))
+    for name, bad in {
+        "time": append("bad", 0, created_at="yesterday"),
+        "text": append("bad", 0, [e.RunPaused(at=1.0, by="\udcff")]),
+        "label": append("bad", 0, labels={"k": "\udcff"}),
+        "number": append("bad", 0, total=2**70),
+        "later": append("good", 1, error="\udcff"),
+    }.items():
+        if journal.url == "memory:":
+            continue
+        first, refused, last = await commit(journal, append(f"1 {name}", 0), bad, append(f"2 {name}", 0))
+        assert (first, last) == (None, None), name
+        assert isinstance(refused, ClewError), name
+        assert "cannot be stored" in str(refused), name
+    assert await journal.row("bad") is None
+    assert len(await journal.read("good")) == 1
+    await write(journal, append("good", 1, some_events(2)))
