@@ -48,7 +48,7 @@ bench: $(STAMP) ## measure against the floors (docs/benchmarks.md)
 
 demo: $(STAMP) ## audit the standard library of this Python: out/audit.html
 	@mkdir -p out
-	$(BIN)/clew run examples/audit/graph.py --db out/clew.db \
+	$(BIN)/clew run examples/audit/graph.py --id demo --anew --db out/clew.db \
 	  --input path="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
 	  --input out=out/audit.html
 

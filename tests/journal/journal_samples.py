@@ -3,6 +3,9 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -112,3 +115,25 @@ def ended_process() -> Owner:
 def elsewhere(name: str) -> Owner:
     """An owner on another machine, of which nothing is known but its lease."""
     return Owner(id=name, host="other", pid=1, started="1")
+
+
+HOLD = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute(sys.argv[2])
+print("held", flush=True)
+input()
+"""
+
+
+@contextmanager
+def held(path: Path, statement: str) -> Iterator[Callable[[], None]]:
+    """A foreign process has executed a statement, and keeps its lock until told to end."""
+    process = subprocess.Popen(
+        [sys.executable, "-Sc", HOLD, path, statement], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield lambda: process.communicate(b"\n")[0]
+        process.kill()

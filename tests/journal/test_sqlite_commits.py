@@ -11,13 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journal_samples import append, commit, some_events, write
-from test_sqlite_file import held
+from journal_samples import append, commit, held, some_events, write
 
 from clew.errors import RunFencedError, StorageError
-from clew.journal import sqlite as sqlite_module
-from clew.journal.records import Append, Blob
+from clew.journal.records import Append, Blob, Owner
 from clew.journal.sqlite import INLINE_BYTES, INLINE_EVENTS, INLINE_LIMIT_S, SqliteJournal
+from clew.journal.sqlite_file import LockedError
 from clew.kernel import events as e
 
 SLOW = 1.0
@@ -32,7 +31,7 @@ def commit_at_once(journal: SqliteJournal, *appends: Append) -> bool:
 
 async def settled(journal: SqliteJournal) -> None:
     """Wait for what the writer's thread was given."""
-    await journal.release("none", sqlite_module.Owner("", "", 0, ""))
+    await journal.release("none", Owner("", "", 0, ""))
 
 
 async def test_a_quick_commit_is_made_at_once(sqlite: SqliteJournal) -> None:
@@ -148,7 +147,7 @@ async def test_a_process_that_keeps_the_database_is_told(sqlite: SqliteJournal) 
     await write(sqlite, append("a", 0))
     with held(sqlite._db.path, "BEGIN IMMEDIATE") as let_go:
         outcomes = await commit(sqlite, append("a", 1), append("b", 0))
-        assert [type(outcome) for outcome in outcomes] == [sqlite_module.LockedError] * 2
+        assert [type(outcome) for outcome in outcomes] == [LockedError] * 2
         assert "another process is holding the database; end it or wait" in str(outcomes[0])
         assert len(await sqlite.read("a")) == 1
         let_go()
@@ -193,7 +192,7 @@ async def test_a_run_taken_over_by_another_connection_is_fenced(path: Path) -> N
     await mine.open()
     await other.open()
     await write(mine, append("a", 0, owner="gone"), append("b", 0))
-    await other.acquire("a", sqlite_module.Owner("new", "h", 1, "1"), 1.0)
+    await other.acquire("a", Owner("new", "h", 1, "1"), 1.0)
     fenced, well = await commit(mine, append("a", 1), append("b", 1))
     assert isinstance(fenced, RunFencedError)
     assert "epoch 2 instead of 1" in str(fenced)
@@ -338,28 +337,11 @@ async def check_survivor(path: Path, durability: str, acknowledged: int) -> None
     await journal.close()
 
 
-@pytest.mark.slow
-def test_a_process_killed_at_its_start_leaves_a_file_that_opens(path: Path) -> None:
-    """The tables are made in the first milliseconds; whenever that is cut off, the next start mends it."""
-    child = subprocess.Popen([sys.executable, "-c", STARTS, path.parent], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    for number in range(40):
-        assert child.stdout.readline() == f"{number}\n"
-    child.wait()
-    assert child.returncode == 0
-    for number in range(40):
-        journal = SqliteJournal(path.with_name(f"{number}.db"))
-        asyncio.run(journal.open())
-        assert asyncio.run(commit(journal, append("a", 0))) == [None]
-        asyncio.run(journal.close())
-
-
 #: Each database is begun by a fork, which is killed a little later each time.
 STARTS = """
 import asyncio, os, pathlib, signal, sys, time
 from clew.journal.sqlite import SqliteJournal
 
-print("ready", flush=True)
 for number in range(40):
     pid = os.fork()
     if pid == 0:
@@ -371,5 +353,15 @@ for number in range(40):
         continue
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    print(number, flush=True)
 """
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_its_start_leaves_a_file_that_opens(tmp_path: Path) -> None:
+    """The tables are made in the first milliseconds; whenever that is cut off, the next start mends it."""
+    subprocess.run([sys.executable, "-c", STARTS, tmp_path], check=True)
+    for number in range(40):
+        journal = SqliteJournal(tmp_path / f"{number}.db")
+        asyncio.run(journal.open())
+        assert asyncio.run(commit(journal, append("a", 0))) == [None]
+        asyncio.run(journal.close())

@@ -7,12 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from journal_samples import append, commit, write
+from journal_samples import append, commit, held, write
 
 from clew.errors import StorageError
 from clew.journal import sqlite_file
@@ -20,15 +20,6 @@ from clew.journal.sqlite import SqliteJournal
 from clew.journal.sqlite_file import APPLICATION_ID, file_system_of
 
 NOBODY = 65534
-
-HOLD = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute(sys.argv[2])
-print("held", flush=True)
-input()
-"""
-
 
 def contents(path: Path) -> dict[str, bytes]:
     """All files of a database, but for an empty log and its index, which any reader of a database makes."""
@@ -47,19 +38,6 @@ async def refusal(path: Path, **options: object) -> str:
         assert contents(path) == before
     assert str(path.name) in str(caught.value)
     return str(caught.value)
-
-
-@contextmanager
-def held(path: Path, statement: str) -> Iterator[Callable[[], None]]:
-    """A foreign process has executed a statement, and keeps its lock until told to end."""
-    process = subprocess.Popen(
-        [sys.executable, "-Sc", HOLD, path, statement], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        yield lambda: process.communicate(b"\n")[0]
-        process.kill()
 
 
 def make_foreign(path: Path, *statements: str) -> None:

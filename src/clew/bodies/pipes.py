@@ -50,13 +50,32 @@ async def read_pipe(pipe: IO[bytes] | None, take: Callable[[bytes], None]) -> Pi
     return reader
 
 
-async def write_pipe(pipe: IO[bytes] | None, data: bytes) -> asyncio.WriteTransport:
+class PipeWriter(asyncio.BaseProtocol):
+    """Writes into a pipe. Made by `write_pipe`."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whoever does not read need not
+        """End."""
+        self._transport = None
+
+    def close(self) -> None:
+        """Write no more, also of what is waiting."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def write_pipe(pipe: IO[bytes] | None, data: bytes) -> PipeWriter:
     """Write `data` into `pipe` in the background, then close it; nobody has to read it."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, cast("Any", pipe))
+    transport, writer = await asyncio.get_running_loop().connect_write_pipe(PipeWriter, cast("Any", pipe))
     transport.write(data)
     transport.write_eof()
-    return transport
+    return writer
 
 
 async def drain(readers: Iterable[PipeReader], limit_s: float) -> None:

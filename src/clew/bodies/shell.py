@@ -27,7 +27,7 @@ import msgspec
 from clew.bodies.errors import BodyError
 from clew.bodies.groups import ProcessGroups
 from clew.bodies.output import ByteLines, Sink
-from clew.bodies.pipes import PipeReader, drain, read_pipe, write_pipe
+from clew.bodies.pipes import PipeReader, PipeWriter, drain, read_pipe, write_pipe
 from clew.errors import InvalidInputError
 from clew.graphs.bodies import ShellBody
 from clew.kernel.values import ErrorInfo
@@ -149,7 +149,7 @@ async def _communicate(
 ) -> int:
     """Feed the program and read its output until it has ended; return its exit code."""
     readers: list[PipeReader] = []
-    feeding: asyncio.WriteTransport | None = None
+    feeding: PipeWriter | None = None
     try:
         readers.append(await read_pipe(process.stdout, partial(capture.take, "stdout")))
         readers.append(await read_pipe(process.stderr, partial(capture.take, "stderr")))
@@ -163,12 +163,13 @@ async def _communicate(
     finally:
         await drain(readers, _DRAIN_S)
         if feeding is not None:
-            feeding.abort()
+            feeding.close()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:  # what was cancelled early has no reader to close it
                 pipe.close()
     for reader in readers:
-        reader.ended.result()
+        if reader.ended.done():
+            reader.ended.result()
     return code
 
 

@@ -34,9 +34,7 @@ def command(run: str | None, every: bool, **settings: Any) -> int:
         row = await find_run(engine, run)
         handle = await engine.resume(row.run)
         if row.ended_at is not None:
-            return await session.show_ended(
-                handle, row, f"run {row.run} has ended before; there is nothing to resume"
-            )
+            return await session.show_ended(handle, row, f"run {row.run} had ended before")
         if row.state == "paused":
             await handle.resume(by="clew resume")
         return await session.follow(handle, before=row, first=await goes_on(engine, row))

@@ -30,9 +30,7 @@ def command(run: str, **settings: Any) -> int:
         row = await find_run(session.engine, run)
         if row.ended_at is None:
             how = command_line("resume", row.run, db=told_db(settings["db"]))
-            raise click.UsageError(
-                f"run {row.run} has not ended, so it cannot be retried; to go on with it: {how}"
-            )
+            raise click.UsageError(f"run {row.run} has not ended; to go on with it: {how}")
         if row.state == "completed" and not row.failed:
             raise click.UsageError(f"run {row.run} completed; there is nothing to try again")
         handle = await session.engine.open_run(row.run)

@@ -1,13 +1,30 @@
-"""Graphs: what people define, in Python or in files; checked, hashed and drawn before anything runs."""
+"""Graphs: what people define, in Python or in files; checked, hashed and drawn before anything runs.
+
+Names are loaded when they are first used: a process that only runs a function needs none of them.
+"""
 
 from __future__ import annotations
 
-from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody, http, shell
-from clew.graphs.graph import Graph
-from clew.graphs.handles import Handle, item
-from clew.graphs.layers import execution_batches
-from clew.graphs.loading import load
-from clew.graphs.policies import Retry, exponential, fixed, linear, node
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody, http, shell
+    from clew.graphs.graph import Graph
+    from clew.graphs.handles import Handle, item
+    from clew.graphs.layers import execution_batches
+    from clew.graphs.loading import load
+    from clew.graphs.policies import Retry, exponential, fixed, linear, node
+
+_HOMES = {
+    "bodies": ("FunctionBody", "HttpBody", "ShellBody", "http", "shell"),
+    "graph": ("Graph",),
+    "handles": ("Handle", "item"),
+    "layers": ("execution_batches",),
+    "loading": ("load",),
+    "policies": ("Retry", "exponential", "fixed", "linear", "node"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FunctionBody",
@@ -26,3 +43,16 @@ __all__ = [
     "node",
     "shell",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'clew.graphs' has no attribute {name!r}")
+    value = getattr(import_module(f"clew.graphs.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

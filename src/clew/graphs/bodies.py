@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MethodType, ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -221,8 +221,7 @@ def describe_function(function: Callable[..., Any], owner: str, *, is_async: boo
 def name_of(function: Callable[..., Any]) -> tuple[str, str]:
     """The module and the qualified name of a callable; those of its class, if it has none of its own."""
     inner: Any = getattr(function, "func", function)  # functools.partial
-    kind: type[Any] = type(inner)
-    named: Any = inner if hasattr(inner, "__qualname__") else kind
+    named: Any = inner if hasattr(inner, "__qualname__") else cast("Any", type(inner))
     return str(getattr(named, "__module__", None) or "builtins"), str(named.__qualname__)
 
 

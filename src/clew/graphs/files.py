@@ -78,12 +78,12 @@ class FileReader:
         return self._read[place]
 
     def _whole(self, document: Document) -> GraphDraft:
+        data = cast("dict[str, Any]", document.data)
         if not isinstance(document.data, dict):
-            raise GraphError(
-                [document.place(()).before("a graph file is a mapping with 'nodes'")], document.path.name
-            )
-        wrong = [*misfits(document.data)]
-        draft = self._graph(document, (), cast("dict[str, Any]", document.data), wrong)
+            why = "a graph file is a mapping with 'nodes'"
+            raise GraphError([*document.problems, document.place(()).before(why)], document.path.name)
+        wrong = [*misfits(data)]
+        draft = self._graph(document, (), data, wrong)
         draft.problems[:0] = [*document.problems, *(_told(document, misfit) for misfit in wrong)]
         return draft
 
@@ -150,12 +150,12 @@ def _nodes_by_id(nodes: Any) -> list[tuple[str, str | int, dict[str, Any]]]:
         pairs = cast("dict[str, Any]", nodes).items()
         whole = ((name, cast("dict[str, Any]", node) if isinstance(node, dict) else {}) for name, node in pairs)
         return [(name, name, node) for name, node in whole]
-    items = cast("list[Any]", nodes)
-    return [
-        (str(node["id"]), i, cast("dict[str, Any]", node))
-        for i, node in enumerate(items)
-        if isinstance(node, dict) and "id" in node
-    ]
+    found: list[tuple[str, str | int, dict[str, Any]]] = []
+    for i, item in enumerate(cast("list[Any]", nodes)):
+        node = cast("dict[str, Any]", item if isinstance(item, dict) else {})
+        if isinstance(node.get("id"), str):
+            found.append((node["id"], i, node))
+    return found
 
 
 def _without(data: dict[str, Any], keys: Keys, wrong: list[Misfit]) -> dict[str, Any]:

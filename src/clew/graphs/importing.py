@@ -53,16 +53,13 @@ def import_from(reference: str, folder: Path) -> Any:
         raise ImportProblem(f"{reference!r} is not of the form module:function{_colon_hint(reference)}")
     found: Any = import_module(module_name, folder)
     for part in qualname.split("."):
-        inside, found = found, getattr(found, part, None)
+        inside: Any = found
+        found = getattr(inside, part, None)
         if found is None:
-            public = (
-                [name for name in vars(inside) if not name.startswith("_")] if hasattr(inside, "__dict__") else []
-            )
-            near = did_you_mean(part, public)
-            has = (
-                f"; it has {listed(_own(public, inside), last='and')}" if not near and _own(public, inside) else ""
-            )
-            raise ImportProblem(f"there is no {part!r} in {module_name!r}{near or has}")
+            public: list[str] = [name for name in dir(inside) if not name.startswith("_")]
+            own = _own(public, inside)
+            near = did_you_mean(part, public) or (f"; it has {listed(own, last='and')}" if own else "")
+            raise ImportProblem(f"there is no {part!r} in {module_name!r}{near}")
     return found
 
 

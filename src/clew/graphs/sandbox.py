@@ -90,9 +90,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """The field or method of a value."""
-        if isinstance(obj, dict) and attribute in obj:
-            return cast("dict[str, Any]", obj)[attribute]
-        kind: type[Any] = type(obj)
+        kind = cast("Any", type(obj))
+        if kind is dict and attribute in obj:
+            return obj[attribute]
         if kind is str and attribute in ("join", "replace"):
             return partial(_replace if attribute == "replace" else _joined_by, obj)
         if attribute in _METHODS.get(kind, ()):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 _KINDS = inspect.Parameter
 
@@ -92,9 +92,9 @@ class _Hints:
     """Reads annotations one by one, so that one name that only a type checker knows does not hide the rest."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        inner = inspect.unwrap(getattr(function, "func", function))
+        inner: Any = inspect.unwrap(getattr(function, "func", function))
         if not isinstance(function, type) and not hasattr(inner, "__globals__"):
-            inner: Any = getattr(inner, "__func__", None) or getattr(type(inner), "__call__", inner)  # noqa: B004
+            inner = getattr(inner, "__func__", None) or cast("Any", type(inner)).__call__
         self._globals: dict[str, Any] = getattr(inner, "__globals__", {})
 
     def of(self, name: str, annotation: Any) -> Any:

@@ -1,0 +1,254 @@
+"""A run, or one node of it, as lines of text and as data: what ``clew show`` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from clew.cli.board import Board
+from clew.cli.columns import Cell, in_columns
+from clew.cli.screen import error_line
+from clew.cli.summing_up import leaf_counts
+from clew.cli.symbols import STYLES, UNICODE
+from clew.cli.watching import history_of
+from clew.cli.words import command, count, duration, moment, plain, shortened
+from clew.engine.engine import Engine
+from clew.engine.feed import stored
+from clew.engine.status import NodeStatus, status_of, visit_status
+from clew.journal.records import RunRow
+from clew.kernel import events as e
+from clew.kernel.states import NodeState
+from clew.kernel.values import ErrorInfo, Value
+
+#: Rows of the table of nodes, unless everything is asked for.
+ROWS = 100
+#: Failed items of one map that get a row, unless everything is asked for.
+ITEMS = 10
+#: Characters of an output in a table.
+SHORT = 80
+
+_DIM = "bright_black"
+#: What is shown when not all rows are: the most telling first.
+_RANK = {"failed": 0, "running": 1, "stopping": 1, "retrying": 2, "waiting": 3, "cancelled": 5, "skipped": 5}
+
+
+class Portrait:
+    """What is on disk of a run.
+
+    Args:
+        engine: open.
+        row: of the run.
+        board: everything folded.
+        now: seconds since the epoch.
+        full: nothing is shortened.
+        told_db: to add as ``--db`` to commands.
+    """
+
+    def __init__(self, engine: Engine, row: RunRow, board: Board, *, now: float, full: bool, told_db: str) -> None:
+        self._engine = engine
+        self._row = row
+        self._board = board
+        self._now = now
+        self._full = full
+        self._db = told_db
+        self._status = status_of(board.run, board.run.seq)
+
+    @classmethod
+    async def of(cls, engine: Engine, row: RunRow, *, now: float, full: bool, told_db: str) -> Portrait:
+        """Read a run."""
+        return cls(engine, row, await history_of(engine, row), now=now, full=full, told_db=told_db)
+
+    # ------------------------------------------------------------------ the run
+
+    async def lines(self) -> list[Text]:
+        """The run: header, nodes, what to look at next."""
+        nodes, left_out = self._nodes()
+        rows: list[list[Cell]] = [[Text(head, _DIM) for head in ("", "NODE", "KIND", "TRIES", "TOOK", "")]]
+        rows += [await self._cells(node) for node in nodes]
+        lines = [*await self._head(), Text(), *in_columns(rows, right=frozenset({3, 4}))]
+        if left_out:
+            lines.append(Text(f"   … and {count(left_out, 'more row')}; --full shows all", _DIM))
+        failed = next((node for node in self._status.nodes if node.state == "failed" and not node.members), None)
+        if failed is not None:
+            lines.append(Text())
+            where = command("show", self._row.run, "--node", failed.path, db=self._db)
+            lines.append(Text(f"the whole error: {where}", _DIM))
+        return lines
+
+    async def document(self) -> dict[str, Any]:
+        """The run as data."""
+        row = {name: getattr(self._row, name) for name in self._row.__struct_fields__}
+        inputs = {name: await self._decoded(value) for name, value in self._board.run.inputs.items()}
+        nodes = [await self._node_document(node) for node in self._status.nodes]
+        return {**row, "counts": leaf_counts(self._board), "inputs": inputs, "nodes": nodes}
+
+    async def _head(self) -> list[Text]:
+        run, row = self._board.run, self._row
+        state = Text(run.state.value, STYLES[run.state])
+        lines = [Text.assemble("run ", (plain(run.id), "bold"), f" of graph {plain(row.name)}: ", state)]
+        if run.error is not None:
+            lines.append(Text(f"  {error_line(run.error)}", "red"))
+        elif run.reason:
+            lines.append(Text(f"  {plain(run.reason)}"))
+        if row.note:
+            lines.append(Text(f"  {plain(row.note)}", "yellow"))
+        times = f"started {moment(run.started_at)}"
+        if run.ended_at is not None and run.started_at is not None:
+            times += f", ended {moment(run.ended_at)} ({duration(run.ended_at - run.started_at)})"
+        if run.generation > 1:
+            times += f", retried {count(run.generation - 1, 'time')}"
+        lines.append(Text(times))
+        if run.labels:
+            lines.append(Text(plain("labels: " + " ".join(f"{k}={v}" for k, v in run.labels.items()))))
+        if run.inputs:
+            told = [f"{name}={await self._short(value)}" for name, value in run.inputs.items()]
+            lines.append(Text(plain(f"inputs: {'  '.join(told)}")))
+        counts = ", ".join(f"{number:,} {state}" for state, number in leaf_counts(self._board).items())
+        lines.append(Text(f"nodes and items: {counts or 'none'}"))
+        return lines
+
+    def _nodes(self) -> tuple[list[NodeStatus], int]:
+        """The nodes that get a row, and how many do not."""
+        nodes = self._status.nodes
+        if self._full:
+            return nodes, 0
+        items: dict[str, int] = {}
+        kept: list[NodeStatus] = []
+        for node in nodes:
+            if node.path.endswith("]"):
+                owner = node.path.rpartition("[")[0]
+                items[owner] = items.get(owner, 0) + 1
+                if items[owner] > ITEMS:
+                    continue
+            kept.append(node)
+        if len(kept) > ROWS:
+            best = sorted(range(len(kept)), key=lambda i: (_RANK.get(kept[i].state, 4), i))[:ROWS]
+            kept = [kept[i] for i in sorted(best)]
+        return kept, len(nodes) - len(kept)
+
+    async def _cells(self, node: NodeStatus) -> list[Cell]:
+        depth = node.path.count("/") + node.path.endswith("]")
+        name = Text("  " * depth + plain(node.path))
+        name.stylize(_DIM if node.state in ("pending", "ready", "skipped") else "")
+        took = ""
+        if node.started_at is not None:
+            took = duration((node.ended_at or self._row.ended_at or self._now) - node.started_at)
+        tries = f"{node.attempt}" if node.attempt > 1 else ""
+        sign = Text(UNICODE.states[NodeState(node.state)], STYLES[node.state])
+        return [sign, name, Text(node.kind, _DIM), tries, took, await self._remark(node)]
+
+    async def _remark(self, node: NodeStatus) -> Text:
+        if node.members:
+            return Text(", ".join(f"{number:,} {state}" for state, number in node.members.items()))
+        if node.error is not None and node.state in ("failed", "retrying"):
+            return Text(error_line(node.error), "red")
+        if node.cause:
+            return Text(f"because {plain(node.cause)} failed", _DIM)
+        visit = self._board.run.visits.get(node.path)
+        if visit is not None and visit.output is not None and not visit.is_group:
+            return Text(plain(await self._short(visit.output)))
+        return Text(node.state if node.state not in ("completed", "failed") else "", _DIM)
+
+    # ------------------------------------------------------------------ one node
+
+    async def node_lines(self, path: str) -> list[Text]:
+        """One node or item in detail."""
+        status = self._of(path)
+        title = Text.assemble((plain(path), "bold"), f" ({status.kind}) of run {plain(self._row.run)}: ")
+        lines = [title.append(status.state, STYLES[status.state])]
+        if status.cause:
+            lines.append(Text(f"  because {plain(status.cause)} failed"))
+        if status.members:
+            members = ", ".join(f"{number:,} {state}" for state, number in status.members.items())
+            lines.append(Text(f"  {members}"))
+        async for recorded in stored(self._engine.journal, self._row.run, 0):
+            if getattr(recorded.event, "path", None) == path:
+                lines.append(Text(f"  {moment(recorded.event.at)}  {_told(recorded.event)}"))
+        if status.error is not None:
+            lines += [Text(), *_whole_error(status.error)]
+        visit = self._board.run.visits.get(path)
+        if visit is not None and visit.output is not None and not visit.output.gathered:
+            text = await self._json(visit.output)
+            if not self._full and len(text) > 20 * SHORT:
+                lines += [Text(), Text(f"output ({count(len(text), 'character')}; --full shows all):")]
+                text = shortened(text, 20 * SHORT)
+            else:
+                lines += [Text(), Text("output:")]
+                text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+            lines += [Text(plain(line)) for line in text.split("\n")]
+        lines += [Text(), Text(f"what it printed: {command('logs', self._row.run, path, db=self._db)}", _DIM)]
+        return lines
+
+    async def node_document(self, path: str) -> dict[str, Any]:
+        """One node or item as data."""
+        return await self._node_document(self._of(path))
+
+    async def _node_document(self, status: NodeStatus) -> dict[str, Any]:
+        visit = self._board.run.visits.get(status.path)
+        output = visit.output if visit is not None else None
+        known = output is not None and not output.gathered
+        plain_status: dict[str, Any] = msgspec.to_builtins(status)
+        return {**plain_status, "output": await self._decoded(output) if known and output else None}
+
+    def _of(self, path: str) -> NodeStatus:
+        self._board.must_know(path)
+        visit = self._board.run.visits.get(path)
+        if visit is not None:
+            return visit_status(visit)
+        return next(node for node in self._status.nodes if node.path == path)
+
+    # ------------------------------------------------------------------ values
+
+    async def _json(self, value: Value) -> str:
+        text = bytes(value.json) if value.json else await self._engine.journal.blob(value.blob)
+        return text.decode()
+
+    async def _decoded(self, value: Value) -> Any:
+        return msgspec.json.decode((await self._json(value)).encode())
+
+    async def _short(self, value: Value) -> str:
+        if value.gathered:
+            return ""
+        if self._full:
+            return await self._json(value)
+        return shortened(bytes(value.json).decode(), SHORT) if value.json else f"({value.size:,} bytes)"
+
+
+def _told(event: e.AnyEvent) -> str:
+    attempt = getattr(event, "attempt", 1)
+    match event:
+        case e.AttemptStarted():
+            return f"attempt {attempt} started"
+        case e.AttemptInterrupted():
+            return f"attempt {attempt} was interrupted: its process ended"
+        case e.AttemptStopping(reason=reason):
+            return f"attempt {attempt} is stopped ({reason})"
+        case e.RetryScheduled(error=error, due=due):
+            return f"attempt {attempt} failed, the next one is due {moment(due)}: {error_line(error)}"
+        case e.NodeFailed(error=error):
+            return f"failed: {error_line(error)}"
+        case e.NodeSkipped(cause=cause):
+            return f"skipped because {plain(cause)} failed"
+        case e.WaitOpened(key=key, kind=kind):
+            return f"waits ({kind} {plain(key)})"
+        case e.WaitResolved(key=key, outcome=outcome):
+            return f"wait {plain(key)} {outcome}"
+        case e.StepCompleted(key=key):
+            return f"step {plain(key)} completed"
+        case e.StepFailed(key=key, error=error):
+            return f"step {plain(key)} failed: {error_line(error)}"
+        case e.MapOpened(count=items):
+            return f"began with {count(items, 'item')}"
+        case _:
+            tag = str(type(event).__struct_config__.tag)
+            return tag.replace("_", " ").removeprefix("node ").removeprefix("attempt ")
+
+
+def _whole_error(error: ErrorInfo) -> Iterator[Text]:
+    yield Text(f"{plain(error.type)}: ", "bold red").append(plain(error.message), "red")
+    for line in error.traceback.rstrip().split("\n") if error.traceback else ():
+        yield Text(f"  {plain(line.rstrip()) if not line.startswith(' ') else line.rstrip()}", _DIM)

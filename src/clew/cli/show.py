@@ -1,0 +1,44 @@
+"""``clew show``: how a run stands or went, and one of its nodes in detail."""
+
+# ruff: noqa: PLC0415 - what a command needs is imported when it is called
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from clew.cli.options import db_option, existing, find_run, json_option, run_argument
+
+
+@click.command(name="show", short_help="Show a run: its nodes, errors and outputs.")
+@run_argument
+@click.option("--node", default="", metavar="PATH", help="One node or item: its attempts, error and output.")
+@click.option("--full", is_flag=True, help="Nothing shortened: every node, whole outputs, tracebacks.")
+@json_option
+@db_option
+def command(run: str, node: str, full: bool, as_json: bool, db: str | None) -> None:
+    """Show a run: its nodes, errors and outputs."""
+    url = existing(db)
+    from clew.cli.columns import console, print_lines
+    from clew.cli.portrait import Portrait
+    from clew.cli.telling import print_json
+    from clew.engine.clock import Clock
+    from clew.engine.engine import Engine
+
+    async def look() -> None:
+        async with Engine(url) as engine:
+            row = await find_run(engine, run)
+            portrait = await Portrait.of(engine, row, now=Clock().now(), full=full, told_db=db or "")
+            if as_json:
+                print_json(await (portrait.node_document(node) if node else portrait.document()))
+                return
+            out = console()
+            lines = await (portrait.node_lines(node) if node else portrait.lines())
+            if full or node:
+                for line in lines:
+                    out.print(line, soft_wrap=True)
+            else:
+                print_lines(out, lines)
+
+    asyncio.run(look())
