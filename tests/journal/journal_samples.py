@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec import Raw
 
+from clew.errors import StorageError
 from clew.journal import ownership
 from clew.journal.ownership import this_process
 from clew.journal.port import Journal, Outcomes
 from clew.journal.records import Append, Owner, RunRow
+from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
 from clew.kernel.values import GATHERED, ErrorInfo, Value
 
@@ -48,7 +51,7 @@ EVERY_EVENT: list[e.AnyEvent] = [
     e.RunCancelled(at=4.0, reason="enough", settled=5, failed=1),
     e.RunRetried(at=5.0, generation=2, by="bob"),
     e.OwnershipTaken(at=6.0, epoch=2, owner="engine-2"),
-    e.GroupStopping(at=7.0, path="sub", reason="failed", error=ERROR),
+    e.GroupStopping(at=7.0, path="sub", reason="upstream", error=ERROR, cause="fetch"),
     e.ScopeOpened(at=8.0, path="sub"),
     e.MapOpened(at=9.0, path="m", count=2, keys=("a", "ü/[x]"), items=TEXT),
     e.AttemptStarted(at=10.0, path="a", attempt=2),
@@ -137,3 +140,22 @@ def held(path: Path, statement: str) -> Iterator[Callable[[], None]]:
         assert process.stdout.readline() == b"held\n"
         yield lambda: process.communicate(b"\n")[0]
         process.kill()
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """All files of a database, but for an empty log and its index, which any reader of a database makes."""
+    files = {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+    return {name: data for name, data in files.items() if data or not name.endswith("-wal")}
+
+
+async def refusal(path: Path, **options: object) -> str:
+    """Why a journal cannot be opened; it can be closed all the same, and nothing on disk is changed."""
+    before = contents(path) if path.parent.is_dir() else {}
+    journal = SqliteJournal(path, **options)
+    with pytest.raises(StorageError) as caught:
+        await journal.open()
+    await journal.close()
+    if before:
+        assert contents(path) == before
+    assert str(path.name) in str(caught.value)
+    return str(caught.value)

@@ -36,7 +36,7 @@ async def settled(journal: SqliteJournal) -> None:
 
 async def test_a_quick_commit_is_made_at_once(sqlite: SqliteJournal) -> None:
     assert commit_at_once(sqlite, append("a", 0))
-    assert 0 < sqlite._commit_s
+    assert sqlite._commit_s > 0
     assert len(await sqlite.read("a")) == 1
 
 
@@ -245,9 +245,7 @@ async def test_a_file_that_is_gone_takes_no_more_appends(sqlite: SqliteJournal, 
     await write(sqlite, append("a", 1))
 
 
-async def test_a_relative_path_is_that_of_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_relative_path_is_that_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     journal = SqliteJournal(Path("clew.db"))
     await journal.open()
@@ -300,12 +298,12 @@ asyncio.run(main(*sys.argv[1:]))
 @pytest.mark.parametrize("durability", ["full", "process"])
 def test_a_killed_process_loses_nothing_acknowledged(path: Path, durability: str, measured: str) -> None:
     chance = random.Random(durability + measured)
-    for trial in range(5):
+    for trial in range(4):
         place = path.with_name(f"{trial}.db")
         child = subprocess.Popen(
             [sys.executable, "-c", APPEND, place, durability, measured], stdout=subprocess.PIPE, text=True
         )
-        wanted = chance.choice([1, 2, 30, 700, 2_000])
+        wanted = chance.choice([1, 2, 30, 400])
         acknowledged = 0
         for line in child.stdout:
             acknowledged = int(line)

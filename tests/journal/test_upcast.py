@@ -64,7 +64,9 @@ def test_values_survive_being_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert msgspec.json.decode(lifted.output.json) == msgspec.json.decode(text)
 
 
-async def test_a_journal_of_several_formats_is_read(sqlite: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_journal_of_several_formats_is_read(
+    sqlite: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await write(sqlite, append("a", 0, 2), append("a", 2, 2))
     monkeypatch.setattr(upcast, "VERSION", 3)
     monkeypatch.setattr(upcast, "UPCASTERS", (first_to_second, second_to_third))
@@ -72,7 +74,9 @@ async def test_a_journal_of_several_formats_is_read(sqlite: SqliteJournal, monke
     await write(sqlite, append("a", 4, 2))
     assert [recorded.seq for recorded in await sqlite.read("a")] == [1, 2, 3, 4, 5, 6]
     monkeypatch.undo()
-    with pytest.raises(StorageError, match="run a: events 5 to 6 cannot be read: they are of format 3, written by"):
+    with pytest.raises(
+        StorageError, match="run a: events 5 to 6 cannot be read: they are of format 3, written by"
+    ):
         await sqlite.read("a")
 
 

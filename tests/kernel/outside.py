@@ -167,7 +167,8 @@ class Outside:
     def questions(self) -> list[tuple[str, str]]:
         visits = self.machine.run.visits.items()
         waits = ((path, key, wait) for path, v in visits for key, wait in (v.waits or {}).items())
-        return sorted((path, key) for path, key, wait in waits if wait.kind == "answer" and not wait.outcome)
+        open_ = (x for x in waits if x[2].kind == "answer" and not x[2].outcome)
+        return sorted((path, key) for path, key, _ in open_ if not self.machine.run.visits[path].stop)
 
     def answer(self, path: str, key: str) -> None:
         self.hand(s.Answer(path=path, key=key, value=VALUE, by="somebody"))

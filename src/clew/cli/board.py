@@ -156,6 +156,8 @@ class Board:
     def _map_opened(self, event: e.MapOpened) -> None:
         visit = self.run.visits[event.path]
         self.unknown_maps -= 1
+        if 2 * event.count > self.expected:
+            self.pace = Pace()  # what went before says little about the items
         if visit.node.inner is not None:
             inside = self._inside(visit.node)
             self._expect(Size(inside.leaves * event.count, inside.maps * event.count))

@@ -98,7 +98,7 @@ class Session:
         assert row is not None
         since = None if before is None else self._clock.now()
         board = await board_of(self.engine, row, caught_up=before.seq if before else 0, since=since)
-        view = self._view(board)
+        view = self._view(board, run.id)
         self._interrupts.last_words = "\n".join(
             [
                 f"run {plain(run.id)} ended now; what was under way counts as interrupted",
@@ -141,14 +141,15 @@ class Session:
             click.echo(plain(first))
         return await self._sum_up(run, board)
 
-    def _view(self, board: Board) -> View:
+    def _view(self, board: Board, run: str) -> View:
         settings = self.settings
         if settings.as_json:
             return JsonLines(board, sys.stdout)
         if settings.quiet:
             return Quiet(board)
         if self._console.is_terminal and not self._console.is_dumb_terminal and not self._console.legacy_windows:
-            return Live(board, self._console, tee=settings.tee)
+            notice = f"Ctrl-C stops; {self._how_to_go_on(run)}"
+            return Live(board, self._console, notice=notice, tee=settings.tee)
         return Plain(board, sys.stdout, tee=settings.tee)
 
     async def _sum_up(self, run: Run, board: Board) -> int:
@@ -165,6 +166,8 @@ class Session:
             else:
                 click.echo("\n".join(line.plain for line in lines), err=True)
             return code
+        if self._console.is_terminal:
+            lines.insert(0, Text())
         self._print(lines)
         return code
 
@@ -173,6 +176,8 @@ class Session:
         if self.settings.as_json:
             click.echo(codec.encode(summing_up.document(board, None, code)).decode())
         told = summing_up.stopped(board, self.settings.told_db)
+        if self._console.is_terminal:
+            told.insert(0, "")
         click.echo("\n".join(map(plain, told)), err=self.settings.as_json or self.settings.quiet)
         return code
 

@@ -125,7 +125,7 @@ def _folder(folder: Path) -> Iterator[Finding]:
 
 def _health(file: Path) -> Finding:
     """Look into a database as a reader, without changing or making anything."""
-    from clew.journal.sqlite_file import APPLICATION_ID, SCHEMA_VERSION  # noqa: PLC0415 - only if there is one
+    from clew.journal.sqlite_file import APPLICATION_ID, newest_version  # noqa: PLC0415 - only if there is one
 
     size = f"{file.stat().st_size / 2**20:.1f} MB"
     try:
@@ -136,7 +136,7 @@ def _health(file: Path) -> Finding:
             if application != APPLICATION_ID:
                 found = f"{file} belongs to another program"
                 return Finding("fail", "database", found, "name another file with --db")
-            if version > SCHEMA_VERSION:
+            if version > newest_version():
                 found = f"{file} was written by a newer Clew (tables of version {version})"
                 return Finding("fail", "database", found, "install that version")
             problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -162,7 +162,10 @@ class Narrator:
         told_at, told_part = self._maps.get(owner.path, (at, 0))
         part = settled * PARTS // size
         going_on = at - (owner.started_at or at)
-        if settled == size or (part == told_part and at - told_at < max(EVERY_S, going_on / PARTS)):
+        silence = at - told_at
+        if settled == size or silence < (EVERY_S if part == told_part else 1.0):
+            return
+        if part == told_part and silence < going_on / PARTS:
             return
         self._maps[owner.path] = at, part
         failed = f", {len(owner.inner.failed):,} failed" if owner.inner.failed else ""
@@ -196,7 +199,7 @@ class Narrator:
 
     def _left(self, now: float) -> str:
         left = self._board.left_s(now)
-        return "" if left is None else f", about {roughly(left)} left"
+        return "" if left is None else f", {roughly(left)} left"
 
     @staticmethod
     def _of_items(visit: Visit) -> str:

@@ -46,7 +46,9 @@ class Painter:
 
     def paint(self, lines: Sequence[Text], above: Sequence[Text] = ()) -> None:
         """Draw a frame over the last one; lines of `above` stay and scroll away."""
-        text = self._up() + "".join(self._line(line) for line in (*above, *lines))
+        # What is above may take several lines of the screen each, so all is cleared for it.
+        kept = _CLEAR_BELOW + "".join(self._line(line, wrap=True) for line in above) if above else ""
+        text = self._up() + kept + "".join(self._line(line) for line in lines)
         self._widths = [line.cell_len for line in lines]
         self._write(f"{_BEGIN}{text}{_CLEAR_BELOW}{_END}")
 
@@ -62,9 +64,9 @@ class Painter:
         taken = sum(max(1, -(-each // width)) for each in self._widths)
         return f"\r\x1b[{taken}A" if taken else "\r"
 
-    def _line(self, line: Text) -> str:
+    def _line(self, line: Text, *, wrap: bool = False) -> str:
         with self._console.capture() as captured:
-            self._console.print(line, end="", soft_wrap=True, highlight=False, markup=False)
+            self._console.print(line, end="", soft_wrap=not wrap, highlight=False, markup=False)
         # Clearing comes first: after a line of full width the cursor still stands on its last character.
         return f"{_CLEAR_LINE}{captured.get()}\n"
 

@@ -16,11 +16,22 @@ from clew.kernel.values import ErrorInfo
 
 #: Lines that the frame keeps free below it, for the cursor.
 _BELOW = 1
+#: Columns that the figures beside the overall bar mostly need; so the bar keeps its length.
+_FIGURES = 48
+#: Columns of the time that a node took.
+_TOOK = 12
 _DIM = "bright_black"
 
 
 def frame(
-    board: Board, *, width: int, height: int, now: float, notice: str = "", symbols: Symbols = UNICODE
+    board: Board,
+    *,
+    width: int,
+    height: int,
+    now: float,
+    state: str = "",
+    notice: str = "",
+    symbols: Symbols = UNICODE,
 ) -> list[Text]:
     """The picture of a run at this moment.
 
@@ -29,12 +40,13 @@ def frame(
         width: columns of the terminal.
         height: its lines.
         now: the time, in seconds since the epoch.
+        state: what to say instead of the run's state.
         notice: what the person at the terminal should know now.
         symbols: the alphabet.
     """
     height = max(4, height - _BELOW)
-    top = [_header(board, now), _overall(board, width, now, symbols)]
-    bottom = [Text(words.plain(notice), "bold yellow" if board.run.ended or notice else _DIM)] if notice else []
+    top = [_header(board, now, state), _overall(board, width, now, symbols)]
+    bottom = [Text(words.plain(notice), _DIM)] if notice else []
     room = height - len(top) - len(bottom)
     if room > 8:
         top.append(Text())
@@ -53,12 +65,12 @@ def frame(
     return [_fitted(line, width, symbols) for line in (*top, *rows, *bottom)]
 
 
-def _header(board: Board, now: float) -> Text:
+def _header(board: Board, now: float, state: str) -> Text:
     run = board.run
     text = Text(f"{words.plain(run.id)}", "bold")
     if not run.id.startswith(run.topology.spec.name):
         text.append(f"  {words.plain(run.topology.spec.name)}", "default not bold")
-    text.append(f"  {run.state}", STYLES.get(run.state, ""))
+    text.append(f"  {state or run.state}", STYLES["paused" if state else run.state])
     since = board.since or run.started_at
     if since is not None:
         text.append(f"  {words.duration((run.ended_at or now) - since)}", "not bold")
@@ -78,7 +90,8 @@ def _overall(board: Board, width: int, now: float, symbols: Symbols) -> Text:
         figures.append(f"{run.failed:,} failed")
     figures.append(_time_left(board, now))
     told = "  ".join(filter(None, figures))
-    done, rest = symbols.bar(run.settled, board.expected, max(0, min(60, width - len(told) - 2)))
+    room = min(max(width - _FIGURES, width // 3), width - len(told) - 2, 100)
+    done, rest = symbols.bar(run.settled, board.expected, max(0, room))
     style = "red" if run.state == "failed" else "green"
     return Text.assemble((done, style), (rest, _DIM), "  ", told)
 
@@ -89,7 +102,7 @@ def _time_left(board: Board, now: float) -> str:
         return ""
     left = board.left_s(now)
     if left is not None:
-        return f"about {words.roughly(left)} left"
+        return f"{words.roughly(left)} left"
     return "time left unknown" if board.pace.rate(now, run.settled) is not None else ""
 
 
@@ -98,12 +111,10 @@ def _row(board: Board, line: Line, name_width: int, width: int, now: float, symb
     name = _fitted(Text(words.plain(line.name)), name_width - 2 * line.depth, symbols)
     name.stylize("" if line.state not in (NodeState.PENDING, NodeState.SKIPPED) else _DIM)
     name.pad_right(max(0, name_width - 2 * line.depth - name.cell_len))
-    text = Text.assemble("  " * line.depth, (f"{symbols.states[line.state]} ", style), name, "  ")
-    right = _spent(line, now)
-    room = width - text.cell_len - len(right) - 1
-    text.append_text(_fitted(_note(board, line, room, now, symbols), room, symbols))
-    text.pad_right(max(0, width - text.cell_len - len(right)))
-    return text.append(right, _DIM if line.state is not NodeState.RUNNING else "")
+    took = f"{_spent(line, now):>{_TOOK}}"
+    text = Text.assemble("  " * line.depth, (f"{symbols.states[line.state]} ", style), name)
+    text.append(took, "" if line.state is NodeState.RUNNING else _DIM).append("  ")
+    return text.append_text(_note(board, line, width - text.cell_len, now, symbols))
 
 
 def _spent(line: Line, now: float) -> str:

@@ -30,9 +30,17 @@ _SHARE = 0.1
 
 
 class View(Protocol):
-    """Watches one run."""
+    """Watches one run.
+
+    Attributes:
+        board: the run.
+        notice: shown below a picture as long as it is set.
+        state: shown instead of the run's state when it is set.
+    """
 
     board: Board
+    notice: str
+    state: str
 
     def take(self, item: Recorded | Ephemeral) -> None:
         """Something happened."""
@@ -56,6 +64,8 @@ class Quiet:
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self.notice = ""
+        self.state = ""
 
     def take(self, item: Recorded | Ephemeral) -> None:
         """See `View`."""
@@ -183,7 +193,8 @@ class Live(Quiet):
     def _paint(self, now: float) -> None:
         began = time.monotonic()
         width, height = self._painter.size
-        lines = frame(self.board, width=width, height=height, now=now, notice=self.notice, symbols=self._symbols)
+        words = {"state": self.state, "notice": self.notice}
+        lines = frame(self.board, width=width, height=height, now=now, symbols=self._symbols, **words)
         above, self._above = self._above, []
         self._painter.paint(lines, above)
         ended = time.monotonic()

@@ -77,12 +77,14 @@ async def watch(engine: Engine, run: Run, view: View, interrupts: Interrupts, cl
 async def _stop(engine: Engine, view: View, reading: asyncio.Task[None]) -> None:
     """Start nothing new, and let what is under way finish."""
     under_way = view.board.run.running
+    view.state = "stopping"
     if under_way:
-        what = "what is under way may finish" if under_way == 1 else f"{under_way} attempts under way may finish"
-        view.say(
-            f"stopping: nothing new starts, {what}; Ctrl-C again ends {'it' if under_way == 1 else 'them'} now"
-        )
+        them = "it" if under_way == 1 else "them"
+        attempts = count(under_way, "attempt")
+        view.notice = f"stopping; Ctrl-C again ends {them} now"
+        view.say(f"stopping: nothing new starts, {attempts} under way may finish; Ctrl-C again ends {them} now")
     await _first_of(reading, asyncio.ensure_future(engine.drain()))
+    view.state = "stopped"
 
 
 async def _read(run: Run, view: View) -> None:

@@ -29,15 +29,15 @@ def duration(seconds: float | None) -> str:
 
 def roughly(seconds: float) -> str:
     """A span that is an estimate: no more digits than it deserves."""
-    if seconds < 10:
+    if seconds < 8:
         return "a few seconds"
     if seconds < 57:
-        return f"{5 * round(seconds / 5)} s"
+        return f"about {5 * round(seconds / 5)} s"
     if seconds < 3_570:
-        return f"{max(1, round(seconds / 60))} min"
+        return f"about {max(1, round(seconds / 60))} min"
     if seconds < 86_400:
-        return f"{seconds / 3_600:.1f} h"
-    return f"{seconds / 86_400:.1f} d"
+        return f"about {seconds / 3_600:.1f} h"
+    return f"about {seconds / 86_400:.1f} d"
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:
@@ -55,7 +55,7 @@ def rate(per_second: float) -> str:
     """``9.8/s``, ``1,203/s``; slow ones per minute."""
     if per_second >= 100:
         return f"{per_second:,.0f}/s"
-    return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.1f}/min"
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.0f}/min"
 
 
 def clock(at: float) -> str:

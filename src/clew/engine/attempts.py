@@ -62,25 +62,28 @@ class Attempt:
         self._stop_reason = ""
         self._abandoned = False
         self._told = False
-        self._page = Page(self._write_line, workshop.secrets.mask)
-        self._context = BodyContext(host, command, workshop.secrets, self._write)
-        self._task = asyncio.create_task(self._run(), name=f"{command.run} {command.path}")
+        # Most bodies print nothing and ask for no context: what they do not need is not made.
+        self._page: Page | None = None
+        self._context: BodyContext | None = None
+        self._detached = False
+        self._task = self._loop.create_task(self._run())
 
     def wake(self, waits: Mapping[str, c.Wait]) -> None:
         """Some of what the body waits for may have come about."""
         self.suspended = False
-        self._context.wake(waits)
+        if self._context is not None:
+            self._context.wake(waits)
 
     def stop(self, reason: str) -> None:
         """Stop the body; it is cut off from its run if it does not stop."""
         self._stop_reason = reason
         self._task.cancel()
-        asyncio.get_running_loop().call_later(STOP_PATIENCE_S, self._cut_off)
+        self._loop.call_later(STOP_PATIENCE_S, self._cut_off)
 
     def abandon(self) -> None:
         """Stop the body and say nothing: the run is not driven here any more."""
         self._abandoned = True
-        self._context.detached = True
+        self._detach()
         self._task.cancel()
 
     async def wait_ended(self) -> None:
@@ -91,12 +94,13 @@ class Attempt:
         try:
             signal, blobs = await self._perform()
         finally:
-            self._context.detached = True
-            self._page.close()
+            self._detach()
+            if self._page is not None:
+                self._page.close()
         self._tell(signal, *blobs)
 
     async def _perform(self) -> tuple[s.AnySignal, list[Blob]]:
-        job = Job(self._command, self._host.functions, self._context, self._page.add, self._keep_slot)
+        job = Job(self._command, self._host.functions, self._make_context, self._write, self._keep_slot)
         try:
             json = await self._workshop.perform(job)
         except asyncio.CancelledError:
@@ -113,6 +117,18 @@ class Attempt:
             return signal, [Blob(value.blob, data)] if data is not None else []
         return s.AttemptFailed(path=self.path, attempt=self.number, error=error), []
 
+    def _make_context(self) -> BodyContext:
+        if self._context is None:
+            self._context = BodyContext(self._host, self._command, self._workshop.secrets, self._write)
+            self._context.detached = self._detached
+        return self._context
+
+    def _detach(self) -> None:
+        """The attempt is over for its run: what a thread of it still says is not heard."""
+        self._detached = True
+        if self._context is not None:
+            self._context.detached = True
+
     def _tell(self, signal: s.AnySignal, *blobs: Blob) -> None:
         if not self._told and not self._abandoned:
             self._told = True
@@ -121,8 +137,8 @@ class Attempt:
     def _cut_off(self) -> None:
         """The body ignores that it was stopped: the run goes on without it."""
         if not self._task.done():
-            _LOG.warning("%s does not stop; it is cut off from its run", self._task.get_name())
-            self._context.detached = True
+            _LOG.warning("run %s: %s does not stop; it is cut off", self._command.run, self.path)
+            self._detach()
             release = self._keep_slot()
             self._task.add_done_callback(lambda _: release())
             self._tell(s.AttemptStopped(path=self.path, attempt=self.number))
@@ -132,10 +148,15 @@ class Attempt:
 
     def _write(self, stream: str, text: str) -> None:
         """Take output, from whatever thread; in order, because the loop calls in order."""
-        if threading.get_ident() == self._thread:
-            self._page.add(stream, text)
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self._add, stream, text)
         else:
-            self._loop.call_soon_threadsafe(self._page.add, stream, text)
+            self._add(stream, text)
+
+    def _add(self, stream: str, text: str) -> None:
+        if self._page is None:
+            self._page = Page(self._write_line, self._workshop.secrets.mask)
+        self._page.add(stream, text)
 
     def _write_line(self, stream: str, text: str) -> None:
         line = LogLine(self.path, self.number, self._clock.now(), stream, text)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from clew import codec
 from clew.bodies.context import Context
@@ -63,8 +63,6 @@ class BodyContext(Context):
         self.path = command.path
         self.attempt = command.attempt
         self.failed_upstream: Mapping[str, ErrorInfo] = command.failed_upstream
-        #: The same for every attempt of this visit, in this run and in no other.
-        self.idempotency_key = codec.digest(f"{command.run}\0{command.path}".encode())[:32]
         self._host = host
         self._steps = command.steps
         self._waits = command.waits
@@ -81,6 +79,11 @@ class BodyContext(Context):
         self._busy = 0
         #: The attempt is over for the run (a thread may still hold this): nothing is let through.
         self.detached = False
+
+    @property
+    def idempotency_key(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] - read only
+        """The same for every attempt of this visit, in this run and in no other."""
+        return codec.digest(f"{self.run_id}\0{self.path}".encode())[:32]
 
     # ------------------------------------------------------------------ steps
 
@@ -125,7 +128,7 @@ class BodyContext(Context):
         try:
             result = fn(*args, **kwargs)
             if inspect.isawaitable(result):
-                result = await cast("Awaitable[Any]", result)
+                result = await result
             json = codec.encode(result)
         except Exception as error:
             await self._submit(ended(error=error_info(error, mask=self._mask)))

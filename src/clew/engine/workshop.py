@@ -53,14 +53,14 @@ class Job:
     Attributes:
         command: what was started.
         functions: those of the graph object, by reference.
-        context: the body's way to the engine.
+        context: makes the body's way to the engine, once.
         write: takes pieces of output, with the name of their stream.
         keep_slot: called when the attempt ends although something of it goes on; its result gives the slot back.
     """
 
     command: c.StartAttempt
     functions: Functions
-    context: BodyContext
+    context: Callable[[], BodyContext]
     write: Callable[[str, str], None]
     keep_slot: Callable[[], Callable[[], None]]
 
@@ -147,7 +147,7 @@ class Workshop:
         signature = Signature.of(function)
         arguments = signature.bind(inputs)
         if signature.context:
-            arguments[signature.context] = job.context
+            arguments[signature.context] = job.context()
         with capture.captured(job.write, tee=self._tee):
             if body.is_async:
                 value = await function(**arguments)
@@ -169,7 +169,7 @@ class Workshop:
             raise
 
     async def _in_process(self, job: Job, body: FunctionBody, inputs: Mapping[str, bytes | Absent]) -> bytes:
-        command = job.command
+        command, context = job.command, job.context()
         sent = protocol.Job(
             ref=body.ref,
             script=body.script,
@@ -179,16 +179,16 @@ class Workshop:
             run=command.run,
             path=command.path,
             attempt=command.attempt,
-            idempotency_key=job.context.idempotency_key,
+            idempotency_key=context.idempotency_key,
             failed_upstream=command.failed_upstream,
             log_level=logging.getLogger().getEffectiveLevel(),
         )
         return await self._pool.run(
             sent,
             sink=job.write,
-            on_progress=job.context.progress,
-            on_emit=lambda json: job.context.emit(codec.decode(json)),
-            secret=job.context.secret,
+            on_progress=context.progress,
+            on_emit=lambda json: context.emit(codec.decode(json)),
+            secret=context.secret,
         )
 
     async def _shell(self, job: Job) -> bytes:

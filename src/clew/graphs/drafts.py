@@ -90,7 +90,7 @@ class Draft:
     def place_of(self, about: str) -> Place:
         """Where a field was written, as exactly as is known."""
         while about and about not in self.places:
-            about = about.rpartition(".")[0]
+            about = about[: max(about.rfind("."), about.rfind("["), 0)]
         return self.places.get(about, self.place)
 
     def function_body(self, graph: str) -> FunctionBody:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from clew.errors import ClewError
+from clew.graphs.names import did_you_mean, listed
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -87,6 +88,8 @@ def parse(source: str) -> Parsed:
     parts = _outputs(source)
     expressions = [part for part in parts if not _is_text(part)]
     found = dict.fromkeys(reference for part in expressions for reference in _references(part))
+    for part in expressions:
+        _check_filters(part, source)
     for reference in found:
         if reference.name in _RESERVED:
             raise ExpressionError(
@@ -202,6 +205,20 @@ def _only(source: str, parts: list[nodes.Expr]) -> nodes.Expr | None:
         return None
     solid = [part for part in parts if not (_is_text(part) and not getattr(part, "data", "").strip())]
     return solid[0] if len(solid) == 1 and not _is_text(solid[0]) else None
+
+
+def _check_filters(expression: nodes.Expr, source: str) -> None:
+    from jinja2 import nodes  # noqa: PLC0415 -- jinja2 takes its time
+
+    from clew.graphs.sandbox import environment  # noqa: PLC0415
+
+    kinds: dict[Any, dict[str, Any]] = {nodes.Filter: environment().filters, nodes.Test: environment().tests}
+    for node in (expression, *expression.find_all((nodes.Filter, nodes.Test))):
+        known = kinds.get(type(node), {})
+        name: str = getattr(node, "name", "")
+        if known and name not in known:
+            near = did_you_mean(name, known) or f"; there are {listed(sorted(known), limit=60, last='and')}"
+            raise ExpressionError(f"there is no {type(node).__name__.lower()} {name!r}{near}", source)
 
 
 def _is_text(part: nodes.Expr) -> bool:

@@ -12,7 +12,7 @@ from clew.graphs.documents import Document, Keys, is_graph_file
 from clew.graphs.drafts import Draft, GraphDraft, MapDraft
 from clew.graphs.expressions import Reference
 from clew.graphs.graph import Graph
-from clew.graphs.importing import ImportProblem, import_from
+from clew.graphs.importing import ImportProblem, import_from, refuse_missing
 from clew.graphs.names import did_you_mean
 from clew.graphs.policies import Delays, Options, Retry, seconds_of
 from clew.graphs.signatures import Parameter, Signature
@@ -166,17 +166,19 @@ class NodeReader:
     def _function(self, reference: str) -> Any:
         found = import_from(reference, self._around.folder)
         if not callable(found):
-            raise ImportProblem(f"{reference} is a {type(found).__name__}, not a function")
+            raise ImportProblem(f"{reference} is of type {type(found).__name__}, not a function")
         return found
 
     def _sub_graph(self, keys: Keys, value: Any) -> GraphDraft:
         if isinstance(value, dict):
             return self._read_in_place(keys, cast("dict[str, Any]", value))
         if is_graph_file(value):
-            return self._read_file(self._around.folder / value)
+            path = self._around.folder / value
+            refuse_missing(path)
+            return self._read_file(path)
         found = import_from(value, self._around.folder)
         if not isinstance(found, Graph):
-            raise ImportProblem(f"{value} is a {type(found).__name__}, not a Graph")
+            raise ImportProblem(f"{value} is of type {type(found).__name__}, not a Graph")
         return found.draft
 
     # ------------------------------------------------------------------ inputs

@@ -17,7 +17,7 @@ from clew.graphs.documents import Document, Keys
 from clew.graphs.drafts import Draft, GraphDraft, InputDraft
 from clew.graphs.file_nodes import NodeReader, Surroundings
 from clew.graphs.graph import Graph
-from clew.graphs.importing import importable
+from clew.graphs.importing import ImportProblem, importable
 from clew.graphs.input_types import TypeTextError, parse_type
 from clew.graphs.policies import seconds_of
 from clew.graphs.reading import read
@@ -61,12 +61,13 @@ class FileReader:
         """The graph of a file.
 
         Raises:
-            GraphError: it cannot be read, or names itself; other problems are in the draft.
+            GraphError: it cannot be read; other problems are in the draft.
+            ImportProblem: it contains itself.
         """
         place = path.resolve()
         if place in self._open:
             names = [each.name for each in (*self._open[self._open.index(place) :], place)]
-            raise GraphError([f"the files contain each other in a circle: {' -> '.join(names)}"], path.name)
+            raise ImportProblem(f"the files contain each other in a circle: {' -> '.join(names)}")
         if place not in self._read:
             self._open.append(place)
             try:
@@ -107,6 +108,8 @@ class FileReader:
         reader = NodeReader(around, self.graph, lambda at, inner: self._graph(document, at, inner, wrong))
         for node_id, key, node in nodes:
             at = (*keys, "nodes", key)
+            if any(misfit.keys == at and misfit.unknown_key for misfit in wrong):
+                continue  # its id is none
             readable = _readable(node, at, wrong)
             draft.place_node(
                 _broken(document, at, node_id) if readable is None else reader.read(node_id, at, readable)

@@ -244,11 +244,8 @@ class Graph:
         inner = body.draft if isinstance(body, Graph) else body
         draft = draft_of(inner, id_, options, caller(), self.draft)
         several = [depends_on] if isinstance(depends_on, str | Handle) else depends_on
-        names = [one.id if isinstance(one, Handle) else one for one in several]
-        for one in several:
-            if isinstance(one, Handle):
-                bind(one, self.draft, lambda sentence: draft.report("depends_on", sentence))
-        draft.after = tuple(name for name in names if isinstance(name, str))  # pyright: ignore[reportUnnecessaryIsInstance]
+        names = [_node_named(one, draft, self.draft) for one in several]
+        draft.after = tuple(name for name in names if name is not None)
         return draft
 
     def _place(self, draft: Draft) -> Handle:
@@ -311,3 +308,16 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<graph {self.name}: {len(self.draft.nodes)} nodes>"
+
+
+def _node_named(one: str | Handle, draft: Draft, graph: GraphDraft) -> str | None:
+    """The id that an entry of `depends_on` means; None if it means no node of this graph (which is told)."""
+    if isinstance(one, str):
+        return one
+    told = len(draft.problems)
+    bind(one, graph, lambda sentence: draft.report("depends_on", sentence))
+    if len(draft.problems) > told:
+        return None
+    if one.id is None:
+        draft.report("depends_on", f"{one!r} is no node")
+    return one.id

@@ -111,14 +111,20 @@ def fields_of(hint: Any) -> dict[str, tuple[Any, bool]] | None:
 
 def told(hint: Any) -> str:
     """An annotation as people write it."""
-    if hint is type(None) or hint is None:
+    arguments = get_args(hint)
+    if hint is None or hint is type(None):
         return "None"
     if isinstance(hint, str):
         return hint
-    if isinstance(hint, type) and not get_args(hint):
-        return hint.__name__
-    text = typing._type_repr(hint) if not get_args(hint) else repr(hint)  # pyright: ignore # noqa: PGH003, SLF001
-    return text.replace("typing.", "").replace("NoneType", "None")
+    if _is_union(hint):
+        return " | ".join(map(told, arguments))
+    if get_origin(hint) is Literal:
+        return f"Literal[{', '.join(map(repr, arguments))}]"
+    if get_origin(hint) is typing.Annotated:
+        return told(arguments[0])
+    name: str = getattr(get_origin(hint) or hint, "__name__", "") or repr(hint).replace("typing.", "")
+    inner = ["..." if each is ... else told(each) for each in arguments if not isinstance(each, list)]
+    return f"{name}[{', '.join(inner)}]" if inner else name
 
 
 def _single_fits(source: Any, target: Any) -> bool:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from clew.errors import ClewError
-from clew.graphs.names import Place, did_you_mean, listed
+from clew.graphs.names import Place, did_you_mean, listed, nearest
 
 
 class ImportProblem(ClewError):
@@ -61,6 +61,19 @@ def import_from(reference: str, folder: Path) -> Any:
             near = did_you_mean(part, public) or (f"; it has {listed(own, last='and')}" if own else "")
             raise ImportProblem(f"there is no {part!r} in {module_name!r}{near}")
     return found
+
+
+def refuse_missing(path: Path) -> None:
+    """Raise `ImportProblem` with the nearest name if there is no such file."""
+    if path.is_file():
+        return
+    try:
+        beside = {each.stem: each.name for each in path.parent.iterdir() if each.suffix == path.suffix}
+    except OSError:
+        raise ImportProblem(f"there is no folder {Place(str(path.parent))}") from None
+    found = nearest(path.stem, beside)
+    near = f"; did you mean {beside[found]!r}?" if found is not None else ""
+    raise ImportProblem(f"there is no file {path.name!r}{near}")
 
 
 def import_module(name: str, folder: Path) -> ModuleType:

@@ -1,8 +1,7 @@
-"""Types of inputs as files and command lines write them: ``int``, ``list[str]``, ``date | null``."""
+"""Types of inputs as files write them: ``int``, ``list[str]``, ``date | null``."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -54,19 +53,6 @@ def parse_type(text: str) -> Any:
     if tokens.next() is not None:
         raise tokens.error()
     return hint
-
-
-def from_text(text: str, hint: Any) -> Any:
-    """The value that a text of a command line stands for: text where text is declared, else JSON if it is that.
-
-    Where nothing is declared, ``3`` and ``[1, 2]`` are read as JSON, and what is no JSON is text.
-    """
-    if hint in (str, Path, date, datetime):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 class _Tokens:

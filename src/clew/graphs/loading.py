@@ -10,8 +10,8 @@ from clew.errors import GraphError
 from clew.graphs.documents import is_graph_file
 from clew.graphs.files import load_file
 from clew.graphs.graph import Graph
-from clew.graphs.importing import ImportProblem, import_module, importable
-from clew.graphs.names import Place, did_you_mean, listed
+from clew.graphs.importing import ImportProblem, import_module, importable, refuse_missing
+from clew.graphs.names import did_you_mean, listed
 
 _PYTHON_FILE = re.compile(r"(.+\.py)(?::([\w.]+))?")
 _MODULE = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.]+))?")
@@ -31,7 +31,7 @@ def load(target: str | Path) -> Graph:
     text = str(target)
     try:
         if is_graph_file(text):
-            _refuse_missing(Path(text))
+            refuse_missing(Path(text))
             return load_file(text)
         graph = _from_python(text)
     except ImportProblem as error:
@@ -43,7 +43,7 @@ def load(target: str | Path) -> Graph:
 def _from_python(text: str) -> Graph:
     if python_file := _PYTHON_FILE.fullmatch(text):
         path = Path(python_file[1])
-        _refuse_missing(path)
+        refuse_missing(path)
         return _from_file(path, python_file[2] or "", python_file[1])
     if module := _MODULE.fullmatch(text):
         with importable(Path()):
@@ -64,7 +64,7 @@ def _from_module(module_name: str, name: str, target: str, folder: Path) -> Grap
         found = graphs.get(name)
         if found is None:
             other = vars(module).get(name)
-            is_else = f"is a {type(other).__name__}, not a Graph" if other is not None else "is not there"
+            is_else = f"is of type {type(other).__name__}, not a Graph" if other is not None else "is not there"
             near = did_you_mean(name, graphs) or (f"; it has {listed(graphs, last='and')}" if graphs else "")
             raise ImportProblem(f"{name!r} {is_else}{near or '; it has no graphs'}")
         return found
@@ -88,13 +88,3 @@ def _module_of(path: Path) -> tuple[Path, str]:
     if len(parts) == 1 and path.stem in sys.stdlib_module_names:
         raise ImportProblem(f"a module of Python's own is called {path.stem!r}; rename the file")
     return folder, name
-
-
-def _refuse_missing(path: Path) -> None:
-    if path.is_file():
-        return
-    try:
-        near = did_you_mean(path.name, (each.name for each in path.parent.iterdir()))
-    except OSError:
-        near = f"; there is no folder {Place(str(path.parent))}"
-    raise ImportProblem(f"there is no file {path}{near}")

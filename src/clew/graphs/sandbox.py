@@ -43,7 +43,7 @@ _METHODS: dict[type, frozenset[str]] = {
 }
 _FILTERS = _words(
     "abs capitalize count d default dictsort first float groupby int items last length list lower map max min "
-    "reject rejectattr reverse select selectattr sort string sum title trim truncate unique upper urlencode"
+    "reject rejectattr reverse select selectattr sort sum title trim truncate unique upper urlencode"
 )
 
 
@@ -84,6 +84,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "quote": quote,
             "replace": _replace,
             "round": _round,
+            "string": as_text,
             "tojson": _json,
             "unquoted": _unquoted,
         }

@@ -19,6 +19,8 @@ _COUNT: Schema = {"type": "integer", "minimum": 1}
 _SCALAR: Schema = {"type": ["string", "number"]}
 _NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
 _ID_PATTERN = "^[A-Za-z_][A-Za-z0-9_.-]*$"
+_INPUT_NAME: Schema = {"pattern": _NAME_PATTERN, "description": "letters, digits and _, no digit first"}
+_NODE_ID: Schema = {"pattern": _ID_PATTERN, "description": "letters, digits, _, . and -, no digit first"}
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
 
 
@@ -143,7 +145,7 @@ _GRAPH = _mapping(
         "description": _TEXT,
         "inputs": {
             "type": "object",
-            "propertyNames": {"pattern": _NAME_PATTERN},
+            "propertyNames": _INPUT_NAME,
             "additionalProperties": _either(_TEXT, {"type": "null"}, _INPUT),
             "description": "What a run is started with: a type, or type, default and description.",
         },
@@ -154,7 +156,7 @@ _GRAPH = _mapping(
         "nodes": _either(
             {
                 "type": "object",
-                "propertyNames": {"pattern": _ID_PATTERN},
+                "propertyNames": _NODE_ID,
                 "additionalProperties": _ref("node"),
                 "minProperties": 1,
             },

@@ -89,17 +89,15 @@ def _alternatives(data: Any, schemas: list[Schema], keys: Keys) -> Iterator[Misf
 def _of_mapping(data: dict[str, Any], schema: Schema, keys: Keys) -> Iterator[Misfit]:
     properties: Schema = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
-    pattern = schema.get("propertyNames", {}).get("pattern", "")
+    names: Schema = schema.get("propertyNames", {})
     for key, value in data.items():
-        if not re.search(pattern, key):
-            yield Misfit(
-                (*keys, key), "is no name: a name has letters, digits and _ and starts with no digit", True
-            )
+        if not re.search(names.get("pattern", ""), key):
+            yield Misfit((*keys, key), f"is no name; a name has {names['description']}", unknown_key=True)
         elif key in properties:
             yield from misfits(value, properties[key], (*keys, key))
         elif others is False:
             near = did_you_mean(key, properties) or f"; there are {listed(properties, limit=30, last='and')}"
-            yield Misfit((*keys, key), f"is an unknown key{near}", True)
+            yield Misfit((*keys, key), f"is an unknown key{near}", unknown_key=True)
         elif isinstance(others, dict):
             yield from misfits(value, cast("Schema", others), (*keys, key))
     for key in schema.get("required", ()):

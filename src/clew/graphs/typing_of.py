@@ -39,18 +39,20 @@ class Types:
         self._graph = graph
         self._returns: dict[str, Any] = {}
 
-    def input_problems(self, draft: Draft) -> Iterator[Problem]:
+    def input_problems(self, draft: Draft) -> list[Problem]:
         """Inputs of a node that do not fit its parameters."""
+        found: list[Problem] = []
         item = self._item(draft)
         parameters = draft.signature.parameters
         for name, binding in draft.inputs.items():
             hint = parameters[name].hint if name in parameters else Any
-            yield from self._problems(f"parameter {name!r}", binding, hint, item)
+            found += self._problems(f"parameter {name!r}", binding, hint, item)
             if wrong := codec.hint_problem(hint):
-                yield f"parameter {name!r}", f"no stored value can be given to it: {wrong}"
+                found.append((f"parameter {name!r}", f"no stored value can be given to it: {wrong}"))
+        told_already = {sentence for _, sentence in found}
         for name, binding in (draft.stored_inputs or {}).items():
-            if not draft.inputs:  # those of a template have been told already
-                yield from self._problems(name, binding, Any, item)
+            found += [each for each in self._problems(name, binding, Any, item) if each[1] not in told_already]
+        return found
 
     def map_problems(self, draft: Draft) -> Iterator[Problem]:
         """A map over what is declared and no list."""
@@ -59,7 +61,8 @@ class Types:
         yield from wrong
         hint = self.of(draft.map.over, Any)
         if not wrong and item_of(hint) is NOTHING:
-            yield "over", f"{tell(draft.map.over)} is {told(hint)}, and a map runs over a list"
+            over = draft.map.over
+            yield "over", f"{_named(over)} is {told(hint)}, and a map runs over a list"
 
     def problems_of(self, binding: Binding) -> Iterator[str]:
         """Fields that are named in a binding and do not exist."""
@@ -116,9 +119,15 @@ class Types:
                 for part in items:
                     yield from self._problems(about, part, Any, item)
                 yield from self._misfit(about, binding, target, item)
-            case DictOf(items=items) | Expression(names=items):
+            case DictOf(items=items):
                 for part in items.values():
                     yield from self._problems(about, part, Any, item)
+                yield from self._misfit(about, binding, target, item)
+            case Expression(source=source, names=names):
+                for reference in parse(source).references:
+                    missing = self._missing_part(*_inside(names[reference.name], reference.path), item)
+                    if missing:
+                        yield about, missing
                 yield from self._misfit(about, binding, target, item)
             case Pick(of=of, path=path):
                 missing = self._missing_part(of, path, item)
@@ -132,16 +141,14 @@ class Types:
     def _misfit(self, about: str, binding: Binding, target: Any, item: Any) -> Iterator[Problem]:
         source = self.of(binding, item)
         if not fits(source, target):
-            what = {"listof": "the list", "dictof": "the mapping", "expression": "the text"}
-            name = tell(binding)
-            yield about, f"{what.get(name, name)} is {told(source)}, but {told(target)} is declared"
+            yield about, f"{_named(binding)} is {told(source)}, but {told(target)} is declared"
 
     def _missing_part(self, of: Binding, path: tuple[str | int, ...], item: Any) -> str:
         hint = self.of(of, item)
         for i, key in enumerate(path):
             part = part_of(hint, key)
             if part is NOTHING:
-                name = tell(Pick(of, path[:i])) if i else tell(of)
+                name = _named(Pick(of, path[:i]) if i else of)
                 fields = fields_of(bare(hint)) or {}
                 near = did_you_mean(str(key), fields)
                 has = f"; it has {listed(fields, last='and')}" if fields else ""
@@ -178,6 +185,27 @@ def _returned_by(draft: Draft) -> Any:
             return {"text": str, "none": type(None)}.get(body.capture, Any)
         case _:
             return draft.signature.returns
+
+
+def _named(binding: Binding) -> str:
+    match binding:
+        case Literal(json=json):
+            return f"the value {_shown(json)}"
+        case ListOf():
+            return "the list"
+        case DictOf():
+            return "the mapping"
+        case Expression():
+            return "the text"
+        case _:
+            return tell(binding)
+
+
+def _inside(binding: Binding, path: tuple[str | int, ...]) -> tuple[Binding, tuple[str | int, ...]]:
+    """The binding that a path leads to, and the rest of the path: ``input`` and ``nodes`` are mappings of them."""
+    while path and isinstance(binding, DictOf) and str(path[0]) in binding.items:
+        binding, path = binding.items[str(path[0])], path[1:]
+    return binding, path
 
 
 def _union(found: list[Any]) -> Any:

@@ -63,6 +63,9 @@ class YamlReader:
         if len(keys) > self._max_depth:
             raise self._refused(node, f"it is nested more than {self._max_depth} levels deep, or contains itself")
         self._document.values.setdefault(keys, self._place(node))
+        if not isinstance(node, yaml.ScalarNode) and node.tag.removeprefix(_PREFIX) not in ("map", "seq"):
+            self._problem(node, f"the tag {node.tag} is not known here; write plain data")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, yaml.SequenceNode):

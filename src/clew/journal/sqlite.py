@@ -182,7 +182,7 @@ class SqliteJournal:
                     break
         return recorded
 
-    def _decode(self, run: str, seq: int, count: int, version: int, data: bytes) -> tuple[int, list[AnyEvent]]:
+    def _decode(self, run: str, seq: int, count: int, version: int, data: str) -> tuple[int, list[AnyEvent]]:
         """The number of the first event of a batch, and its events."""
         first = seq - count + 1
         try:
@@ -260,17 +260,17 @@ class SqliteJournal:
 
         def put(connection: sqlite3.Connection) -> int:
             sql = "INSERT INTO inbox (run, data, at, by) VALUES (?, ?, ?, ?)"
-            return connection.execute(sql, (_key(connection, run), data, at, by)).lastrowid or 0
+            return connection.execute(sql, (_key(connection, run), data.decode(), at, by)).lastrowid or 0
 
         return await self._db.write_async(put)
 
     async def inbox(self, run: str) -> list[InboxItem]:
         """See `port.Journal.inbox`."""
         sql = (
-            "SELECT inbox.id, runs.run, data, at, by FROM inbox JOIN runs ON runs.id = inbox.run "
-            "WHERE runs.run = ? AND outcome IS NULL ORDER BY inbox.id"
+            "SELECT id, data, at, by FROM inbox "
+            "WHERE run = (SELECT id FROM runs WHERE run = ?) AND outcome IS NULL ORDER BY id"
         )
-        return [InboxItem(*found) for found in self._db.read(sql, run)]
+        return [InboxItem(item, run, data.encode(), at, by) for item, data, at, by in self._db.read(sql, run)]
 
     async def outcome(self, item: int) -> str | None:
         """See `port.Journal.outcome`."""

@@ -46,7 +46,7 @@ def append_to(connection: sqlite3.Connection, append: Append) -> Exception | Non
         part = append.events[start : start + ROW_EVENTS]
         connection.execute(
             "INSERT INTO events (run, seq, count, version, data) VALUES (?, ?, ?, ?, ?)",
-            (key, append.after + start + len(part), len(part), VERSION, encode_events(part)),
+            (key, append.after + start + len(part), len(part), VERSION, encode_events(part).decode()),
         )
     if append.blobs:
         connection.executemany(

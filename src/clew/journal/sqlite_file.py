@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -72,7 +73,7 @@ def open_file(path: Path, durability: str, busy_s: float = BUSY_S) -> sqlite3.Co
             _check_identity(path, busy_s)
         connection = connect(path, busy_s)
         try:
-            _prepare(connection, path, durability)
+            _prepare(connection, path, durability, busy_s)
         except BaseException:
             connection.close()
             raise
@@ -108,6 +109,8 @@ def connect(path: Path, busy_s: float, *, read_only: bool = False) -> sqlite3.Co
 def explain(error: sqlite3.Error, path: Path) -> StorageError:
     """An error of SQLite in words that say what to do."""
     code: str = getattr(error, "sqlite_errorname", "")
+    if "Could not decode" in str(error):
+        return StorageError(f"{path}: {_EXPLANATIONS['SQLITE_CORRUPT']} (a text in it is no Unicode)")
     for start, what in _EXPLANATIONS.items():
         if code.startswith(start):
             kind = LockedError if start in ("SQLITE_BUSY", "SQLITE_LOCKED") else StorageError
@@ -153,18 +156,30 @@ def schema() -> str:
     return resources.files("clew.journal").joinpath("sqlite_schema.sql").read_text(encoding="utf-8")
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, durability: str) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, durability: str, busy_s: float) -> None:
     connection.execute(f"PRAGMA synchronous = {DURABILITIES[durability]}")
     connection.execute("PRAGMA cache_size = -16000")
     # The tables and the mark that they are ours are made before the write-ahead log is chosen: so both are in
     # the file itself from its first moment, whatever a crash leaves behind.
     if _pragma(connection, "user_version") != newest_version():
         _bring_up_to_date(connection, path)
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    mode = _choose_log(connection, busy_s)
     if mode != "wal":
         raise StorageError(
             f"{path}: this file system does not allow SQLite's write-ahead log (got {mode}); choose a local disk"
         )
+
+
+def _choose_log(connection: sqlite3.Connection, busy_s: float) -> str:
+    deadline = time.monotonic() + busy_s
+    while True:
+        try:
+            return connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            # SQLite itself does not wait here, when several processes open a new file at once.
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+        time.sleep(0.002)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:

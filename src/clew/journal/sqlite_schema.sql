@@ -36,7 +36,7 @@ CREATE TABLE events (
   seq     INTEGER NOT NULL,
   count   INTEGER NOT NULL,
   version INTEGER NOT NULL,
-  data    BLOB NOT NULL,
+  data    TEXT NOT NULL,
   PRIMARY KEY (run, seq)
 ) STRICT;
 
@@ -65,7 +65,7 @@ CREATE TABLE owners (
 CREATE TABLE inbox (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
   run     INTEGER NOT NULL REFERENCES runs (id),
-  data    BLOB NOT NULL,
+  data    TEXT NOT NULL,
   at      REAL NOT NULL,
   by      TEXT NOT NULL,
   outcome TEXT

@@ -28,7 +28,7 @@ def encode_events(events: Sequence[AnyEvent]) -> bytes:
     return _ENCODER.encode(events)
 
 
-def decode_events(data: bytes, version: int) -> list[AnyEvent]:
+def decode_events(data: bytes | str, version: int) -> list[AnyEvent]:
     """A batch as it was written by `version`, in today's types.
 
     Raises:
@@ -47,7 +47,7 @@ def decode_events(data: bytes, version: int) -> list[AnyEvent]:
         raise StorageError(f"they are damaged: {error}") from error
 
 
-def _lift(data: bytes, version: int) -> bytes:
+def _lift(data: bytes | str, version: int) -> bytes:
     # Encoded once more, because values are decoded as the text they are stored as.
     events = msgspec.json.decode(data, type=list[dict[str, Any]])
     for step in UPCASTERS[version - 1 :]:

@@ -228,6 +228,8 @@ def _settle(run: Run, visit: Visit, state: NodeState, at: float) -> None:
     visit.ended_at = at
     visit.attempt_due = visit.retry_due = visit.suspended_at = None
     visit.resumes = False
+    if visit.waits is not None:  # nobody waits any more; what came about serves a retry of the run
+        visit.waits = {key: wait for key, wait in visit.waits.items() if wait.outcome} or None
 
 
 def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> None:

@@ -27,7 +27,7 @@ from clew.kernel.errors import KernelError
 from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
 from clew.kernel.state import Run, Visit, feeding_items
-from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
+from clew.kernel.states import UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
 
@@ -271,7 +271,7 @@ class Machine:
         wait = (visit.waits or {}).get(signal.key) if visit is not None else None
         if visit is None or wait is None or wait.outcome or wait.kind != "answer":
             return
-        if visit.state in SETTLED or visit.state is NodeState.STOPPING:
+        if visit.state is NodeState.STOPPING:
             return
         self._flow.emit(
             e.WaitResolved(

@@ -93,14 +93,12 @@ def _begin_again(run: Run, visit: Visit, at: float) -> None:
 
 
 def _clear(run: Run, visit: Visit) -> None:
-    """Make a visit pending; what its body recorded serves the next attempt, but for what it still waited for."""
+    """Make a visit pending; what its body recorded serves the next attempt."""
     if visit.state is not NodeState.PENDING:
         run.move(visit, NodeState.PENDING)
     visit.failures = visit.interruptions = 0
     visit.output = visit.error = visit.started_at = visit.ended_at = visit.total_due = None
     visit.cause = visit.stop = ""
-    if visit.waits is not None:
-        visit.waits = {key: wait for key, wait in visit.waits.items() if wait.outcome} or None
 
 
 def _make_anew(run: Run, visit: Visit) -> None:

@@ -28,8 +28,6 @@ from clew.kernel.values import ErrorInfo, Value
 
 #: States in which a visit's total time limit can be reached.
 _TIMED = frozenset({NodeState.READY, NodeState.RUNNING, NodeState.RETRYING})
-#: States in which nobody listens to what a body waited for.
-_DEAF = SETTLED | {NodeState.STOPPING}
 
 Timer = tuple[float, int, str, "Visit | None", str]
 ReadyQueue = list[tuple[int, int, "Visit"]]
@@ -390,4 +388,4 @@ class Run:
             case _:
                 wait = (visit.waits or {}).get(key)
                 open_ = wait is not None and not wait.outcome and wait.due == due
-                return open_ and visit.state not in _DEAF
+                return open_ and visit.state is not NodeState.STOPPING

@@ -11,8 +11,6 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any, TextIO
@@ -23,17 +21,34 @@ from clew.bodies.output import ByteLines, Lines, Sink
 class _Target:
     """Where an attempt's output goes."""
 
+    __slots__ = ("_bytes", "_lines", "open", "sink", "tee")
+
     def __init__(self, sink: Sink, *, tee: bool) -> None:
-        self.lines = {stream: Lines(stream, sink) for stream in ("stdout", "stderr")}
-        self.bytes = {stream: ByteLines(stream, sink) for stream in ("stdout", "stderr")}
+        # Made when something is written; most bodies write nothing.
+        self._lines: dict[str, Lines] | None = None
+        self._bytes: dict[str, ByteLines] | None = None
         self.sink = sink
         self.tee = tee
         #: False when the attempt is over; a thread that still runs is then writing for nobody
         self.open = True
 
+    @property
+    def lines(self) -> dict[str, Lines]:
+        if self._lines is None:
+            with _installing:
+                self._lines = self._lines or {name: Lines(name, self.sink) for name in ("stdout", "stderr")}
+        return self._lines
+
+    @property
+    def bytes(self) -> dict[str, ByteLines]:
+        if self._bytes is None:
+            with _installing:
+                self._bytes = self._bytes or {name: ByteLines(name, self.sink) for name in ("stdout", "stderr")}
+        return self._bytes
+
     def close(self) -> None:
         self.open = False
-        for lines in (*self.lines.values(), *self.bytes.values()):
+        for lines in (*(self._lines or {}).values(), *(self._bytes or {}).values()):
             lines.flush()
 
 
@@ -41,8 +56,7 @@ _target: ContextVar[_Target | None] = ContextVar("clew_output_target", default=N
 _installing = Lock()
 
 
-@contextmanager
-def captured(sink: Sink, *, tee: bool = False) -> Generator[None]:
+class captured:  # noqa: N801 - read as a verb, like `suppress`
     """Send what is printed and logged inside to `sink`, as (stream, text), mostly whole lines.
 
     `install` must have been called. Once left, what was started inside and still runs (a thread that cannot
@@ -52,28 +66,30 @@ def captured(sink: Sink, *, tee: bool = False) -> Generator[None]:
         sink: takes the output, from any thread.
         tee: show it where it would have gone, too.
     """
-    target = _Target(sink, tee=tee)
-    token = _target.set(target)
-    try:
-        yield
-    finally:
-        _target.reset(token)
-        target.close()
+
+    __slots__ = ("_target", "_token")
+
+    def __init__(self, sink: Sink, *, tee: bool = False) -> None:
+        self._target = _Target(sink, tee=tee)
+
+    def __enter__(self) -> None:
+        if not isinstance(sys.stdout, _Router) or not isinstance(sys.stderr, _Router):
+            _route()
+        self._token = _target.set(self._target)
+
+    def __exit__(self, *_: object) -> None:
+        _target.reset(self._token)
+        self._target.close()
 
 
 def install() -> None:
     """Make the standard streams and logging route; counted, one `uninstall` is needed for each."""
     with _installing:
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if not isinstance(stream, _Router):
-                stream = _Router(name, stream)
-                setattr(sys, name, stream)
-            stream.users += 1
         handler = _installed_handler()
         if handler is None:
             logging.getLogger().addHandler(handler := _Handler())
         handler.users += 1
+    _route()
 
 
 def uninstall() -> None:
@@ -82,17 +98,26 @@ def uninstall() -> None:
     A stream that has been replaced meanwhile is left alone; the router below it then only passes through.
     """
     with _installing:
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if isinstance(stream, _Router):
-                stream.users -= 1
-                if stream.users == 0:
-                    setattr(sys, name, stream.original)
         handler = _installed_handler()
-        if handler is not None:
-            handler.users -= 1
-            if handler.users == 0:
-                logging.getLogger().removeHandler(handler)
+        if handler is None:
+            return
+        handler.users -= 1
+        if handler.users == 0:
+            logging.getLogger().removeHandler(handler)
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if isinstance(stream, _Router):
+                    setattr(sys, name, stream.original)
+
+
+def _route() -> None:
+    """Put routers over the streams, also over those that a live display or a test has put there since."""
+    with _installing:
+        if _installed_handler() is not None:
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if not isinstance(stream, _Router):
+                    setattr(sys, name, _Router(name, stream))
 
 
 class _Router(io.TextIOBase):
@@ -101,7 +126,6 @@ class _Router(io.TextIOBase):
     def __init__(self, name: str, original: TextIO | None) -> None:
         self.stream = name
         self.original = original  #: None in a program without a console
-        self.users = 0
         self._bytes = _ByteRouter(self)
 
     def write(self, text: str, /) -> int:
@@ -184,7 +208,7 @@ class _Handler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.users = 0
+        self.users = 0  #: engines that are open; it is installed while there are any
         self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,0 +1,87 @@
+"""One repetition of one case, in a process of its own: ``python -m benchmarks.one CASE FOLDER``.
+
+CASE is JSON text of a `plan.Case`. First a small run of the same kind warms up what every process does once
+(imports, type caches, the first connection); then the garbage is collected, and what follows is timed. The
+result is one line of JSON on the standard output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import floors, scale
+from benchmarks.plan import Case
+from benchmarks.workloads import RUNS, UNLIMITED, Shape, many, shape_of
+from clew.engine.engine import Engine
+
+SYNCHRONOUS = {"process": "NORMAL", "full": "FULL"}
+
+
+def engine_on(mode: str, path: Path) -> Engine:
+    """An engine on a new journal."""
+    url = "memory:" if mode == "memory" else f"sqlite:///{path}"
+    return Engine(url, durability=mode, max_concurrency=UNLIMITED)
+
+
+async def time_clew(case: Case, shape: Shape, path: Path, runs: int) -> float:
+    """Seconds from `start` to `result`; the graph has been built and checked before."""
+    graph = shape.graph()
+    graph.spec()
+    expected = shape.values()
+    async with engine_on(case.mode, path) as engine:
+
+        async def single() -> None:
+            result = await (await engine.start(graph)).result()
+            assert result[f"n{len(expected) - 1}"] == expected[-1]
+
+        gc.collect()
+        start = time.perf_counter()
+        await (many(runs, single) if runs else single())
+        return time.perf_counter() - start
+
+
+async def time_floor(case: Case, shape: Shape, path: Path, runs: int) -> float:
+    """Seconds that a floor takes for the same."""
+    store = floors.Store(path, SYNCHRONOUS[case.mode]) if case.subject != "bare" else None
+    keep = None if store is None else store.each if case.subject == "each" else store.grouped
+    expected = shape.values()
+
+    async def single() -> None:
+        values = await floors.run(shape, keep)
+        assert values == expected
+
+    gc.collect()
+    start = time.perf_counter()
+    await (many(runs, single) if runs else single())
+    taken = time.perf_counter() - start
+    if store is not None:
+        store.close()
+    return taken
+
+
+async def workload(case: Case, folder: Path) -> dict[str, float]:
+    """One of the four workloads."""
+    measure = time_clew if case.subject == "clew" else time_floor
+    runs = RUNS if case.work == "runs" else 0
+    await measure(case, shape_of(case.work, small=True), folder / "warm.db", min(runs, 20))
+    shape = shape_of(case.work)
+    seconds = await measure(case, shape, folder / "timed.db", runs)
+    return {"seconds": seconds, "units": runs or len(shape.needs)}
+
+
+def main() -> None:
+    """Measure what the command line says."""
+    case = msgspec.json.decode(sys.argv[1], type=Case)
+    folder = Path(sys.argv[2])
+    measure = scale.MEASURES.get(case.work, workload)
+    print(msgspec.json.encode(asyncio.run(measure(case, folder))).decode())
+
+
+if __name__ == "__main__":
+    main()
