@@ -10,8 +10,17 @@ import msgspec
 from clew.graphs.bodies import Description, describe_function
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
-from clew.graphs.policies import one_of
-from clew.kernel.definition import ErrorPolicy, GraphSpec, InputSpec, ItemPolicy, MapSpec, NodeSpec, OnInterrupt
+from clew.graphs.policies import Options, one_of
+from clew.kernel.definition import (
+    ErrorPolicy,
+    GraphSpec,
+    InputSpec,
+    ItemPolicy,
+    MapSpec,
+    NodeSpec,
+    OnInterrupt,
+    Retry,
+)
 
 Bodies = dict[str, Callable[..., Any]]
 
@@ -55,7 +64,7 @@ def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
         inputs=draft.inputs if draft.stored_inputs is None else draft.stored_inputs,
         after=draft.after,
         map=_map(draft.map, f"{graph.name}/{draft.id}", bodies) if draft.map else None,
-        retry=options.retry_spec(),
+        retry=_retry(options),
         timeout_s=_seconds(options.timeout),
         total_timeout_s=_seconds(options.total_timeout),
         on_error=ErrorPolicy(options.on_error) if options.on_error is not None else None,
@@ -92,6 +101,15 @@ def _map(draft: MapDraft, owner: str, bodies: Bodies) -> MapSpec:
         on_item_error=ItemPolicy(draft.on_item_error),
         max_concurrency=draft.max_concurrency,
     )
+
+
+def _retry(options: Options) -> Retry:
+    """The retry policy with all numbers as they are read again from JSON; otherwise its hash would change."""
+    retry = options.retry_spec()
+    if options.retry is None:
+        return retry
+    names = ("delay_s", "factor", "max_delay_s", "jitter")
+    return msgspec.structs.replace(retry, **{name: float(getattr(retry, name)) for name in names})
 
 
 def _seconds(limit: float | None) -> float | None:
