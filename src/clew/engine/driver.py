@@ -102,6 +102,9 @@ class Driver:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._closed = False
+        #: Set while nothing is decided that is not durable.
+        self._durable = asyncio.Event()
+        self._durable.set()
         #: Set whenever a body ends or comes to wait.
         self._quiet = asyncio.Event()
 
@@ -109,6 +112,10 @@ class Driver:
     def durable(self) -> int:
         """Sequence number of the last event that is on disk."""
         return self._row.seq
+
+    async def wait_durable(self) -> None:
+        """Until `run` is no further than the disk, or is not driven here any more."""
+        await self._durable.wait()
 
     @property
     def run(self) -> Run:
@@ -161,6 +168,7 @@ class Driver:
             return None
         row = self._next_row()
         self._pending = decision, acks, row
+        self._durable.clear()
         blobs, self._blobs = self._blobs, []
         snapshot, self._snapshot = self._snapshot, None
         return Append(row=row, after=self._row.seq, events=decision.events, blobs=blobs, snapshot=snapshot)
@@ -169,6 +177,7 @@ class Driver:
         """The append is durable, or was refused."""
         assert self._pending is not None
         (decision, acks, row), self._pending = self._pending, None
+        self._durable.set()
         if self._closed:
             _reject(acks, self._loss())
             return

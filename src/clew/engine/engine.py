@@ -8,6 +8,7 @@ import secrets as random
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from clew.bodies.functions import importing_script
 from clew.engine.clock import Clock
@@ -81,6 +82,8 @@ class Engine:
         self._keeper = Keeper(self.journal, self._owner, self._clock)
         self._definitions = Definitions(self.journal, graphs)
         self._drivers: dict[str, Driver] = {}
+        #: Runs that ended here and are still held by somebody; they need not be folded again to be looked at.
+        self._ended: WeakValueDictionary[str, Driver] = WeakValueDictionary()
         self._observers = tuple(observers)
         self._secrets = Secrets(secrets)
         self._max_concurrency = max_concurrency
@@ -320,6 +323,8 @@ class Engine:
     def _forget(self, driver: Driver) -> None:
         if self._drivers.get(driver.id) is driver:
             del self._drivers[driver.id]
+            if driver.run.ended:
+                self._ended[driver.id] = driver
 
     async def _adopt(self, row: RunRow) -> Driver:
         """Take a run over and let it go on where it was."""
@@ -370,10 +375,15 @@ class Engine:
         return row
 
     async def _folded(self, run: str) -> FoldedRun:
+        """The folded state of a run as it is on disk."""
         driver = self._drivers.get(run)
         if driver is not None:
+            await driver.wait_durable()
             return driver.run
         row = await self._row(run)
+        ended = self._ended.get(run)
+        if ended is not None and ended.durable == row.seq:
+            return ended.run
         await self._definitions.load(row)
         return await self._definitions.fold(row)
 

@@ -50,6 +50,8 @@ class Run:
     def __init__(self, engine: Home, run: str) -> None:
         self.id = run
         self._engine = engine
+        #: Held so that the state of a run that ended here need not be folded again.
+        self._driver = engine.driver_of(run)
 
     # ------------------------------------------------------------------ looking
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import assert_never
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -104,6 +105,8 @@ class Flow:
                 self._skip_downstream(scope, visit)
             case ErrorPolicy.CONTINUE:
                 self._skip_unfed_items(visit)
+            case _:
+                assert_never(policy)
 
     def _skip_downstream(self, scope: Scope, failed: Visit) -> None:
         """Skip whatever depends on a failed node, at any distance; maps that it feeds end early."""
@@ -188,15 +191,15 @@ class Flow:
             self._end_run(error)
             return
         owner = group.owner
+        at, path, attempt, above = self.now, owner.path, owner.attempt, owner.group.stop
         if error is None:
-            done = e.NodeCompleted(at=self.now, path=owner.path, attempt=owner.attempt, output=GATHERED)
-            self.emit(done)
+            self.emit(e.NodeCompleted(at=at, path=path, attempt=attempt, output=GATHERED))
+        elif above:
+            self.emit(e.NodeCancelled(at=at, path=path, attempt=attempt, reason=above))
         elif group.stop == "upstream":
-            self.emit(e.NodeSkipped(at=self.now, path=owner.path, cause=owner.cause))
-        elif group.stop == "cancel" or (group.stop and owner.group.stop):
-            self.emit(e.NodeCancelled(at=self.now, path=owner.path, attempt=owner.attempt, reason=group.stop))
+            self.emit(e.NodeSkipped(at=at, path=path, cause=owner.cause))
         else:
-            self.emit(e.NodeFailed(at=self.now, path=owner.path, attempt=owner.attempt, error=error))
+            self.emit(e.NodeFailed(at=at, path=path, attempt=attempt, error=error))
         self.settled(owner)
 
     def _is_closed(self, group: Group) -> bool:
