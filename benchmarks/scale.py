@@ -77,7 +77,8 @@ async def run_graph(graph: Graph, nodes: int, mode: str, path: Path) -> dict[str
         run = await engine.start(graph)
         await run.wait_ended()
         ended = time.perf_counter()
-        await run.result()
+        result = await run.result()
+        assert len(result) == len(graph.spec().nodes), result
         seconds = time.perf_counter() - ended
     return {
         "seconds": ended - start,

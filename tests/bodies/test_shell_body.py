@@ -107,6 +107,7 @@ def test_failures_are_named() -> None:
         info = await runner.fail("kill -9 $$")
         assert info.type == "signal"
         assert "was killed by SIGKILL (signal 9)" in info.message
+        assert "was killed by signal 40;" in (await runner.fail("kill -40 $$")).message
         assert "exit code 137 (SIGKILL (signal 9))" in (await runner.fail("exit 137")).message
         assert "exit code 161;" in (await runner.fail("exit 161")).message
         assert (await runner.fail(["w-no-such-program"])).type == "not found"

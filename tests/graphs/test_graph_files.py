@@ -93,7 +93,7 @@ def test_the_nodes_of_a_file(digest: Graph) -> None:
     assert msgspec.json.decode(told.body, type=HttpBody) == HttpBody(
         method="POST", headers={"Authorization": "secret://TOKEN"}, parse="json", ok_statuses=(200, 201)
     )
-    assert told.inputs["json"] == DictOf({"words": FromNode("count-words")})
+    assert told.inputs["json"] == DictOf({"words": Pick(FromNode("count-words"), ("stdout",))})
     assert (told.uses, told.after, told.on_error) == ({"net": 2}, ("listing",), ErrorPolicy.CONTINUE)
     assert nodes["report"].graph.name == "report"
     assert nodes["other"].graph.name == "greet"
@@ -117,7 +117,7 @@ def test_a_file_and_python_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     who = g.input("who", str, "world")
     g.input("since", date, date(2026, 1, 31))
     greeting = g.add(shell("echo hello {{ who }}"), who=who, id="greeting", retry=3)
-    g.add(good_tasks.summarise, greeting, id="loud")
+    g.add(good_tasks.summarise, greeting["stdout"], id="loud")
     from_file = load(HERE / "good" / "greet.yaml").spec()
     ours = g.spec()
     assert ours.inputs == from_file.inputs
@@ -227,3 +227,11 @@ def test_no_file_is_too_bad_to_be_told_about(data: object) -> None:
             assert error.problems
         else:
             assert VALIDATOR.is_valid(data)
+
+
+def test_the_guide_names_every_key_and_filter() -> None:
+    from clew.graphs.sandbox import environment
+
+    guide = (HERE.parents[1] / "docs" / "files.md").read_text("utf-8")
+    names = [key for key in KEYS if key != "id"] + sorted(environment().filters)
+    assert not [name for name in names if f"`{name}`" not in guide and f"{name}" not in guide.split("`")]

@@ -271,6 +271,27 @@ def test_templates() -> None:
     assert any("fetch is Page and has no 'titel'; did you mean 'title'?" in f for f in found)
 
 
+def test_outputs_of_shell_and_http_have_known_fields() -> None:
+    g = Graph("g")
+    listed = g.add(shell("ls"))
+    asked = g.add(http("GET", "https://x"))
+    data = g.add(shell("cat x.json", capture="json"), id="data")
+    quiet = g.add(shell("true", capture="none"), id="quiet")
+    g.add(summarise, listed["stdout"], id="fine")
+    g.add(summarise, data["stdout"]["title"], id="fine_too")
+    g.add(summarise, asked["body"], id="unknown")
+    g.add(summarise, listed, id="whole")
+    g.add(summarise, asked["bod"], id="misspelt")
+    g.add(summarise, asked["status"], id="number")
+    g.add(summarise, quiet["stdout"], id="none")
+    assert problems(g) == [
+        "node 'whole', parameter 'text': shell is ShellOutput, but str is declared",
+        "node 'misspelt', parameter 'text': http is HttpOutput and has no 'bod'; did you mean 'body'?",
+        "node 'number', parameter 'text': http.status is int, but str is declared",
+        "node 'none', parameter 'text': quiet is ExitCode and has no 'stdout'; it has 'exit_code'",
+    ]
+
+
 def test_hints_that_cannot_be_read_are_not_declared() -> None:
     def later(x: "NotThere", y: "int") -> "AlsoNot": ...  # noqa: F821
 

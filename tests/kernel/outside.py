@@ -103,6 +103,8 @@ class Outside:
         plain += [partial(self.expand, path) for path in sorted(self.expanding)]
         for body, stop in self.bodies.items():
             plain += [partial(self.acknowledge, body)] if stop else self.outcomes(body)
+        for body in sorted(self.asleep):
+            plain += self.outcomes(body)[-len(ERRORS) - 1 :] if self.pick((False, True)) else []
         plain += [partial(self.answer, path, key) for path, key in self.questions()]
         if self.machine.wake_at is not None:
             plain.append(self.tick)
@@ -119,9 +121,10 @@ class Outside:
         """What a body that runs may do next."""
         path, attempt = body
         where = {"path": path, "attempt": attempt}
+        success = partial(self.end, body, s.AttemptSucceeded(**where, output=VALUE))
         failures = [partial(self.end, body, s.AttemptFailed(**where, error=error)) for error in ERRORS]
         return [
-            partial(self.end, body, s.AttemptSucceeded(**where, output=VALUE)),
+            success,
             partial(self.hand, s.StepEnded(**where, key="paid", digest="d", value=VALUE, effect=True)),
             partial(self.hand, s.StepEnded(**where, key="read", digest="d", value=VALUE)),
             partial(self.hand, s.StepEnded(**where, key="lost", digest="d", error=ERRORS[0])),
@@ -131,10 +134,12 @@ class Outside:
             partial(self.idle, body),
             partial(self.idle, body),
             *failures,
+            success,
         ]
 
     def end(self, body: Body, signal: s.AnySignal) -> None:
-        del self.bodies[body]
+        self.bodies.pop(body, None)
+        self.asleep.discard(body)
         self.over.append(signal)
         self.hand(signal)
 

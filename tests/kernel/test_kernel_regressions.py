@@ -99,6 +99,19 @@ def test_a_body_whose_wait_is_over_is_told_to_stop_too():
     assert play.stopped == ["a", "b"]
 
 
+@pytest.mark.parametrize("woken", [False, True])
+def test_a_suspended_body_that_fails_by_itself_is_entered_anew(woken: bool):
+    play = Play(node("a", retry=THREE), node("b"), max_concurrency=1)
+    play.sleep("a", due=None)
+    if woken:
+        play.answer("a")
+    play.fail("a")
+    play.succeed("b")
+    play.at(1.0)
+    (command,) = play.commands(c.StartAttempt)
+    assert (command.attempt, command.resumed) == (2, False)
+
+
 def test_a_wait_of_a_cancelled_body_never_fires():
     play = Play(node("a"))
     play.sleep("a", due=9.0)

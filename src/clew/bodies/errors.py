@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-import clew
 from clew.bodies.output import storable
 from clew.errors import (
     ClewError,
@@ -165,7 +164,8 @@ def _message(exc: BaseException) -> str:
 
 # Tracebacks --------------------------------------------------------------------------------------------
 
-_OURS = tuple(os.path.join(os.path.dirname(path), "") for path in [os.path.abspath(clew.__file__)])  # noqa: PTH118, PTH120, PTH100 - pathlib costs a process's start 5 ms
+# pathlib would cost the start of each worker process 5 ms.
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
 _LOOP = tuple(
     f"{os.sep}{name}" for name in (f"asyncio{os.sep}", f"concurrent{os.sep}futures{os.sep}", "threading.py")
 )
@@ -176,21 +176,18 @@ def _traceback(exc: BaseException) -> str:
         found = traceback.TracebackException.from_exception(exc, compact=True)
     except Exception as error:
         return f"(the traceback could not be made: {type(error).__name__})\n"
-    _trim(found, set())
+    _trim(found)
     return "".join(found.format())
 
 
-def _trim(found: traceback.TracebackException, seen: set[int]) -> None:
+def _trim(found: traceback.TracebackException) -> None:
     """Drop the frames that are not the user's, also of what caused the exception."""
-    if id(found) in seen:
-        return
-    seen.add(id(found))
     kept = [frame for frame in found.stack if not _is_plumbing(frame.filename)]
     found.stack = traceback.StackSummary.from_list(kept)
     related: list[Any] = [found.__cause__, found.__context__, *(found.exceptions or ())]
     for each in related:
         if each is not None:
-            _trim(each, seen)
+            _trim(each)
 
 
 def _is_plumbing(filename: str) -> bool:

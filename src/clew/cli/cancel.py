@@ -28,7 +28,6 @@ def command(run: str, reason: str, as_json: bool, db: str | None) -> None:
             if row.ended_at is not None:
                 return row.run, row.state, False
             handle = await engine.open_run(row.run)
-            await engine.drain()  # the run is only taken over to be ended: nothing of it is started for that
             await handle.cancel(reason)
             await handle.wait_ended()
             after = await engine.journal.row(row.run)

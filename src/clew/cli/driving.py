@@ -159,7 +159,8 @@ class Session:
         if settings.as_json:
             click.echo(codec.encode(summing_up.document(board, result, code)).decode())
             return code
-        lines = summing_up.ended(board, result, settings.told_db, self._console.width)
+        width = self._console.width if self._console.is_terminal else 0
+        lines = summing_up.ended(board, result, settings.told_db, width)
         if settings.quiet:
             if code == exits.COMPLETED:
                 click.echo(codec.encode(result.output).decode())

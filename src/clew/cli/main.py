@@ -109,7 +109,7 @@ def call(arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except click.exceptions.Abort:
-        click.echo("stopped; nothing was started", err=True)
+        click.echo("stopped", err=True)
         return exits.INTERRUPTED
     except BrokenPipeError:
         return exits.COMPLETED  # whoever read our output has seen enough
@@ -117,7 +117,10 @@ def call(arguments: list[str] | None = None) -> int:
         from clew.cli.telling import tell_error  # noqa: PLC0415
 
         return tell_error(error)
-    except Exception:
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        return exits.INTERRUPTED
+    except BaseException:
         from clew.cli.telling import tell_bug  # noqa: PLC0415
 
         return tell_bug()

@@ -91,9 +91,9 @@ class Narrator:
         )
 
     def _group_stopping(self, event: e.GroupStopping) -> Iterator[str]:
-        if event.path:
+        if event.path or (event.reason == "failed" and not self._board.live):
             return
-        why = "cancelled" if event.reason == "cancel" else "stopping"
+        why = "is cancelled" if event.reason == "cancel" else "stops what is under way"
         yield f"run {plain(self._board.run.id)} {why}: {error_line(event.error).removeprefix('cancelled: ')}"
 
     # ------------------------------------------------------------------ nodes
@@ -109,8 +109,9 @@ class Narrator:
             yield f"{plain(event.path)} started{f' (attempt {event.attempt})' if event.attempt > 1 else ''}"
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> Iterator[str]:
-        path = plain(event.path)
-        yield f"{path} was interrupted: attempt {event.attempt} was under way when its process ended"
+        if self._board.map_of(self._visit(event.path)) is None:
+            path = plain(event.path)
+            yield f"{path} was interrupted: attempt {event.attempt} was under way when its process ended"
 
     def _retry_scheduled(self, event: e.RetryScheduled) -> Iterator[str]:
         visit = self._visit(event.path)
@@ -159,7 +160,7 @@ class Narrator:
         assert owner is not None
         assert owner.inner is not None
         settled, size = owner.inner.settled, len(owner.inner.members)
-        told_at, told_part = self._maps.get(owner.path, (at, 0))
+        told_at, told_part = self._maps.setdefault(owner.path, (at, 0))
         part = settled * PARTS // size
         going_on = at - (owner.started_at or at)
         silence = at - told_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -165,9 +165,7 @@ class Portrait:
         if status.members:
             members = ", ".join(f"{number:,} {state}" for state, number in status.members.items())
             lines.append(Text(f"  {members}"))
-        async for recorded in stored(self._engine.journal, self._row.run, 0):
-            if getattr(recorded.event, "path", None) == path:
-                lines.append(Text(f"  {moment(recorded.event.at)}  {_told(recorded.event)}"))
+        lines += [line async for line in self._history(path)]
         if status.error is not None:
             lines += [Text(), *_whole_error(status.error)]
         visit = self._board.run.visits.get(path)
@@ -200,6 +198,12 @@ class Portrait:
         if visit is not None:
             return visit_status(visit)
         return next(node for node in self._status.nodes if node.path == path)
+
+    async def _history(self, path: str) -> AsyncIterator[Text]:
+        """What happened to a node, in order."""
+        async for recorded in stored(self._engine.journal, self._row.run, 0):
+            if getattr(recorded.event, "path", None) == path:
+                yield Text(f"  {moment(recorded.event.at)}  {_told(recorded.event)}")
 
     # ------------------------------------------------------------------ values
 

@@ -33,7 +33,7 @@ def leaf_counts(board: Board) -> dict[str, int]:
 
 
 def ended(board: Board, result: Result, db: str, width: int) -> list[Text]:
-    """The last lines about a run that has ended."""
+    """The last lines about a run that has ended; failures are cut at `width` columns unless that is 0."""
     run = board.run
     assert run.ended_at is not None
     since = board.since if board.since is not None and board.since <= run.ended_at else run.started_at
@@ -60,7 +60,8 @@ def _failures(board: Board, result: Result, width: int) -> list[Text]:
         visit = board.run.visits.get(path)
         if visit is not None and visit.attempt > 1:
             line.append(f" ({visit.attempt} attempts)", "bright_black")
-        line.truncate(max(width, 40), overflow="ellipsis")
+        if width:
+            line.truncate(max(width, 40), overflow="ellipsis")
         lines.append(line)
     more = len(result.failures) - LISTED
     if more > 0:

@@ -10,18 +10,23 @@ import click
 
 from clew.cli import exits
 from clew.cli.words import plain
-from clew.errors import ClewError, GraphError, InternalError
+from clew.errors import ClewError, GraphError, InternalError, RunBusyError
 
 
 def tell_error(error: ClewError) -> int:
     """Print an error of Clew without its traceback; the exit code it means."""
     if isinstance(error, InternalError):
         return tell_bug()
-    lines = [plain(line) for line in str(error).splitlines()] or [type(error).__name__]
+    if isinstance(error, GraphError) and len(error.problems) == 1:
+        lines = [plain(f"{error.what}: {error.problems[0]}")]
+    else:
+        lines = [plain(line) for line in str(error).splitlines()] or [type(error).__name__]
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(lines[0], err=True)
     for line in lines[1:]:
         click.echo(line, err=True)
+    if isinstance(error, RunBusyError):
+        click.echo("stop it there first (Ctrl-C, or SIGTERM to that process), then call this again", err=True)
     return exits.of_error(error)
 
 

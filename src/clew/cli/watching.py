@@ -62,6 +62,7 @@ async def watch(engine: Engine, run: Run, view: View, interrupts: Interrupts, cl
         await _first_of(reading, asked)
         if not reading.done() and driver is not None:
             await _stop(engine, view, reading)
+            await _catch_up(view, driver.durable, reading)
         if reading.done():
             reading.result()
         if driver is not None and driver.ended.done() and (lost := driver.ended.result()) is not None:
@@ -85,6 +86,12 @@ async def _stop(engine: Engine, view: View, reading: asyncio.Task[None]) -> None
         view.say(f"stopping: nothing new starts, {attempts} under way may finish; Ctrl-C again ends {them} now")
     await _first_of(reading, asyncio.ensure_future(engine.drain()))
     view.state = "stopped"
+
+
+async def _catch_up(view: View, seq: int, reading: asyncio.Task[None]) -> None:
+    """What was finished last is on disk, and is on its way to the view."""
+    while view.board.run.seq < seq and not reading.done():
+        await asyncio.sleep(TICK_S / 10)
 
 
 async def _read(run: Run, view: View) -> None:

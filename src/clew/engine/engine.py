@@ -259,8 +259,9 @@ class Engine:
             row = await self._row(run)
             if row.ended_at is not None and not ended:
                 return
-            driver = await self._adopt(row)
-        await driver.submit(signal)
+            await self._adopt(row, signal)
+        else:
+            await driver.submit(signal)
 
     # ------------------------------------------------------------------ for the handles
 
@@ -326,11 +327,15 @@ class Engine:
             if driver.run.ended:
                 self._ended[driver.id] = driver
 
-    async def _adopt(self, row: RunRow) -> Driver:
-        """Take a run over and let it go on where it was."""
+    async def _adopt(self, row: RunRow, signal: s.AnySignal | None = None) -> None:
+        """Take a run over and let it go on where it was.
+
+        A signal is decided together with the taking over: a run that is to be cancelled starts nothing first (and
+        needs no functions for it), and one that has ended and is to be retried is not let go of again.
+        """
         known = await self._definitions.load(row)
         missing = self._workshop.missing(known)
-        if missing:
+        if missing and not isinstance(signal, s.Cancel):
             text = f"cannot go on: {'; '.join(missing)}"
             await self.journal.note(row.run, text)
             raise UnresolvedBodyError(
@@ -339,8 +344,10 @@ class Engine:
         self._keeper.begin()
         row = await self.journal.acquire(row.run, self._owner, self._clock.now())
         driver = self._drive(row, known.hash, await self._definitions.fold(row))
-        await driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
-        return driver
+        done = driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
+        if signal is not None:
+            done = driver.submit(signal)
+        await done
 
     async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
         """A handle on a run that exists already, if it is the same one."""

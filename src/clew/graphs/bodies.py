@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MethodType, ModuleType
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, cast
 
 import msgspec
 
@@ -54,7 +54,7 @@ class ShellBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         env: added to the environment.
         shell: the command is a line for ``sh``; otherwise a list of arguments.
         ok_codes: exit codes that mean success.
-        capture: the output is the program's standard output as text, parsed as JSON, or None.
+        capture: `stdout` of the output is text, or parsed as JSON, or not there.
         max_output: bytes of standard output that are kept; more fails the node.
     """  # noqa: D205 -- the inputs belong to the one line
 
@@ -82,6 +82,47 @@ class HttpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ok_statuses: tuple[int, ...] = ()
 
 
+class ShellOutput(TypedDict):
+    """What a shell node returns."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class ShellJson(TypedDict):
+    """What a shell node returns that prints JSON."""
+
+    exit_code: int
+    stdout: Any
+    stderr: str
+
+
+class ExitCode(TypedDict):
+    """What a shell node returns of which nothing is captured."""
+
+    exit_code: int
+
+
+class HttpOutput(TypedDict):
+    """What an HTTP node returns."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class HttpText(TypedDict):
+    """What an HTTP node returns whose answer is text."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+_RETURNS = {"text": ShellOutput, "json": ShellJson, "none": ExitCode}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """A body that is not a function: made by `shell` and `http`, given to `Graph.add` and `Graph.map`.
@@ -100,6 +141,13 @@ class Description:
     timeout_s: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
 
+    @property
+    def returns(self) -> Any:
+        """The type of the output."""
+        if isinstance(self.body, ShellBody):
+            return _RETURNS[self.body.capture]
+        return HttpText if self.body.parse == "text" else HttpOutput
+
 
 def shell(
     command: str | Sequence[str],
@@ -111,7 +159,7 @@ def shell(
     capture: Literal["text", "json", "none"] = "text",
     max_output: int = 10_000_000,
 ) -> Description:
-    """Describe a program to run.
+    """Describe a program to run. Its output is a mapping with `exit_code`, `stdout` and `stderr`.
 
     Args:
         command: a line for the shell, in which the values of ``{{ … }}`` are quoted; or a list of arguments,
@@ -120,7 +168,7 @@ def shell(
         env: added to the environment; values may hold expressions or be ``secret://NAME``.
         stdin: text it reads; may hold expressions.
         ok_codes: exit codes that mean success.
-        capture: the output is standard output as text, parsed as JSON, or None.
+        capture: `stdout` of the output is text, or parsed as JSON, or not there (``none``).
         max_output: bytes of standard output that are kept; more fails the node.
     """
     variables = dict(env or {})
@@ -153,7 +201,9 @@ def http(
     parse: Literal["auto", "json", "text"] = "auto",
     ok_statuses: Sequence[int] = (),
 ) -> Description:
-    """Describe an HTTP request. All text may hold expressions; header values may be ``secret://NAME``.
+    """Describe an HTTP request. Its output is a mapping with `status`, `headers` and `body`.
+
+    All text may hold expressions; header values may be ``secret://NAME``.
 
     Args:
         method: the verb.

@@ -18,6 +18,8 @@ _SWEEPS = 12
 _RELAXATIONS = 24
 #: Beyond this many edges between layers, crossings are not counted: the last order is taken.
 _COUNTED_EDGES = 4_000
+#: Beyond this many nodes every edge is shown: what each one reaches is a set, and all of them are quadratic.
+_REDUCED_NODES = 2_000
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ def shown_edges(topology: Topology) -> list[tuple[int, int]]:
 
     Only links of pure order are left out that way: one that carries data is always shown.
     """
+    if len(topology.nodes) > _REDUCED_NODES:
+        return [(need, i) for i in topology.order for need in topology.nodes[i].needs]
     reach: dict[int, set[int]] = {}
     edges: list[tuple[int, int]] = []
     for i in topology.order:

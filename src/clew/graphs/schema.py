@@ -13,7 +13,7 @@ from clew.kernel.definition import Backoff, ErrorPolicy, ItemPolicy, OnInterrupt
 Schema = dict[str, Any]
 
 #: A template, or any plain data with templates in it.
-_ANYTHING: Schema = {}
+_ANYTHING: Schema = {"description": "Any data."}
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 1}
 _SCALAR: Schema = {"type": ["string", "number"]}

@@ -7,7 +7,7 @@ from typing import Any, Union, get_args, get_origin
 
 from clew import codec
 from clew.errors import InvalidInputError
-from clew.graphs.bodies import Description, HttpBody
+from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.expressions import parse
 from clew.graphs.handles import tell
@@ -179,10 +179,8 @@ def _returned_by(draft: Draft) -> Any:
         case GraphDraft() as inner:
             assert inner.output is not None
             return Types(inner).of(inner.output, Any)
-        case Description(body=body):
-            if isinstance(body, HttpBody):
-                return str if body.parse == "text" else Any
-            return {"text": str, "none": type(None)}.get(body.capture, Any)
+        case Description() as described:
+            return described.returns
         case _:
             return draft.signature.returns
 

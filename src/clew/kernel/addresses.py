@@ -10,6 +10,11 @@ from __future__ import annotations
 _ESCAPES = str.maketrans({c: f"%{ord(c):02X}" for c in "%/[]#\n"})
 
 
+def escape(text: str) -> str:
+    """Free text as a part of an address."""
+    return text.translate(_ESCAPES)
+
+
 def child(scope: str, node: str) -> str:
     """The address of `node` in the group at `scope` (empty for the run's own graph)."""
     return f"{scope}/{node}" if scope else node
@@ -17,4 +22,4 @@ def child(scope: str, node: str) -> str:
 
 def item(path: str, key: str) -> str:
     """The address of the item `key` of the map at `path`."""
-    return f"{path}[{key.translate(_ESCAPES)}]"
+    return f"{path}[{escape(key)}]"

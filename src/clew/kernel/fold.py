@@ -235,7 +235,8 @@ def _settle(run: Run, visit: Visit, state: NodeState, at: float) -> None:
 def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> None:
     visit.error = event.error
     visit.failures += 1
-    visit.attempt_due = None
+    visit.attempt_due = visit.suspended_at = None
+    visit.resumes = False
     visit.waits = None
     if visit.steps is not None:
         visit.steps = {

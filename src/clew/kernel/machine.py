@@ -31,7 +31,8 @@ from clew.kernel.states import UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
 
-#: A snapshot is due when the tail has this many events, and is as long as what the last snapshot stands for.
+#: A snapshot is due when the tail has this many events, and at least one for each visit that it would hold: so
+#: snapshots cost a constant share of the events, however large a run is.
 SNAPSHOT_EVENTS = 1_000
 
 
@@ -205,7 +206,7 @@ class Machine:
         self._flow.open_map(visit, signal.count, signal.keys, signal.items)
 
     def _attempt_succeeded(self, signal: s.AttemptSucceeded) -> None:
-        visit = self._under_way(signal.path, signal.attempt)
+        visit = self._current(signal.path, signal.attempt)
         if visit is None:
             return
         # A result that arrives while the attempt is being stopped counts: the work is done and paid for.
@@ -215,7 +216,7 @@ class Machine:
         self._flow.settled(visit)
 
     def _attempt_failed(self, signal: s.AttemptFailed) -> None:
-        visit = self._under_way(signal.path, signal.attempt)
+        visit = self._current(signal.path, signal.attempt)
         if visit is None:
             return
         if visit.stop:
@@ -224,12 +225,12 @@ class Machine:
             self._flow.failed(visit, signal.error)
 
     def _attempt_stopped(self, signal: s.AttemptStopped) -> None:
-        visit = self._under_way(signal.path, signal.attempt)
+        visit = self._current(signal.path, signal.attempt)
         if visit is not None and visit.stop:
             self._flow.stopped(visit, visit.stop)
 
     def _attempt_idle(self, signal: s.AttemptIdle) -> None:
-        visit = self._under_way(signal.path, signal.attempt)
+        visit = self._current(signal.path, signal.attempt)
         if visit is None or visit.state is not NodeState.RUNNING:
             return
         waits = visit.waits or {}
@@ -237,7 +238,7 @@ class Machine:
             self._flow.emit(e.AttemptSuspended(at=self._flow.now, path=visit.path, attempt=visit.attempt))
 
     def _step_ended(self, signal: s.StepEnded) -> None:
-        visit = self._under_way(signal.path, signal.attempt)
+        visit = self._current(signal.path, signal.attempt)
         if visit is None or signal.key in (visit.steps or {}):
             return
         where: dict[str, Any] = {
@@ -251,7 +252,7 @@ class Machine:
             self._flow.emit(e.StepCompleted(**where, value=signal.value, effect=signal.effect))
 
     def _open_wait(self, signal: s.OpenWait) -> None:
-        visit = self._under_way(signal.path, signal.attempt)
+        visit = self._current(signal.path, signal.attempt)
         if visit is None or signal.key in (visit.waits or {}):
             return
         self._flow.emit(
@@ -311,17 +312,17 @@ class Machine:
         """Whether a map is to be opened by `signals.MapExpanded`."""
         return visit.is_map and visit.state is NodeState.READY and feeding_items(visit) is None
 
-    def _under_way(self, path: str, attempt: int) -> Visit | None:
-        """The visit a signal speaks of, unless the signal comes too late."""
+    def _current(self, path: str, attempt: int) -> Visit | None:
+        """The visit whose attempt a signal speaks of, unless the signal comes too late."""
         visit = self.run.visits.get(path)
         if visit is None or visit.attempt != attempt or visit.is_group:
             return None
-        in_memory = visit.state is NodeState.WAITING or (visit.state is NodeState.READY and visit.resumes)
-        return visit if in_memory or visit.state in UNDER_WAY else None
+        # A suspended body is still in memory, and may go on by itself (a time limit of its own).
+        return visit if visit.state in UNDER_WAY or visit.suspended_at is not None else None
 
     def _consider_snapshot(self) -> None:
         tail = self.run.seq - self.run.snapshot_seq
-        if self._flow.events and tail >= max(SNAPSHOT_EVENTS, self.run.snapshot_seq):
+        if self._flow.events and tail >= max(SNAPSHOT_EVENTS, len(self.run.visits)):
             self.run.snapshot_seq = self.run.seq
             self._flow.commands.append(c.TakeSnapshot())
 

@@ -6,6 +6,8 @@ folding keeps them, so that a snapshot cannot disagree with itself.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import msgspec
 
 from clew.kernel.commands import Step, Wait
@@ -81,6 +83,8 @@ class RunImage(msgspec.Struct, omit_defaults=True):
 
 
 _VISIT = tuple(name for name in VisitImage.__struct_fields__ if name != "inner")
+#: In the order of the image's fields, read in one call: a large run has a great many visits.
+_visit_values = attrgetter(*_VISIT)
 _RUN = tuple(name for name in RunImage.__struct_fields__ if name != "root")
 
 
@@ -116,10 +120,11 @@ def _group_image(group: Group) -> GroupImage:
 
 
 def _visit_image(visit: Visit) -> VisitImage:
-    fields = {name: getattr(visit, name) for name in _VISIT}
-    fields["steps"] = dict(visit.steps) if visit.steps else None
-    fields["waits"] = dict(visit.waits) if visit.waits else None
-    return VisitImage(**fields, inner=_group_image(visit.inner) if visit.inner else None)
+    data = VisitImage(*_visit_values(visit))
+    data.steps = dict(visit.steps) if visit.steps else None
+    data.waits = dict(visit.waits) if visit.waits else None
+    data.inner = _group_image(visit.inner) if visit.inner else None
+    return data
 
 
 def _fill(run: Run, group: Group, data: GroupImage) -> None:

@@ -45,8 +45,8 @@ N = NodeState
 
 RUN_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     R.QUEUED: frozenset({R.RUNNING}),
-    R.RUNNING: frozenset({R.PAUSED, R.STOPPING, R.COMPLETED, R.FAILED, R.CANCELLED}),
-    R.PAUSED: frozenset({R.RUNNING, R.STOPPING, R.COMPLETED, R.FAILED, R.CANCELLED}),
+    R.RUNNING: frozenset({R.PAUSED, R.STOPPING, R.COMPLETED, R.FAILED}),
+    R.PAUSED: frozenset({R.RUNNING, R.STOPPING, R.COMPLETED, R.FAILED}),
     R.STOPPING: frozenset({R.COMPLETED, R.FAILED, R.CANCELLED}),
     R.COMPLETED: frozenset({R.RUNNING}),
     R.FAILED: frozenset({R.RUNNING}),
@@ -57,9 +57,7 @@ NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
     N.PENDING: frozenset({N.READY, N.RUNNING, N.SKIPPED, N.CANCELLED}),
     # A body that waited may end by itself (a time limit of its own), also between being woken and its turn.
     N.READY: frozenset({N.RUNNING, N.RETRYING, N.COMPLETED, N.SKIPPED, N.CANCELLED, N.FAILED}),
-    N.RUNNING: frozenset(
-        {N.WAITING, N.RETRYING, N.STOPPING, N.READY, N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED},
-    ),
+    N.RUNNING: frozenset({N.WAITING, N.RETRYING, N.STOPPING, N.READY, N.COMPLETED, N.FAILED}),
     N.WAITING: frozenset({N.READY, N.RETRYING, N.COMPLETED, N.CANCELLED, N.FAILED}),
     N.RETRYING: frozenset({N.READY, N.CANCELLED, N.FAILED}),
     N.STOPPING: frozenset({N.RETRYING, N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED}),

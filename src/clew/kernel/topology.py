@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from clew.kernel import addresses
 from clew.kernel.definition import ErrorPolicy, GraphSpec, NodeSpec
 from clew.kernel.errors import DefinitionError
 from clew.kernel.values import FromNode, references
@@ -59,14 +60,13 @@ def compile_graph(spec: GraphSpec) -> Topology:
     """Compile a definition, sub-graphs included.
 
     Raises:
-        DefinitionError: duplicate ids, unknown dependencies or a cycle. The layer that builds graphs finds
-            these first, all at once and with better words; here they guard what is read from a journal.
+        DefinitionError: duplicate ids or ids that are no part of an address, unknown dependencies or a cycle.
+            The layer that builds graphs finds these first, all at once and with better words; here they guard
+            what is read from a journal.
     """
-    index: dict[str, int] = {}
-    for i, node in enumerate(spec.nodes):
-        if node.id in index:
-            raise DefinitionError(f"graph {spec.name}: two nodes are called {node.id}")
-        index[node.id] = i
+    index = _index(spec)
+    if spec.output is not None and (unknown := references(spec.output) - index.keys()):
+        raise DefinitionError(f"graph {spec.name} returns the output of unknown {sorted(unknown)}")
     nodes = [_node(spec, i, node) for i, node in enumerate(spec.nodes)]
     releases: list[list[int]] = [[] for _ in nodes]
     feeds: list[list[int]] = [[] for _ in nodes]
@@ -101,7 +101,7 @@ def dependencies(node: NodeSpec) -> frozenset[str]:
 
 
 def find_cycle(needs: dict[str, frozenset[str]]) -> list[str]:
-    """A cycle among nodes that a topological order could not place, first node repeated at the end.
+    """A cycle among nodes that a topological order could not place: ``a -> b -> a``, the least name first.
 
     Args:
         needs: for each such node, the others of them that it depends on; each has at least one.
@@ -114,7 +114,19 @@ def find_cycle(needs: dict[str, frozenset[str]]) -> list[str]:
         path.append(at)
         at = min(needs[at])
     cycle = path[seen[at] :][::-1]
-    return [*cycle, cycle[0]]
+    first = cycle.index(min(cycle))
+    return [*cycle[first:], *cycle[: first + 1]]
+
+
+def _index(spec: GraphSpec) -> dict[str, int]:
+    index: dict[str, int] = {}
+    for i, node in enumerate(spec.nodes):
+        if node.id in index:
+            raise DefinitionError(f"graph {spec.name}: two nodes are called {node.id}")
+        if not node.id or addresses.escape(node.id) != node.id:
+            raise DefinitionError(f"graph {spec.name}: {node.id!r} cannot be the id of a node")
+        index[node.id] = i
+    return index
 
 
 def _node(graph: GraphSpec, index: int, spec: NodeSpec) -> Node:

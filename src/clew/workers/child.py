@@ -79,18 +79,24 @@ def _perform(job: Job, link: _Link) -> Done | Failed:
     try:
         function = find(job, {})
         handler = _log_handler(job.log_level, context)
-        signature = Signature.of(function)
-        absent = {name: Absent(node) for name, node in job.absent.items()}
-        arguments = signature.bind({**job.inputs, **absent})
-        if signature.context:
-            arguments[signature.context] = context
-        return Done(msgspec.Raw(codec.encode(function(**arguments))))
+        return Done(msgspec.Raw(codec.encode(function(**_arguments(job, function, context)))))
     except BaseException as error:  # `sys.exit()` in a body fails the body; the process goes on
         return Failed(error_info(error))
     finally:
         link.end(context)
         if handler is not None:
             sys.modules["logging"].getLogger().removeHandler(handler)
+
+
+def _arguments(job: Job, function: Callable[..., Any], context: Context) -> dict[str, Any]:
+    signature = Signature.of(function)
+    if signature.is_async:
+        raise ClewError(f"{job.ref} is async now; such bodies run in the engine's own loop: start the run again")
+    absent = {name: Absent(node) for name, node in job.absent.items()}
+    arguments = signature.bind({**job.inputs, **absent})
+    if signature.context:
+        arguments[signature.context] = context
+    return arguments
 
 
 class _Link:

@@ -11,6 +11,8 @@ from clew.kernel.values import ErrorInfo
 
 #: Bytes before each message: its length, big-endian.
 HEADER = 8
+#: Bytes of a message; a header that says more was not written by us.
+MAX_MESSAGE = 1 << 40
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="job"):

@@ -18,14 +18,15 @@ from clew.bodies.groups import ProcessGroups, unbroken
 from clew.bodies.pipes import PipeReader, drain, read_pipe
 from clew.kernel.values import ErrorInfo
 from clew.workers.attempt import Attempt
-from clew.workers.protocol import HEADER, Answer, Failed, Job, ToParent, framed
+from clew.workers.protocol import HEADER, MAX_MESSAGE, Answer, Failed, Job, ToParent, framed
 
 #: How long the last words of a process may take when it has ended, or it to end when it says nothing more.
 _LAST_WORDS_S = 1.0
 
+_CHILD = "clew.workers.child"
 _BOOT = (
     "import sys; fd = int(sys.argv[1]); sys.path[:] = sys.argv[2:]; del sys.argv[1:]; "
-    "from clew.workers.child import main; main(fd)"
+    f"from {_CHILD} import main; main(fd)"
 )
 
 
@@ -46,7 +47,7 @@ class WarmProcess:
         self._attempt: Attempt | None = None
         self._life: asyncio.Task[None] | None = None  #: ends when the process is reaped
         self._code = 0
-        self._hung_up = False  #: it closed the socket and lived on
+        self._hung_up = False  #: what it sent made no sense, or it closed the socket and lived on
         self._last_words = ""
 
     @property
@@ -74,6 +75,7 @@ class WarmProcess:
                     self._outputs.append(await read_pipe(pipe, partial(self._feed, name)))
             except BaseException:
                 await self._groups.reap(process)
+                self._close(process)
                 raise
         self._life = asyncio.ensure_future(self._live(process, reader))
 
@@ -116,17 +118,23 @@ class WarmProcess:
             listening.cancel()
             await asyncio.gather(listening, exited, return_exceptions=True)
             await drain(self._outputs, _LAST_WORDS_S)
-            if self._writer is not None:
-                self._writer.close()
+            self._close(process)
             self._on_end(self)
             if self._attempt is not None:
                 self._last_words = self._attempt.cut_off()
 
+    def _close(self, process: subprocess.Popen[bytes]) -> None:
+        for each in (self._writer, *self._outputs, process.stdout, process.stderr):
+            if each is not None:
+                each.close()
+
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         decode = msgspec.json.Decoder(ToParent).decode
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
             while True:
                 size = int.from_bytes(await reader.readexactly(HEADER), "big")
+                if size > MAX_MESSAGE:
+                    return
                 self._receive(decode(await reader.readexactly(size)))
 
     def _receive(self, message: ToParent) -> None:
@@ -155,7 +163,7 @@ class WarmProcess:
     def obituary(self) -> ErrorInfo:
         """What is known about the end of the process."""
         if self._hung_up:
-            how = "closed its connection to the engine"
+            how = "broke its connection to the engine"
         elif self._code >= 0:
             how = f"ended with exit code {self._code}"
         else:

@@ -1,0 +1,117 @@
+"""Answers about runs, whoever drives them: where they stand, what came of them. Nothing is changed here.
+
+What is told is on disk: a run that is driven here is looked at between two appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from clew.engine.definitions import Definitions
+from clew.engine.driver import Driver
+from clew.engine.inputs import InputReader
+from clew.engine.logbook import LogBook
+from clew.engine.status import NodeStatus, Result, RunStatus, failures_of, status_of, visit_status
+from clew.errors import UnknownRunError
+from clew.journal.port import Journal
+from clew.journal.records import RunRow
+from clew.kernel.resolve import output_of, output_of_group
+from clew.kernel.state import Run, Scope
+from clew.kernel.states import NodeState
+
+
+class Looking:
+    """Looks at the runs of one journal.
+
+    Args:
+        journal: where they are.
+        definitions: their graphs.
+        reader: reads their values.
+        logbook: written before a result is told.
+        drivers: of the runs that are driven here.
+
+    Attributes:
+        ended: drivers of runs that ended here, as long as somebody holds them; they spare folding again.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        definitions: Definitions,
+        reader: InputReader,
+        logbook: LogBook,
+        drivers: Mapping[str, Driver],
+    ) -> None:
+        self._journal = journal
+        self._definitions = definitions
+        self._reader = reader
+        self._logbook = logbook
+        self._drivers = drivers
+        self.ended: WeakValueDictionary[str, Driver] = WeakValueDictionary()
+
+    async def row(self, run: str) -> RunRow:
+        """The row of a run.
+
+        Raises:
+            UnknownRunError: there is none.
+        """
+        row = await self._journal.row(run)
+        if row is None:
+            raise UnknownRunError(f"there is no run {run} in {self._journal.url}")
+        return row
+
+    async def folded(self, run: str) -> Run:
+        """The folded state of a run as it is on disk; look at it before the loop turns."""
+        driver = self._drivers.get(run)
+        if driver is not None:
+            await driver.wait_durable()
+            return driver.run
+        row = await self.row(run)
+        ended = self.ended.get(run)
+        if ended is not None and ended.durable == ended.run.seq == row.seq:
+            return ended.run
+        return await self._definitions.fold(row, await self._definitions.load(row))
+
+    async def inputs_differ(self, run: str, given: Mapping[str, bytes]) -> str:
+        """What is different about the inputs that a run has and some others; empty if nothing is."""
+        folded = await self.folded(run)
+        for name in {*given, *folded.inputs}:
+            value = folded.inputs.get(name)
+            before = await self._reader.value(value) if value is not None else None
+            if before != given.get(name):
+                was, now = (text.decode()[:80] if text is not None else "nothing" for text in (before, given.get(name)))
+                return f"{name} was {was}, now {now}"
+        return ""
+
+    async def status(self, run: str) -> RunStatus:
+        """See `engine.run.Run.status`."""
+        folded = await self.folded(run)
+        return status_of(folded, folded.seq)
+
+    async def node(self, run: str, path: str) -> tuple[NodeStatus, object]:
+        """See `engine.run.Run.node`."""
+        folded = await self.folded(run)
+        visit = folded.visits.get(path)
+        if visit is None:
+            for status in status_of(folded, folded.seq).nodes:
+                if status.path == path:
+                    return status, None
+            raise UnknownRunError(f"run {run} has no node {path}")
+        status = visit_status(visit)
+        done = visit.state is NodeState.COMPLETED
+        return status, await self._reader.plain(output_of(folded, visit)) if done else None
+
+    async def result(self, run: str) -> tuple[Result, str]:
+        """The result of a run that has ended, and why it ended so."""
+        folded = await self.folded(run)
+        assert isinstance(folded.root, Scope)
+        done = [v for v in folded.root.members if v is not None and v.state is NodeState.COMPLETED]
+        bindings = {visit.node.spec.id: output_of(folded, visit) for visit in done}
+        returned = output_of_group(folded, folded.root)
+        state, failures = folded.state, failures_of(folded)
+        why = folded.error.message if folded.error else folded.reason
+        await self._logbook.flush()
+        values: dict[str, Any] = {id_: await self._reader.plain(binding) for id_, binding in bindings.items()}
+        return Result(run, state, values, await self._reader.plain(returned), failures), why

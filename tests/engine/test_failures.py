@@ -1,0 +1,410 @@
+"""DG4, DG5, DG6: what a failure means for the others, time limits that really stop, retries."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from engine_bodies import double, hang_in_process
+from engine_kit import Gate, Later, ThreadGate, count, history, is_alive, kinds, seen, turns
+
+from clew import (
+    Context,
+    Engine,
+    Graph,
+    Permanent,
+    Retry,
+    Retryable,
+    Run,
+    RunFailedError,
+    exponential,
+    fixed,
+    http,
+    shell,
+)
+from clew.engine import attempts
+from clew.kernel import events as e
+
+
+async def boom(x: int = 0) -> int:
+    raise ValueError("boom")
+
+
+async def failed(run: Run) -> RunFailedError:
+    with pytest.raises(RunFailedError) as caught:
+        await run.result()
+    return caught.value
+
+
+async def states(run: Run) -> dict[str, str]:
+    return {node.path: node.state for node in (await run.status()).nodes}
+
+
+# Error policies --------------------------------------------------------------------------------------------
+
+
+async def test_stop_graph_cancels_what_runs_and_starts_nothing_new() -> None:
+    gate = Gate()
+
+    async def hang() -> None:
+        await gate.wait()
+
+    async def fails_then() -> None:
+        await gate.arrivals()
+        raise ValueError("boom")
+
+    g = Graph("g")
+    done = g.add(double, 4, id="done")
+    g.add(double, g.add(hang), id="after")
+    g.add(fails_then, depends_on=[done])
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        error = await failed(run)
+        assert "fails_then" in str(error)
+        assert "boom" in str(error)
+        assert await states(run) == {
+            "done": "completed", "hang": "cancelled", "after": "cancelled", "fails_then": "failed",
+        }  # fmt: skip
+        assert error.result.state == "failed"
+        assert dict(error.result) == {"done": 8}
+        assert error.result.failures["fails_then"].type == "ValueError"
+        assert (await kinds(run)).count("RunFailed") == 1
+        assert (await kinds(run))[-1] == "RunFailed"
+
+
+async def test_skip_downstream_names_the_cause_and_lets_others_go_on() -> None:
+    g = Graph("g", on_error="skip_downstream")
+    near = g.add(double, g.add(boom), id="near")
+    g.add(double, near, id="far")
+    g.add(double, 3, id="other")
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        error = await failed(run)
+        assert dict(error.result) == {"other": 6}
+        found = {n.path: (n.state, n.cause) for n in (await run.status()).nodes}
+        assert found["near"] == found["far"] == ("skipped", "boom")
+
+
+async def test_continue_tells_dependents_who_failed() -> None:
+    async def reader(ctx: Context, x: int | None = 7) -> list[str | int | None]:
+        return [x, *(f"{path}: {error.type}" for path, error in ctx.failed_upstream.items())]
+
+    g = Graph("g", on_error="continue")
+    g.returns(g.add(reader, x=g.add(boom)))
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        result = await run.result()
+        assert result.output == [7, "boom: ValueError"]
+        assert list(result.failures) == ["boom"]
+        assert result.state == "completed"
+        last = (await history(run))[-1].event
+        assert isinstance(last, e.RunCompleted)
+        assert (last.settled, last.failed) == (2, 1)
+
+
+async def test_a_node_overrides_the_policy_of_its_graph() -> None:
+    g = Graph("g")
+    g.add(boom, id="harmless", on_error="continue")
+    g.add(double, 2, depends_on=["harmless"])
+    async with Engine("memory:") as engine:
+        result = await (await engine.start(g)).result()
+        assert dict(result) == {"double": 4}
+
+
+@pytest.mark.parametrize("what", [SystemExit(3), KeyError("k"), BaseException("odd"), asyncio.CancelledError()])
+async def test_whatever_a_body_raises_fails_its_node_and_nothing_else(what: BaseException) -> None:
+    async def raises() -> None:
+        raise what
+
+    def raises_in_thread() -> None:
+        raise what
+
+    g = Graph("g", on_error="skip_downstream")
+    g.add(raises)
+    g.add(raises_in_thread)
+    g.add(double, 1)
+    async with Engine("memory:") as engine:
+        error = await failed(await engine.start(g))
+        assert sorted(error.result.failures) == ["raises", "raises_in_thread"]
+        assert {x.type for x in error.result.failures.values()} == {type(what).__name__}
+        assert dict(error.result) == {"double": 2}
+
+
+async def test_an_error_that_cannot_be_written_does_not_lose_the_run(url: str) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    async def surrogate() -> None:
+        print("\udcff")
+        raise ValueError("\udcff\0")
+
+    async def odd() -> None:
+        raise Odd
+
+    async def value() -> str:
+        return "\udcff"
+
+    g = Graph("g", on_error="skip_downstream")
+    for body in (surrogate, odd, value):
+        g.add(body)
+    async with Engine(url) as engine:
+        run = await engine.start(g)
+        error = await failed(run)
+        assert sorted(error.result.failures) == ["odd", "surrogate", "value"]
+        assert [line.path async for line in run.logs()] == ["surrogate"]
+
+
+# Retries ---------------------------------------------------------------------------------------------------
+
+
+async def test_retries_up_to_the_limit_and_with_the_given_delays() -> None:
+    seen_attempts: list[int] = []
+
+    async def flaky(ctx: Context) -> int:
+        seen_attempts.append(ctx.attempt)
+        if ctx.attempt < 3:
+            raise ValueError("not yet")
+        return ctx.attempt
+
+    g = Graph("g")
+    g.add(flaky, retry=Retry(max_attempts=3, backoff=exponential(0.001), jitter=0))
+    g.add(boom, retry=Retry(max_attempts=2, backoff=fixed(0.001), jitter=0), on_error="continue")
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        assert (await run.result())["flaky"] == 3
+        assert seen_attempts == [1, 2, 3]
+        scheduled = [r.event for r in await history(run) if isinstance(r.event, e.RetryScheduled)]
+        delays = [round(x.due - x.at, 4) for x in scheduled if x.path == "flaky"]
+        assert delays == [0.001, 0.002]
+        assert (await count(run))["AttemptStarted", "boom"] == 2
+        assert (await run.status()).nodes[0].attempt == 3
+
+
+async def test_retries_go_by_class_and_by_what_the_error_says() -> None:
+    made: list[str] = []
+
+    def raising(name: str, error: Exception) -> object:
+        async def body() -> None:
+            made.append(name)
+            raise error
+
+        body.__name__ = body.__qualname__ = name
+        return body
+
+    retry = Retry(max_attempts=2, backoff=fixed(0), on=[OSError], not_on=[FileNotFoundError])
+    g = Graph("g", on_error="continue")
+    for name, error in {
+        "fits_by_base": ConnectionError("x"),
+        "excluded": FileNotFoundError("x"),
+        "other": KeyError("x"),
+        "permanent": Permanent("x"),
+        "retryable": Retryable("x"),
+    }.items():
+        g.add(raising(name, error), retry=retry)  # type: ignore[arg-type]
+    async with Engine("memory:") as engine:
+        await (await engine.start(g)).result()
+    assert {name: made.count(name) for name in made} == {
+        "fits_by_base": 2, "excluded": 1, "other": 1, "permanent": 1, "retryable": 2,
+    }  # fmt: skip
+
+
+async def test_a_servers_retry_after_is_honoured() -> None:
+    async def busy() -> None:
+        raise Retryable("busy", after_s=1234.0)
+
+    g = Graph("g")
+    g.add(busy, retry=Retry(max_attempts=2, backoff=fixed(0.001), jitter=0))
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        scheduled = await seen(run, e.RetryScheduled)
+        assert scheduled.due - scheduled.at >= 1234
+        assert await states(run) == {"busy": "retrying"}
+        assert (await run.status()).nodes[0].error is not None
+
+
+async def test_a_waiting_retry_survives_the_engine(url: str) -> None:
+    clock, tries = Later(), []
+
+    async def flaky() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("first")
+        return "second"
+
+    g = Graph("g")
+    g.add(flaky, retry=Retry(max_attempts=2, backoff=fixed(3600)))
+    async with Engine(url, clock=clock) as engine:
+        run = await engine.start(g, id="r")
+        due = (await seen(run, e.RetryScheduled)).due
+        assert (await engine.runs())[0].wake_at == due
+    async with Engine(url, clock=clock, graphs=[g]) as engine:
+        run = await engine.resume("r")
+        assert await states(run) == {"flaky": "retrying"}
+    assert len(tries) == 1
+    clock.ahead_s = 3601
+    async with Engine(url, clock=clock, graphs=[g]) as engine:
+        run = await engine.resume("r")
+        assert (await run.result())["flaky"] == "second"
+        assert "AttemptInterrupted" not in await kinds(run)
+    assert len(tries) == 2
+
+
+# Time limits -----------------------------------------------------------------------------------------------
+
+
+async def test_a_timed_out_coroutine_is_stopped_and_may_be_tried_again() -> None:
+    stopped: list[int] = []
+
+    async def slow(ctx: Context) -> int:
+        if ctx.attempt == 2:
+            return 2
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(ctx.attempt)
+        return 1
+
+    g = Graph("g")
+    g.add(slow, timeout=0.05, retry=Retry(max_attempts=2, backoff=fixed(0.001)))
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        assert (await run.result())["slow"] == 2
+        assert stopped == [1]
+        event = await seen(run, e.RetryScheduled)
+        assert "timed out" in event.error.message or "time" in event.error.message
+        assert await kinds(run, "slow") == [
+            "AttemptStarted", "AttemptStopping", "RetryScheduled", "RetryDue", "AttemptStarted", "NodeCompleted",
+        ]  # fmt: skip
+
+
+async def test_total_timeout_covers_all_attempts_and_the_waits_between() -> None:
+    g = Graph("g")
+    g.add(boom, total_timeout=0.1, retry=Retry(max_attempts=9, backoff=fixed(3600)))
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        error = await failed(run)
+        assert "retries" in error.result.failures["boom"].message
+        assert (await count(run))["AttemptStarted", "boom"] == 1
+
+
+async def test_a_run_that_takes_too_long_is_stopped() -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    g = Graph("g", timeout=3600)
+    g.add(hang)
+    async with Engine("memory:") as engine:
+        run = await engine.start(g, timeout=0.05)
+        error = await failed(run)
+        assert "the run" in str(error)
+        assert await states(run) == {"hang": "cancelled"}
+
+
+async def test_a_timed_out_process_is_really_gone(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    g = Graph("g")
+    g.add(hang_in_process, str(note), timeout=1.5)
+    async with Engine("memory:") as engine:
+        error = await failed(await engine.start(g))
+        assert error.result.failures["hang_in_process"].type == "timeout"
+        assert not is_alive(int(note.read_text()))
+
+
+async def test_a_timed_out_program_is_gone_with_all_its_children(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    g = Graph("g")
+    g.add(shell("sleep 1000 & echo $! >> {{ note }}; echo $$ >> {{ note }}; wait"), note=str(note), timeout=0.5)
+    async with Engine("memory:") as engine:
+        await failed(await engine.start(g))
+        pids = [int(line) for line in note.read_text().split()]
+        assert len(pids) == 2
+        await turns(lambda: not any(map(is_alive, pids)))
+
+
+async def test_a_thread_that_is_stopped_keeps_its_slot_until_it_returns() -> None:
+    gate, said = ThreadGate(), []
+
+    def stubborn(ctx: Context) -> int:
+        gate.wait()
+        ctx.progress(0.9, "nobody hears this")
+        print("nor this")
+        said.append(threading.current_thread().name)
+        return 1
+
+    g = Graph("g", on_error="skip_downstream")
+    g.add(stubborn, total_timeout=0.05)
+    after = Graph("after")
+    after.add(double, 1)
+    async with Engine("memory:", max_concurrency=1) as engine:
+        run = await engine.start(g)
+        await gate.here.wait()
+        error = await failed(run)
+        assert list(error.result.failures) == ["stubborn"]
+        waiting = await engine.start(after)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert await states(waiting) == {"double": "ready"}
+        gate.door.set()
+        assert (await waiting.result())["double"] == 2
+        assert len(said) == 1
+        assert [line async for line in run.logs()] == []
+
+
+async def test_a_body_that_ignores_being_stopped_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "STOP_PATIENCE_S", 0.05)
+    door = asyncio.Event()
+
+    async def stubborn(ctx: Context) -> int:
+        while not door.is_set():
+            try:
+                await door.wait()
+            except asyncio.CancelledError:
+                ctx.log("I go on")
+        with pytest.raises(asyncio.CancelledError):
+            await ctx.step("too late", double, 1)
+        return 1
+
+    g = Graph("g")
+    g.add(stubborn, timeout=0.05)
+    after = Graph("after")
+    after.add(double, 1)
+    async with Engine("memory:", max_concurrency=1) as engine:
+        run = await engine.start(g)
+        error = await failed(run)
+        assert error.result.failures["stubborn"].type == "timeout"
+        waiting = await engine.start(after)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert await states(waiting) == {"double": "ready"}
+        door.set()
+        await waiting.result()
+
+
+async def test_a_body_that_catches_its_cancellation_and_returns_has_completed() -> None:
+    async def saves() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "saved"
+        return "never"
+
+    g = Graph("g")
+    g.add(saves, timeout=0.05)
+    async with Engine("memory:") as engine:
+        assert (await (await engine.start(g)).result())["saves"] == "saved"
+
+
+async def test_programs_and_requests_that_fail() -> None:
+    g = Graph("g", on_error="continue")
+    g.add(shell("echo out; echo err >&2; exit 3"), id="code")
+    g.add(http("GET", "http://127.0.0.1:9/x"), id="web")
+    g.add(shell("echo {{ v }}"), v=g.add(double, 4), id="fine")
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        result = await run.result()
+        assert result["fine"].strip() == "8"
+        assert sorted(result.failures) == ["code", "web"]
+        assert "3" in result.failures["code"].message
+        lines = {(line.stream, line.text) async for line in run.logs("code")}
+        assert ("stderr", "err") in lines
