@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         UnresolvedBodyError,
         UnstorableError,
     )
-    from clew.graphs import Graph, Handle, Retry, execution_batches, exponential, fixed, http, linear, load, node, shell
+    from clew.graphs import Graph, Handle, Retry, execution_batches, exponential, fixed, http, item, linear, load, node, shell
     from clew.journal.records import LogLine, Recorded, RunRow
 
 __version__ = "0.1.0"
@@ -69,6 +69,7 @@ _HOMES = {
         "exponential",
         "fixed",
         "http",
+        "item",
         "linear",
         "load",
         "node",

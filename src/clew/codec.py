@@ -329,29 +329,27 @@ class _Decoder(Protocol):
 
 def _decoder_of(hint: Any) -> _Decoder:
     try:
-        # `A | B` equals `B | A`, but the first that fits is taken: the order of the members is a part of the key.
-        return _cached_decoder(hint, getattr(hint, "__args__", None))
+        decoder = _cached_decoder(hint)
+        # `A | B` equals `B | A`, but here the first that fits is taken, so their order is a part of the key.
+        return decoder if type(decoder) is not _UnionDecoder else _cached_union(hint, get_args(hint))
     except TypeError:  # an annotation that has no hash, as Annotated[int, []]
         return _new_decoder(hint)
 
 
-def _new_decoder(hint: Any, _members: object = None) -> _Decoder:
+def _new_decoder(hint: Any) -> _Decoder:
     try:
         return msgspec.json.Decoder(hint, dec_hook=_built)
-    except Exception as error:
+    except Exception as error:  # it evaluates annotations of users' classes: anything may come
         if get_origin(hint) in (Union, UnionType):
-            return _UnionDecoder([_decoder_of(member) for member in get_args(hint)])
+            return _UnionDecoder(hint, get_args(hint))
         raise InvalidInputError(f"the annotation {_told(hint)} cannot be decoded to: {error}") from None
-
-
-_cached_decoder = lru_cache(maxsize=2048)(_new_decoder)
 
 
 class _UnionDecoder:
     """Tries the members of a union in order: for those with models or paths, which msgspec does not take."""
 
-    def __init__(self, members: list[_Decoder]) -> None:
-        self.members = members
+    def __init__(self, _: Any, members: tuple[Any, ...]) -> None:
+        self.members = [_decoder_of(member) for member in members]
 
     def decode(self, buf: bytes | msgspec.Raw, /) -> Any:
         problems: list[str] = []
@@ -361,6 +359,10 @@ class _UnionDecoder:
             except msgspec.DecodeError as error:
                 problems.append(str(error))
         raise msgspec.ValidationError("; or ".join(dict.fromkeys(problems)))
+
+
+_cached_decoder = lru_cache(maxsize=2048)(_new_decoder)
+_cached_union = lru_cache(maxsize=2048)(_UnionDecoder)
 
 
 def _built(hint: Any, plain: Any) -> Any:

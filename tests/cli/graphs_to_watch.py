@@ -1,6 +1,7 @@
 """Graphs that do everything that a watcher can see."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from clew.cli.board import Board
@@ -109,10 +110,8 @@ def recorded_run(graph: Graph, during: Callable[[Run], object] | None = None, **
             run = await engine.start(graph, inputs)
             if during is not None:
                 await during(run)
-            try:
+            with contextlib.suppress(RunFailedError):
                 await run.result()
-            except RunFailedError:
-                pass
             return [recorded async for recorded in run.events(live=False)]
 
     return asyncio.run(drive())

@@ -191,6 +191,6 @@ def _trim(found: traceback.TracebackException) -> None:
 
 
 def _is_plumbing(filename: str) -> bool:
-    if filename.startswith(_OURS) or filename.startswith("<frozen "):
+    if filename.startswith((_OURS, "<frozen ")):
         return True
     return filename.startswith(sys.base_prefix) and any(name in filename for name in _LOOP)

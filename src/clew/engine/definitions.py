@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from clew import codec
 from clew.engine.slots import Slots
-from clew.errors import GraphError, StorageError
+from clew.errors import StorageError
 from clew.graphs.graph import Graph
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
@@ -36,6 +36,7 @@ class Known:
         digest: of `json`; names its blob.
         functions: callables by reference, of the graph object if there is one.
         stored: the blob is on disk.
+        fits: the engine has the resources that it uses.
     """
 
     hash: str
@@ -44,6 +45,7 @@ class Known:
     digest: str
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     stored: bool = False
+    fits: bool = False
 
 
 class Definitions:
@@ -61,26 +63,26 @@ class Definitions:
         for graph in graphs:
             self.add(graph)
 
-    def add(self, graph: Graph, slots: Slots | None = None) -> Known:
+    def add(self, graph: Graph) -> Known:
         """Know a graph of the program.
 
         Raises:
-            GraphError: it is not valid, or uses resources that the engine does not have.
+            GraphError: it is not valid.
         """
         spec = graph.spec()
         known = self._given.get(graph.hash)
         if known is None or known.functions is not graph.bodies:
-            if slots is not None:
-                _refuse_unknown_resources(spec, slots)
             json = msgspec.json.encode(spec)
             topology = known.topology if known is not None else compile_graph(spec)
             known = Known(graph.hash, topology, json, codec.digest(json), graph.bodies)
             self._given[known.hash] = known
         return known
 
-    def by_hash(self, graph: str) -> Known:
-        """A graph that was added or loaded before."""
-        return self._given.get(graph) or self._read[graph]
+    def lacking(self, known: Known, slots: Slots) -> list[str]:
+        """The resources that a graph uses and the engine does not have, each with what to do."""
+        problems = [] if known.fits else list(_unknown_resources(known.topology.spec, slots))
+        known.fits = not problems
+        return problems
 
     async def load(self, row: RunRow) -> Known:
         """The graph of a run, from the program or from the journal."""
@@ -97,9 +99,9 @@ class Definitions:
                 self._read.popitem(last=False)
         return known
 
-    async def fold(self, row: RunRow) -> Run:
+    async def fold(self, row: RunRow, known: Known) -> Run:
         """The folded state of a run, from its newest snapshot and the events after it."""
-        topology = self.by_hash(row.graph).topology
+        topology = known.topology
         snapshot = await self._journal.snapshot(row.run)
         run = revive(msgspec.json.decode(snapshot.data, type=RunImage), topology) if snapshot is not None else None
         machine = Machine(topology, run)
@@ -108,11 +110,9 @@ class Definitions:
         return machine.run
 
 
-def _refuse_unknown_resources(spec: GraphSpec, slots: Slots) -> None:
-    problems = list[str]()
+def _unknown_resources(spec: GraphSpec, slots: Slots) -> Iterator[str]:
     for node in spec.nodes:
         if node.graph is not None:
-            _refuse_unknown_resources(node.graph, slots)
-        problems += [f"node {node.id}: {problem}" for problem in slots.unknown(tuple(node.uses.items()))]
-    if problems:
-        raise GraphError(problems, f"graph {spec.name}")
+            yield from _unknown_resources(node.graph, slots)
+        for problem in slots.unknown(tuple(node.uses.items())):
+            yield f"node {node.id}: {problem}"

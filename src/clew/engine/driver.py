@@ -27,7 +27,7 @@ from clew.engine.feed import Ephemeral, Feed
 from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
 from clew.engine.workshop import Functions, Workshop
-from clew.errors import InternalError
+from clew.errors import ClewError, InternalError
 from clew.journal.records import Append, Blob, Recorded, RunRow, Snapshot
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -35,6 +35,7 @@ from clew.kernel import signals as s
 from clew.kernel.machine import Decision, Machine
 from clew.kernel.snapshot import image
 from clew.kernel.state import Run
+from clew.kernel.states import NodeState
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import Value
 
@@ -137,7 +138,7 @@ class Driver:
         """Something happened; the future is done when what follows from it is durable."""
         ack: Ack = self._loop.create_future()
         if self._closed:
-            ack.set_exception(self._loss() or asyncio.CancelledError())
+            _reject([ack], self._loss())
             return ack
         self._acks.append(ack)
         self.signal(signal, *blobs)
@@ -178,15 +179,15 @@ class Driver:
         assert self._pending is not None
         (decision, acks, row), self._pending = self._pending, None
         self._durable.set()
-        if self._closed:
-            _reject(acks, self._loss())
-            return
         if error is not None:
             self.lose(error)
             _reject(acks, error)
             return
         first = self._row.seq + 1
         self._row = row
+        if self._closed:
+            _acknowledge(acks)
+            return
         self.feed.publish(first, decision.events)
         if self._bus:
             self._observe(first, decision.events)
@@ -194,9 +195,7 @@ class Driver:
         self._conclude(decision, acks)
 
     def _conclude(self, decision: Decision, acks: list[Ack]) -> None:
-        for ack in acks:
-            if not ack.done():
-                ack.set_result(None)
+        _acknowledge(acks)
         for command in decision.commands:
             self._perform(command)
         if self._signals:
@@ -251,7 +250,9 @@ class Driver:
         """Tell bodies in memory what became durable about them."""
         for event in events:
             if type(event) is e.AttemptSuspended:
-                self.give_slot(event.path)
+                visit = self.run.visits.get(event.path)
+                if visit is None or visit.state is not NodeState.RUNNING:
+                    self.give_slot(event.path)
                 body = self._bodies.get(event.path)
                 if body is not None:
                     body.suspended = True
@@ -265,6 +266,7 @@ class Driver:
     # ------------------------------------------------------------------ slots and time
 
     def _gate(self, path: str, node: Node) -> bool:
+        self.give_slot(path)  # of a body that came to wait and goes on in the same decision
         if not self._slots.take(self, node.lane):
             return False
         self._held[path] = node
@@ -340,10 +342,16 @@ class Driver:
     # ------------------------------------------------------------------ the end
 
     async def wait_quiet(self) -> None:
-        """Until no body is at work here; those that only wait do not count."""
+        """Until no body is at work here and what they did is durable; those that only wait do not count."""
+        await self.settle()  # what is decided by now may start bodies yet
         while not self._closed and any(not body.suspended for body in self._bodies.values()):
             self._quiet.clear()
             await self._quiet.wait()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Until all that has happened so far is durable, or refused."""
+        await asyncio.wait([self.submit(s.SlotsFreed())])
 
     def _tell_quiet(self) -> None:
         self._quiet.set()
@@ -372,6 +380,7 @@ class Driver:
         self._slots.forget(self)
         for path in list(self._held):
             self.give_slot(path)
+        self._slots.offer_again()  # what was offered to this run, which does not decide any more
         _reject(self._acks, error)
         self._acks.clear()
         self._signals.clear()
@@ -387,11 +396,14 @@ class Driver:
         return f"<driver of {self.id}: {self.run.state}, {self.durable} durable, {len(self._bodies)} bodies>"
 
 
+def _acknowledge(acks: Sequence[Ack]) -> None:
+    for ack in acks:
+        if not ack.done():
+            ack.set_result(None)
+
+
 def _reject(acks: Sequence[Ack], error: Exception | None) -> None:
     for ack in acks:
         if not ack.done():
-            if error is not None:
-                ack.set_exception(error)
-                ack.exception()  # whoever waits is told; whoever does not has no use for a warning
-            else:
-                ack.cancel()
+            ack.set_exception(error or ClewError("the engine was closed; resume the run to go on"))
+            ack.exception()  # whoever waits is told; whoever does not has no use for a warning

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets as random
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakValueDictionary
@@ -13,17 +14,18 @@ from weakref import WeakValueDictionary
 from clew.bodies.functions import importing_script
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
-from clew.engine.definitions import Definitions
+from clew.engine.definitions import Definitions, Known
 from clew.engine.driver import Driver
 from clew.engine.keeper import Keeper
 from clew.engine.logbook import LogBook
+from clew.engine.looking import Looking
 from clew.engine.observers import Bus, Observer
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
-from clew.engine.status import NodeStatus, Result, RunStatus, failures_of, status_of, visit_status
+from clew.engine.status import Result
 from clew.engine.workshop import Workshop
-from clew.errors import ClewError, RunBusyError, RunConflictError, UnknownRunError, UnresolvedBodyError
+from clew.errors import ClewError, GraphError, RunBusyError, RunConflictError, UnresolvedBodyError
 from clew.graphs.given import encode_inputs
 from clew.graphs.graph import Graph
 from clew.journal.opening import journal_for
@@ -31,10 +33,7 @@ from clew.journal.ownership import this_process
 from clew.journal.port import Journal
 from clew.journal.records import Blob, RunRow
 from clew.kernel import signals as s
-from clew.kernel.resolve import output_of, output_of_group
 from clew.kernel.state import Run as FoldedRun
-from clew.kernel.state import Scope
-from clew.kernel.states import NodeState
 
 _LOG = logging.getLogger("clew.engine")
 
@@ -82,13 +81,13 @@ class Engine:
         self._keeper = Keeper(self.journal, self._owner, self._clock)
         self._definitions = Definitions(self.journal, graphs)
         self._drivers: dict[str, Driver] = {}
-        #: Runs that ended here and are still held by somebody; they need not be folded again to be looked at.
-        self._ended: WeakValueDictionary[str, Driver] = WeakValueDictionary()
         self._observers = tuple(observers)
         self._secrets = Secrets(secrets)
         self._max_concurrency = max_concurrency
         self._tee = tee
-        self._open = False
+        #: Held while a run is started or taken over here: whoever comes meanwhile finds it driven.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._opened = self._closed = False
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -112,6 +111,8 @@ class Engine:
                 f"{script} starts an engine when it is imported, and it was imported to find a function in it; "
                 'put the part that starts the engine under `if __name__ == "__main__":`'
             )
+        if self._opened:
+            raise ClewError("an engine is opened once; make another one for the same journal")
         await self.journal.open()
         self.logbook = LogBook(self.journal)
         self._committer = Committer(self.journal)
@@ -119,25 +120,37 @@ class Engine:
         self._workshop = Workshop(
             self.journal, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
         )
-        self._open = True
+        self.looking = Looking(
+            self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers
+        )
+        self._opened = True
 
     async def close(self) -> None:
         """Let go of all runs, stop what is under way, close the journal. Runs go on when they are resumed."""
-        if not self._open:
+        if not self._opened or self._closed:
             return
-        self._open = False
+        self._closed = True
+        # From the last to the first, and each also if an earlier one failed or was cancelled.
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.journal.close)
+            stack.push_async_callback(self._retire)
+            stack.callback(self._keeper.end)
+            stack.push_async_callback(self.logbook.close)
+            stack.push_async_callback(self._bus.close)
+            stack.push_async_callback(self._workshop.close)
+            stack.callback(self._slots.close)
+            stack.push_async_callback(self._committer.wait_idle)
+            stack.push_async_callback(self._leave_runs)
+
+    async def _leave_runs(self) -> None:
+        """Store what bodies have returned by now, then stop the others."""
+        self._slots.shut()
+        await asyncio.gather(*(driver.settle() for driver in list(self._drivers.values())))
         await asyncio.gather(*(driver.close() for driver in list(self._drivers.values())))
-        await self._committer.wait_idle()
-        self._slots.close()
-        await self._workshop.close()
-        await self._bus.close()
-        await self.logbook.close()
-        self._keeper.end()
-        try:
-            if self._keeper.begun:
-                await self.journal.retire(self._owner)
-        finally:
-            await self.journal.close()
+
+    async def _retire(self) -> None:
+        if self._keeper.begun:
+            await self.journal.retire(self._owner)
 
     async def drain(self) -> None:
         """Start no more attempts, and wait for those under way; then `close` interrupts nothing."""
@@ -171,27 +184,42 @@ class Engine:
             RunConflictError: the id belongs to a run of another graph or with other inputs.
             StorageError: the journal refused.
         """
-        known = self._definitions.add(graph, self._slots)
+        self._check_open()
+        known = self._definitions.add(graph)
+        if lacking := self._definitions.lacking(known, self._slots):
+            raise GraphError(lacking, f"graph {graph.name}")
         given = encode_inputs(graph, inputs or {})
-        run = id if id is not None else f"{graph.name}-{random.token_hex(4)}"
-        if id is not None and (run in self._drivers or await self.journal.row(run) is not None):
-            return await self._attach(run, known.hash, given)
+        if id is None:
+            return await self._admit(f"{graph.name}-{random.token_hex(4)}", known, given, labels, timeout)
+        async with self._turn(id):
+            if id in self._drivers or await self.journal.row(id) is not None:
+                return await self._attach(id, known.hash, given)
+            return await self._admit(id, known, given, labels, timeout)
+
+    async def _admit(
+        self,
+        run: str,
+        known: Known,
+        given: Mapping[str, bytes],
+        labels: Mapping[str, str] | None,
+        timeout_s: float | None,
+    ) -> Run:
         self._keeper.begin()
         row = RunRow(
             run=run,
-            name=graph.name,
+            name=known.topology.spec.name,
             graph=known.hash,
             definition=known.digest,
             owner=self._owner.id,
             created_at=self._clock.now(),
             labels=dict(labels or {}),
         )
-        driver = self._drive(row, known.hash, None)
+        driver = self._drive(row, known, None)
         values, blobs = self._workshop.store_inputs(given)
         if not known.stored:
             blobs.append(Blob(known.digest, known.json))
         admit = s.Admit(
-            run=run, graph=known.hash, definition=known.digest, inputs=values, labels=row.labels, timeout_s=timeout
+            run=run, graph=known.hash, definition=known.digest, inputs=values, labels=row.labels, timeout_s=timeout_s
         )
         try:
             await driver.submit(admit, *blobs)
@@ -206,7 +234,7 @@ class Engine:
         Raises:
             UnknownRunError: there is none.
         """
-        await self._row(run)
+        await self.looking.row(run)
         return Run(self, run)
 
     async def resume(self, run: str) -> Run:
@@ -217,18 +245,21 @@ class Engine:
             RunBusyError: another process drives it and is alive.
             UnresolvedBodyError: functions of its graph cannot be found here.
         """
-        row = await self._row(run)
-        if run not in self._drivers and row.ended_at is None:
-            await self._adopt(row)
+        self._check_open()
+        async with self._turn(run):
+            row = await self.looking.row(run)
+            if run not in self._drivers and row.ended_at is None:
+                await self._adopt(row)
         return Run(self, run)
 
     async def resume_all(self) -> list[Run]:
         """Take over every unfinished run that nobody drives and whose functions are found here."""
+        self._check_open()
         runs: list[Run] = []
         for row in await self.journal.rows(states=("queued", "running", "stopping"), limit=1_000_000):
             try:
                 runs.append(await self.resume(row.run))
-            except (RunBusyError, UnresolvedBodyError) as error:
+            except ClewError as error:  # what keeps one run from going on says nothing about the others
                 _LOG.warning("run %s is left alone: %s", row.run, error)
         return runs
 
@@ -254,14 +285,18 @@ class Engine:
             signal: what to tell it.
             ended: the signal is meant for a run that has ended.
         """
+        self._check_open()
         driver = self._drivers.get(run)
-        if driver is None:
-            row = await self._row(run)
-            if row.ended_at is not None and not ended:
-                return
-            await self._adopt(row, signal)
-        else:
+        if driver is not None:
             await driver.submit(signal)
+            return
+        async with self._turn(run):
+            driver = self._drivers.get(run)
+            row = await self.looking.row(run)
+            if driver is not None:
+                await driver.submit(signal)
+            elif row.ended_at is None or ended:
+                await self._adopt(row, signal)
 
     # ------------------------------------------------------------------ for the handles
 
@@ -269,43 +304,16 @@ class Engine:
         """Who drives a run here, if anybody does."""
         return self._drivers.get(run)
 
-    async def status_of(self, run: str) -> RunStatus:
-        """See `Run.status`."""
-        folded = await self._folded(run)
-        driver = self._drivers.get(run)
-        return status_of(folded, driver.durable if driver is not None else folded.seq)
-
-    async def node_of(self, run: str, path: str) -> tuple[NodeStatus, object]:
-        """See `Run.node`."""
-        folded = await self._folded(run)
-        visit = folded.visits.get(path)
-        if visit is None:
-            for status in status_of(folded, folded.seq).nodes:
-                if status.path == path:
-                    return status, None
-            raise UnknownRunError(f"run {run} has no node {path}")
-        done = visit.state is NodeState.COMPLETED
-        output = await self._workshop.reader.plain(output_of(folded, visit)) if done else None
-        return visit_status(visit), output
-
-    async def result_of(self, run: str) -> tuple[Result, str]:
-        """The result of a run that has ended, and why it ended so."""
-        folded = await self._folded(run)
-        await self.logbook.flush()
-        assert isinstance(folded.root, Scope)
-        reader = self._workshop.reader
-        values: dict[str, Any] = {}
-        for visit in folded.root.members:
-            if visit is not None and visit.state is NodeState.COMPLETED:
-                values[visit.node.spec.id] = await reader.plain(output_of(folded, visit))
-        output = await reader.plain(output_of_group(folded, folded.root))
-        result = Result(run, folded.state, values, output, failures_of(folded))
-        return result, folded.error.message if folded.error else folded.reason
-
     # ------------------------------------------------------------------ driving
 
-    def _drive(self, row: RunRow, graph: str, folded: FoldedRun | None) -> Driver:
-        known = self._definitions.by_hash(graph)
+    def _check_open(self) -> None:
+        if not self._opened or self._closed:
+            raise ClewError(f"the engine is {'closed' if self._closed else 'not open'}; use it with `async with`")
+
+    def _turn(self, run: str) -> asyncio.Lock:
+        return self._turns.setdefault(run, asyncio.Lock())
+
+    def _drive(self, row: RunRow, known: Known, folded: FoldedRun | None) -> Driver:
         driver = Driver(
             row,
             known.topology,
@@ -325,7 +333,7 @@ class Engine:
         if self._drivers.get(driver.id) is driver:
             del self._drivers[driver.id]
             if driver.run.ended:
-                self._ended[driver.id] = driver
+                self.looking.ended[driver.id] = driver
 
     async def _adopt(self, row: RunRow, signal: s.AnySignal | None = None) -> None:
         """Take a run over and let it go on where it was.
@@ -334,65 +342,47 @@ class Engine:
         needs no functions for it), and one that has ended and is to be retried is not let go of again.
         """
         known = await self._definitions.load(row)
-        missing = self._workshop.missing(known)
-        if missing and not isinstance(signal, s.Cancel):
-            text = f"cannot go on: {'; '.join(missing)}"
-            await self.journal.note(row.run, text)
-            raise UnresolvedBodyError(
-                f"run {row.run} {text}. Give Engine(graphs=[…]) its graph, or start it again"
-            )
         self._keeper.begin()
         row = await self.journal.acquire(row.run, self._owner, self._clock.now())
-        driver = self._drive(row, known.hash, await self._definitions.fold(row))
+        try:
+            if not isinstance(signal, s.Cancel):
+                await self._refuse_unfit(row.run, known)
+            driver = self._drive(row, known, await self._definitions.fold(row, known))
+        except BaseException:
+            await self.journal.release(row.run, self._owner)
+            raise
         done = driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
         if signal is not None:
             done = driver.submit(signal)
         await done
 
+    async def _refuse_unfit(self, run: str, known: Known) -> None:
+        """Refuse a run that could not go on here, and note what it lacks where people see it."""
+        missing, lacking = self._workshop.missing(known), self._definitions.lacking(known, self._slots)
+        if not missing and not lacking:
+            return
+        text = f"cannot go on: {'; '.join([*missing, *lacking])}"
+        await self.journal.note(run, text)
+        if missing:
+            raise UnresolvedBodyError(f"run {run} {text}. Give Engine(graphs=[…]) its graph, or start it again")
+        raise GraphError(lacking, f"run {run}")
+
     async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
         """A handle on a run that exists already, if it is the same one."""
-        row = await self._row(run)
+        row = await self.looking.row(run)
         if row.graph != graph:
             raise RunConflictError(
                 f"run {run} exists with another graph ({row.name}: {row.graph[:12]} then, {graph[:12]} now); give "
                 "this one another id"
             )
-        folded = await self._folded(run)
-        for name in {*given, *folded.inputs}:
-            value = folded.inputs.get(name)
-            before = await self._workshop.reader.value(value) if value is not None else None
-            if before != given.get(name):
-                shown = [
-                    text.decode()[:80] if text is not None else "nothing" for text in (before, given.get(name))
-                ]
-                raise RunConflictError(
-                    f"run {run} exists with other inputs: {name} was {shown[0]}, now {shown[1]}"
-                )
+        if differ := await self.looking.inputs_differ(run, given):
+            raise RunConflictError(f"run {run} exists with other inputs: {differ}")
         if run not in self._drivers and row.ended_at is None:
             try:
                 await self._adopt(row)
             except RunBusyError:
                 _LOG.info("run %s is driven by another process; this one looks on", run)
         return Run(self, run)
-
-    async def _row(self, run: str) -> RunRow:
-        row = await self.journal.row(run)
-        if row is None:
-            raise UnknownRunError(f"there is no run {run} in {self.journal.url}")
-        return row
-
-    async def _folded(self, run: str) -> FoldedRun:
-        """The folded state of a run as it is on disk."""
-        driver = self._drivers.get(run)
-        if driver is not None:
-            await driver.wait_durable()
-            return driver.run
-        row = await self._row(run)
-        ended = self._ended.get(run)
-        if ended is not None and ended.durable == row.seq:
-            return ended.run
-        await self._definitions.load(row)
-        return await self._definitions.fold(row)
 
 
 async def run_graph(graph: Graph, inputs: Mapping[str, Any] | None = None, **options: Any) -> Result:

@@ -9,6 +9,7 @@ from typing import Protocol
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
 from clew.engine.logbook import LogBook
+from clew.engine.looking import Looking
 from clew.engine.status import NodeStatus, Result, RunStatus
 from clew.errors import ClewError, RunFailedError
 from clew.journal.port import Journal
@@ -22,21 +23,10 @@ class Home(Protocol):
 
     journal: Journal
     logbook: LogBook
+    looking: Looking
 
     def driver_of(self, run: str) -> Driver | None:
         """Who drives a run here, if anybody does."""
-        ...
-
-    async def status_of(self, run: str) -> RunStatus:
-        """See `Run.status`."""
-        ...
-
-    async def node_of(self, run: str, path: str) -> tuple[NodeStatus, object]:
-        """See `Run.node`."""
-        ...
-
-    async def result_of(self, run: str) -> tuple[Result, str]:
-        """The result of a run that has ended, and why it ended so."""
         ...
 
     async def tell(self, run: str, signal: s.AnySignal, *, ended: bool = False) -> None:
@@ -64,7 +54,7 @@ class Run:
             StorageError: the journal refused to store what happened.
         """
         await self.wait_ended()
-        result, error = await self._engine.result_of(self.id)
+        result, error = await self._engine.looking.result(self.id)
         if result.state == RunState.COMPLETED:
             return result
         raise RunFailedError(f"run {self.id} {result.state}: {error}", result)
@@ -114,11 +104,11 @@ class Run:
 
     async def status(self) -> RunStatus:
         """Where the run stands, as far as it is on disk."""
-        return await self._engine.status_of(self.id)
+        return await self._engine.looking.status(self.id)
 
     async def node(self, path: str) -> tuple[NodeStatus, object]:
         """One node or item: its status, and its output as plain data (None if it has none)."""
-        return await self._engine.node_of(self.id, path)
+        return await self._engine.looking.node(self.id, path)
 
     async def logs(self, path: str = "", after: int = 0, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """What the attempts of a node (of all, with an empty path) printed and logged; see `LogLine.id`."""

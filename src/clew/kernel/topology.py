@@ -101,7 +101,7 @@ def dependencies(node: NodeSpec) -> frozenset[str]:
 
 
 def find_cycle(needs: dict[str, frozenset[str]]) -> list[str]:
-    """A cycle among nodes that a topological order could not place: ``a -> b -> a``, the least name first.
+    """A cycle among nodes that a topological order could not place, first node repeated at the end.
 
     Args:
         needs: for each such node, the others of them that it depends on; each has at least one.
@@ -114,8 +114,7 @@ def find_cycle(needs: dict[str, frozenset[str]]) -> list[str]:
         path.append(at)
         at = min(needs[at])
     cycle = path[seen[at] :][::-1]
-    first = cycle.index(min(cycle))
-    return [*cycle[first:], *cycle[: first + 1]]
+    return [*cycle, cycle[0]]
 
 
 def _index(spec: GraphSpec) -> dict[str, int]:

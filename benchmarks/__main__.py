@@ -1,0 +1,132 @@
+"""`python -m benchmarks`: measure Clew beside its floors and print tables. See docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from benchmarks import machine
+from benchmarks.plan import FLOORS, WORKLOADS, Case, Results, measure, speed_cases
+from benchmarks.tables import Table, recovery_table, scale_table, speed_table, start_table
+
+SCALES = (100, 1_000, 10_000, 100_000)
+SCALE_MODES = ("memory", "process")
+EVENTS = 200_000
+OTHERS = ("scale", "recovery", "startup")
+
+Tell = Callable[[int, Case], None]
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Clew beside its floors.")
+    parser.add_argument("--only", action="append", choices=[*WORKLOADS, *OTHERS], help="measure this (repeatable)")
+    parser.add_argument("--quick", action="store_true", help="2 repetitions, and no run of 100,000 nodes")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="5 by default (3 for the largest runs)")
+    parser.add_argument("--folder", help="where databases are put; a folder of an ordinary disk")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--markdown", action="store_true", help="print tables as in docs/benchmarks.md")
+    shape.add_argument("--json", action="store_true", help="print every measured value")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = arguments()
+    chosen = asked.only or [*WORKLOADS, *OTHERS]
+    rounds = asked.repetitions or (2 if asked.quick else 5)
+    largest = 10_000 if asked.quick else SCALES[-1]
+    errors = Console(stderr=True)
+    tables: list[Table] = []
+    found: Results = {}
+    starts: dict[str, list[float]] = {}
+    with machine.disk_folder(asked.folder) as name, errors.status("…") as status:
+        folder = Path(name)
+        facts = machine.describe(folder)
+
+        def tell(number: int, case: Case) -> None:
+            status.update(f"{case}: {number} of {rounds}")
+
+        works = [work for work in WORKLOADS if work in chosen]
+        if works:
+            found |= (speed := measure(speed_cases(works), rounds, folder, tell))
+            tables.append(speed_table(speed, works, rounds))
+        if "scale" in chosen:
+            found |= (scale := measure_scale(rounds, largest, folder, tell))
+            sizes = [size for size in SCALES if size <= largest]
+            tables += [scale_table(scale, sizes, work, SCALE_MODES) for work in ("map", "graph")]
+        if "recovery" in chosen:
+            case = Case("recovery", "clew", "process", EVENTS if largest > 10_000 else EVENTS // 10)
+            found |= (recovered := measure([case], min(rounds, 3), folder, tell))
+            tables.append(recovery_table(recovered))
+        if "startup" in chosen:
+            starts = measure_starts(2 * rounds + 1)
+            tables.append(start_table(starts))
+    show(asked, facts | {"repetitions": str(rounds)}, tables, found, starts)
+
+
+def measure_scale(rounds: int, largest: int, folder: Path, tell: Tell) -> Results:
+    """Runs of all sizes; the largest three times at most, because they take long."""
+    results: Results = {}
+    for size in (size for size in SCALES if size <= largest):
+        cases = [
+            *(Case("map", subject, mode, size) for mode in SCALE_MODES for subject in (FLOORS[mode][0], "clew")),
+            *(Case("graph", "clew", mode, size) for mode in SCALE_MODES),
+        ]
+        results |= measure(cases, rounds if size < SCALES[-1] else min(rounds, 3), folder, tell)
+    return results
+
+
+def measure_starts(rounds: int) -> dict[str, list[float]]:
+    """Seconds that whole processes take, the floor first; the first round only warms the disk's cache."""
+    program = shutil.which("clew", path=str(Path(sys.executable).parent))
+    help_ = [program] if program else [sys.executable, "-m", "clew"]
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "python -c 'import clew'": [sys.executable, "-c", "import clew"],
+        "clew --help": [*help_, "--help"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def show(
+    asked: argparse.Namespace,
+    facts: dict[str, str],
+    tables: list[Table],
+    found: Results,
+    starts: dict[str, list[float]],
+) -> None:
+    """Print what was found as asked for."""
+    where = "; ".join(f"{name}: {value}" for name, value in facts.items())
+    if asked.json:
+        measured: list[dict[str, Any]] = [
+            msgspec.to_builtins(case) | {"measured": values} for case, values in found.items()
+        ]
+        print(msgspec.json.encode({"machine": facts, "cases": measured, "startup": starts}).decode())
+    elif asked.markdown:
+        print("\n\n".join([f"{where}.", *(table.markdown() for table in tables)]))
+    else:
+        console = Console()
+        console.print(where, style="dim")
+        for table in tables:
+            table.show(console)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""A journal with faults: it fails, delays, loses or tears, as told by a plan or by a seed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clew.errors import StorageError
+from clew.journal.port import Journal, Outcomes
+from clew.journal.records import Append, InboxItem, LogLine, Owner, Recorded, RunRow, Snapshot
+from clew.testing.crashes import CrashPlan, SimulatedCrash
+
+#: The calls that can be made to fail, besides `commit`.
+CALLS = (
+    "row", "rows", "read", "snapshot", "blob", "acquire", "release", "renew", "retire", "note", "post", "inbox",
+    "outcome", "write_logs", "read_logs",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong.
+
+    Attributes:
+        seed: of everything that is left to chance; print it with a failure.
+        fail: share of calls that fail with a `StorageError`, 0 to 1.
+        fail_at: numbers of calls that fail, counted from 1 over all calls.
+        delay_s: commits are confirmed after up to so many seconds.
+        tear: at the crash, of a group of appends only some reach the disk (each whole, as transactions are).
+        crash: when to die.
+        calls: how many calls there have been.
+    """
+
+    seed: int = 0
+    fail: float = 0.0
+    fail_at: frozenset[int] = frozenset()
+    delay_s: float = 0.0
+    tear: bool = False
+    crash: CrashPlan = field(default_factory=CrashPlan)
+    calls: int = 0
+
+
+class FaultyJournal:
+    """Any journal, with faults.
+
+    Args:
+        inner: keeps what is stored; give it to the next `FaultyJournal` after a crash.
+        faults: what goes wrong.
+
+    Attributes:
+        crashed: set when the simulated process has died; nothing is stored from then on.
+    """
+
+    def __init__(self, inner: Journal, faults: Faults) -> None:
+        self.url = inner.url
+        self.inner = inner
+        self.faults = faults
+        self.crashed = asyncio.Event()
+        self._random = random.Random(faults.seed)  # noqa: S311 - chance that can be made again
+
+    async def open(self) -> None:
+        """Open the journal inside; this never fails on purpose."""
+        await self.inner.open()
+
+    async def close(self) -> None:
+        """Close the journal inside, unless the process has died, which closes nothing."""
+        if not self.crashed.is_set():
+            await self.inner.close()
+
+    def commit(self, appends: Sequence[Append], done: Callable[[Outcomes], None]) -> None:
+        """Commit, fail, delay or die."""
+        if self.crashed.is_set():
+            return
+        if self._fails():
+            done([StorageError("the disk failed (on purpose)")] * len(appends))
+        elif self.faults.crash.dies_now():
+            self._die(appends)
+        elif self.faults.delay_s:
+            loop = asyncio.get_running_loop()
+            delay = self._random.uniform(0, self.faults.delay_s)
+            loop.call_later(delay, self._commit_late, appends, done)
+        else:
+            self.inner.commit(appends, done)
+
+    def _commit_late(self, appends: Sequence[Append], done: Callable[[Outcomes], None]) -> None:
+        if not self.crashed.is_set():
+            self.inner.commit(appends, done)
+
+    def _die(self, appends: Sequence[Append]) -> None:
+        kept = list(appends) if self.faults.crash.durable else []
+        if self.faults.tear:
+            kept = [append for append in appends if self._random.random() < 0.5]
+        if kept:
+            self.inner.commit(kept, lambda _: None)
+        self.crashed.set()
+
+    def _fails(self) -> bool:
+        faults = self.faults
+        faults.calls += 1
+        return faults.calls in faults.fail_at or (faults.fail > 0 and self._random.random() < faults.fail)
+
+    def _enter(self, call: str) -> None:
+        if self.crashed.is_set():
+            raise SimulatedCrash
+        if self._fails():
+            raise StorageError(f"the disk failed at {call} (on purpose)")
+
+    # ------------------------------------------------------------------ everything else is passed on
+
+    async def row(self, run: str) -> RunRow | None:
+        """See `journal.port`; may fail, like all below."""
+        self._enter("row")
+        return await self.inner.row(run)
+
+    async def rows(self, **filters: Any) -> list[RunRow]:
+        """See `journal.port`."""
+        self._enter("rows")
+        return await self.inner.rows(**filters)
+
+    async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
+        """See `journal.port`."""
+        self._enter("read")
+        return await self.inner.read(run, after, limit)
+
+    async def snapshot(self, run: str) -> Snapshot | None:
+        """See `journal.port`."""
+        self._enter("snapshot")
+        return await self.inner.snapshot(run)
+
+    async def blob(self, digest: str) -> bytes:
+        """See `journal.port`."""
+        self._enter("blob")
+        return await self.inner.blob(digest)
+
+    async def acquire(self, run: str, owner: Owner, now: float) -> RunRow:
+        """See `journal.port`."""
+        self._enter("acquire")
+        return await self.inner.acquire(run, owner, now)
+
+    async def release(self, run: str, owner: Owner) -> None:
+        """See `journal.port`."""
+        self._enter("release")
+        await self.inner.release(run, owner)
+
+    def renew(self, owner: Owner, now: float) -> None:
+        """See `journal.port`."""
+        self._enter("renew")
+        self.inner.renew(owner, now)
+
+    async def retire(self, owner: Owner) -> None:
+        """See `journal.port`."""
+        self._enter("retire")
+        await self.inner.retire(owner)
+
+    async def note(self, run: str, text: str) -> None:
+        """See `journal.port`."""
+        self._enter("note")
+        await self.inner.note(run, text)
+
+    async def post(self, run: str, data: bytes, at: float, by: str) -> int:
+        """See `journal.port`."""
+        self._enter("post")
+        return await self.inner.post(run, data, at, by)
+
+    async def inbox(self, run: str) -> list[InboxItem]:
+        """See `journal.port`."""
+        self._enter("inbox")
+        return await self.inner.inbox(run)
+
+    async def outcome(self, item: int) -> str | None:
+        """See `journal.port`."""
+        self._enter("outcome")
+        return await self.inner.outcome(item)
+
+    async def write_logs(self, run: str, lines: Sequence[LogLine]) -> None:
+        """See `journal.port`."""
+        self._enter("write_logs")
+        await self.inner.write_logs(run, lines)
+
+    async def read_logs(self, run: str, path: str = "", after: int = 0, limit: int = 1_000) -> list[LogLine]:
+        """See `journal.port`."""
+        self._enter("read_logs")
+        return await self.inner.read_logs(run, path, after, limit)
+
+    def version(self) -> int:
+        """See `journal.port`; never fails."""
+        return self.inner.version()
