@@ -5,35 +5,55 @@ This is the face of the package. Names are loaded when they are first used, so t
 
 from __future__ import annotations
 
+# pyright: reportImportCycles=false
+# What the face names imports the face again, for `clew.codec` and its like.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clew.bodies.context import Context
-    from clew.engine.engine import Engine, run_graph, run_sync
-    from clew.engine.feed import Emitted, Output, Progress
-    from clew.engine.observers import Observed, Observer
-    from clew.engine.run import Run
-    from clew.engine.status import NodeStatus, Result, RunStatus
-    from clew.errors import (
-        ClewError,
-        GraphError,
-        InvalidInputError,
-        Permanent,
-        Retryable,
-        RunBusyError,
-        RunConflictError,
-        RunFailedError,
-        RunFencedError,
-        StepConflictError,
-        StepError,
-        StorageError,
-        UnknownRunError,
-        UnresolvedBodyError,
-        UnstorableError,
-    )
-    from clew.graphs import Graph, Handle, Retry, execution_batches, exponential, fixed, http, item, linear, load, node, shell
-    from clew.journal.records import LogLine, Recorded, RunRow
+    from clew.bodies.context import Context as Context
+    from clew.engine.engine import Engine as Engine
+    from clew.engine.engine import run_graph as run_graph
+    from clew.engine.engine import run_sync as run_sync
+    from clew.engine.feed import Emitted as Emitted
+    from clew.engine.feed import Output as Output
+    from clew.engine.feed import Progress as Progress
+    from clew.engine.observers import Observed as Observed
+    from clew.engine.observers import Observer as Observer
+    from clew.engine.run import Run as Run
+    from clew.engine.status import NodeStatus as NodeStatus
+    from clew.engine.status import Result as Result
+    from clew.engine.status import RunStatus as RunStatus
+    from clew.errors import ClewError as ClewError
+    from clew.errors import GraphError as GraphError
+    from clew.errors import InvalidInputError as InvalidInputError
+    from clew.errors import Permanent as Permanent
+    from clew.errors import Retryable as Retryable
+    from clew.errors import RunBusyError as RunBusyError
+    from clew.errors import RunConflictError as RunConflictError
+    from clew.errors import RunFailedError as RunFailedError
+    from clew.errors import RunFencedError as RunFencedError
+    from clew.errors import StepConflictError as StepConflictError
+    from clew.errors import StepError as StepError
+    from clew.errors import StorageError as StorageError
+    from clew.errors import UnknownRunError as UnknownRunError
+    from clew.errors import UnresolvedBodyError as UnresolvedBodyError
+    from clew.errors import UnstorableError as UnstorableError
+    from clew.graphs import Graph as Graph
+    from clew.graphs import Handle as Handle
+    from clew.graphs import Retry as Retry
+    from clew.graphs import execution_batches as execution_batches
+    from clew.graphs import exponential as exponential
+    from clew.graphs import fixed as fixed
+    from clew.graphs import http as http
+    from clew.graphs import item as item
+    from clew.graphs import linear as linear
+    from clew.graphs import load as load
+    from clew.graphs import node as node
+    from clew.graphs import shell as shell
+    from clew.journal.records import LogLine as LogLine
+    from clew.journal.records import Recorded as Recorded
+    from clew.journal.records import RunRow as RunRow
 
 __version__ = "0.1.0"
 
@@ -78,11 +98,6 @@ _HOMES = {
     "clew.journal.records": ("LogLine", "Recorded", "RunRow"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [  # noqa: PLE0604, RUF022 - made of the table above, in its order
-    "__version__",
-    *_HOME_OF,
-]
 
 
 def __getattr__(name: str) -> Any:

@@ -46,8 +46,9 @@ async def states(run: Run) -> dict[str, str]:
 async def test_stop_graph_cancels_what_runs_and_starts_nothing_new() -> None:
     gate = Gate()
 
-    async def hang() -> None:
+    async def hang() -> int:
         await gate.wait()
+        return 1
 
     async def fails_then() -> None:
         await gate.arrivals()
@@ -403,7 +404,7 @@ async def test_programs_and_requests_that_fail() -> None:
     async with Engine("memory:") as engine:
         run = await engine.start(g)
         result = await run.result()
-        assert result["fine"].strip() == "8"
+        assert result["fine"]["stdout"] == "8\n"
         assert sorted(result.failures) == ["code", "web"]
         assert "3" in result.failures["code"].message
         lines = {(line.stream, line.text) async for line in run.logs("code")}

@@ -328,13 +328,6 @@ def test_programs_without_a_loop() -> None:
     assert run_sync(g, {"n": 2}).output == 2
 
 
-async def test_an_empty_graph_completes() -> None:
-    async with Engine("memory:") as engine:
-        run = await engine.start(Graph("nothing"))
-        assert dict(await run.result()) == {}
-        assert await kinds(run) == ["RunAdmitted", "RunStarted", "RunCompleted"]
-
-
 async def test_sub_graphs_nested_and_mapped() -> None:
     inner = Graph("inner")
     q = inner.input("q", int)

@@ -22,7 +22,9 @@ def loop() -> VirtualLoop:
 
 def test_a_sleep_takes_its_virtual_time_and_no_other() -> None:
     async def main() -> float:
-        await asyncio.sleep(DAY)
+        morning = asyncio.Event()
+        loop().call_later(DAY, morning.set)
+        await morning.wait()
         return loop().time()
 
     began = time.monotonic()

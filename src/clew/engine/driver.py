@@ -26,6 +26,7 @@ from clew.engine.committer import Committer
 from clew.engine.feed import Ephemeral, Feed
 from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
+from clew.engine.status import row_of
 from clew.engine.workshop import Functions, Workshop
 from clew.errors import ClewError, InternalError
 from clew.journal.records import Append, Blob, Recorded, RunRow, Snapshot
@@ -167,7 +168,7 @@ class Driver:
         if not decision.events:
             self._conclude(decision, acks)
             return None
-        row = self._next_row()
+        row = row_of(self.run, self._row, self.machine.wake_at)
         self._pending = decision, acks, row
         self._durable.clear()
         blobs, self._blobs = self._blobs, []
@@ -303,31 +304,6 @@ class Driver:
             delay = max(0.0, wake_at - self._clock.now())
             # A day at a time: the loop's clock and the wall's may drift apart, and people set clocks.
             self._alarm = self._loop.call_later(min(delay, 86_400.0), self.signal, s.Tick())
-
-    def _next_row(self) -> RunRow:
-        run, row = self.run, self._row
-        return RunRow(
-            run=run.id,
-            name=row.name,
-            graph=row.graph,
-            definition=row.definition,
-            state=run.state,
-            seq=run.seq,
-            epoch=row.epoch,
-            owner="" if run.ended else row.owner,
-            generation=run.generation,
-            created_at=row.created_at,
-            started_at=run.started_at,
-            ended_at=run.ended_at,
-            wake_at=self.machine.wake_at,
-            total=run.total,
-            settled=run.settled,
-            failed=run.failed,
-            running=run.running,
-            waiting=run.waiting,
-            labels=row.labels,
-            error=run.error.message if run.error else "",
-        )
 
     # ------------------------------------------------------------------ what bodies ask for
 

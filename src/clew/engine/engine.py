@@ -120,9 +120,7 @@ class Engine:
         self._workshop = Workshop(
             self.journal, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
         )
-        self.looking = Looking(
-            self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers
-        )
+        self.looking = Looking(self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers)
         self._opened = True
 
     async def close(self) -> None:
@@ -219,7 +217,12 @@ class Engine:
         if not known.stored:
             blobs.append(Blob(known.digest, known.json))
         admit = s.Admit(
-            run=run, graph=known.hash, definition=known.digest, inputs=values, labels=row.labels, timeout_s=timeout_s
+            run=run,
+            graph=known.hash,
+            definition=known.digest,
+            inputs=values,
+            labels=row.labels,
+            timeout_s=timeout_s,
         )
         try:
             await driver.submit(admit, *blobs)

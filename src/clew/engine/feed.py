@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -83,7 +83,7 @@ class Feed:
 
     async def stream(
         self, journal: Journal, run: str, after: int, *, ephemeral: bool
-    ) -> AsyncIterator[Recorded | Ephemeral]:
+    ) -> AsyncGenerator[Recorded | Ephemeral, None]:
         """Events above sequence number `after`: from the journal, then as they happen, to the end of the run."""
         guest = _Guest(ephemeral=ephemeral)
         self._guests.add(guest)
@@ -110,7 +110,7 @@ class Feed:
             self._guests.discard(guest)
 
 
-async def stored(journal: Journal, run: str, after: int) -> AsyncIterator[Recorded]:
+async def stored(journal: Journal, run: str, after: int) -> AsyncGenerator[Recorded, None]:
     """The events above `after` that are in the journal now."""
     while page := await journal.read(run, after):
         for recorded in page:
@@ -118,20 +118,22 @@ async def stored(journal: Journal, run: str, after: int) -> AsyncIterator[Record
         after = page[-1].seq
 
 
-async def follow(journal: Journal, run: str, after: int) -> AsyncIterator[Recorded]:
-    """Events of a run that another process drives, or nobody, until it has ended."""
-    seen = -1
-    while True:
-        version = journal.version()
-        if version != seen:
-            seen = version
+async def follow(
+    journal: Journal, run: str, after: int, is_driven: Callable[[], bool]
+) -> AsyncGenerator[Recorded, None]:
+    """Events of a run that another process drives, or nobody, until it has ended or `is_driven` here."""
+    while not is_driven():
+        row = await journal.row(run)
+        if row is None:
+            return
+        if row.seq > after:
             async for recorded in stored(journal, run, after):
                 yield recorded
                 after = recorded.seq
-            row = await journal.row(run)
-            if row is None or (row.ended_at is not None and row.seq <= after):
-                return
-        await asyncio.sleep(POLL_S)
+        elif row.ended_at is not None:
+            return
+        else:
+            await asyncio.sleep(POLL_S)
 
 
 class _Guest:

@@ -74,27 +74,34 @@ class LogBook:
         self._journal = journal
         self._lines: dict[str, list[LogLine]] = {}
         self._task: asyncio.Task[None] | None = None
+        #: Held while lines are written: who flushes also waits for those that are under way.
+        self._writing = asyncio.Lock()
         self._warned = False
+        self._closed = False
 
     def add(self, run: str, line: LogLine) -> None:
         """A line of a run; it is written soon."""
+        if self._closed:  # a body that could not be stopped goes on for nobody
+            return
         self._lines.setdefault(run, []).append(line)
         if self._task is None:
             self._task = asyncio.create_task(self._write_soon())
 
     async def flush(self) -> None:
         """Write what there is, now."""
-        lines, self._lines = self._lines, {}
-        for run, of_run in lines.items():
-            try:
-                await self._journal.write_logs(run, of_run)
-            except ClewError as error:
-                if not self._warned:
-                    self._warned = True
-                    _LOG.warning("output of attempts cannot be kept: %s", error)
+        async with self._writing:
+            lines, self._lines = self._lines, {}
+            for run, of_run in lines.items():
+                try:
+                    await self._journal.write_logs(run, of_run)
+                except ClewError as error:
+                    if not self._warned:
+                        self._warned = True
+                        _LOG.warning("output of attempts cannot be kept: %s", error)
 
     async def close(self) -> None:
         """Write what there is, and stop."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+from clew import codec
 from clew.engine.definitions import Definitions
 from clew.engine.driver import Driver
 from clew.engine.inputs import InputReader
@@ -80,9 +81,11 @@ class Looking:
         for name in {*given, *folded.inputs}:
             value = folded.inputs.get(name)
             before = await self._reader.value(value) if value is not None else None
-            if before != given.get(name):
-                was, now = (text.decode()[:80] if text is not None else "nothing" for text in (before, given.get(name)))
-                return f"{name} was {was}, now {now}"
+            after = given.get(name)
+            if before != after and (
+                before is None or after is None or codec.decode(before) != codec.decode(after)
+            ):
+                return f"{name} was {_shown(before)}, now {_shown(after)}"
         return ""
 
     async def status(self, run: str) -> RunStatus:
@@ -115,3 +118,7 @@ class Looking:
         await self._logbook.flush()
         values: dict[str, Any] = {id_: await self._reader.plain(binding) for id_, binding in bindings.items()}
         return Result(run, state, values, await self._reader.plain(returned), failures), why
+
+
+def _shown(json: bytes | None) -> str:
+    return json.decode()[:80] if json is not None else "nothing"

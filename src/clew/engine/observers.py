@@ -20,6 +20,8 @@ _LOG = logging.getLogger("clew.engine")
 
 #: Items that one observer may have waiting.
 QUEUE = 10_000
+#: How long the observers may take when their engine is closed, in seconds.
+PATIENCE_S = 2.0
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -60,16 +62,18 @@ class Bus:
         for served in self._served:
             served.put(item)
 
-    async def close(self, patience_s: float = 2.0) -> None:
+    async def close(self) -> None:
         """Let observers take what waits for them, for a moment, then stop."""
         tasks = [served.task for served in self._served]
         for served in self._served:
             served.finish()
-        if tasks:
-            await asyncio.wait(tasks, timeout=patience_s)
-        for task in tasks:
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
+        for task in late:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if late:  # an observer that cannot be cancelled is left alone
+            await asyncio.wait(late, timeout=PATIENCE_S)
 
 
 class _Served:
@@ -107,7 +111,12 @@ class _Served:
     async def _give(self, item: Observed) -> None:
         try:
             await self._observer.emit(item)
-        except Exception as error:  # a guest's fault is not the run's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a guest's fault is not the run's, and it cannot end the program
+            task = asyncio.current_task()
+            if isinstance(error, GeneratorExit) or (task is not None and task.cancelling()):
+                raise
             if type(error) not in self._failures:
                 self._failures.add(type(error))
                 _LOG.warning("observer %r failed (told once per kind of error): %r", self._observer, error)

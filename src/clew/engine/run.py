@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Protocol
 
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
-from clew.engine.logbook import LogBook
+from clew.engine.logbook import DELAY_S, LogBook
 from clew.engine.looking import Looking
 from clew.engine.status import NodeStatus, Result, RunStatus
 from clew.errors import ClewError, RunFailedError
 from clew.journal.port import Journal
 from clew.journal.records import LogLine, Recorded
 from clew.kernel import signals as s
-from clew.kernel.states import RunState
+from clew.kernel.states import RUN_ENDED, RunState
 
 
 class Home(Protocol):
@@ -53,54 +54,72 @@ class Run:
             RunFencedError: another process has taken the run over.
             StorageError: the journal refused to store what happened.
         """
-        await self.wait_ended()
-        result, error = await self._engine.looking.result(self.id)
+        while True:
+            await self.wait_ended()
+            result, error = await self._engine.looking.result(self.id)
+            if result.state in RUN_ENDED:  # or somebody has taken it up again meanwhile
+                break
         if result.state == RunState.COMPLETED:
             return result
         raise RunFailedError(f"run {self.id} {result.state}: {error}", result)
 
     async def wait_ended(self) -> None:
         """Wait until the run has ended, however and wherever it is driven."""
-        driver = self._engine.driver_of(self.id)
-        if driver is not None:
-            lost = await asyncio.shield(driver.ended)
-            if lost is not None:
-                raise lost
-            if not driver.run.ended:
-                raise ClewError(f"the engine was closed before run {self.id} had ended; resume it to go on")
-            return
-        async for _ in follow(self._engine.journal, self.id, await self._last_seq()):
-            pass
+        while (driver := self._engine.driver_of(self.id)) is None:
+            async for _ in follow(self._engine.journal, self.id, await self._last_seq(), self._is_driven):
+                pass
+            if not self._is_driven():
+                return
+        lost = await asyncio.shield(driver.ended)
+        if lost is not None:
+            raise lost
+        await driver.wait_durable()
+        if not driver.run.ended or driver.durable < driver.run.seq:
+            raise ClewError(f"the engine was closed before run {self.id} had ended; resume it to go on")
 
     async def events(self, after: int = 0, *, live: bool = True) -> AsyncIterator[Recorded]:
         """The run's events with sequence numbers above `after`; with `live`, on to the end of the run.
 
         A consumer that is slow or goes away changes nothing about the run; one that comes again names the last
-        sequence number it has seen.
+        sequence number it has seen. When the engine is closed, what was there by then is the end.
+
+        Raises:
+            RunFencedError: another process has taken the run over; asked again, its events are followed.
+            StorageError: the journal refused to store what happened.
         """
-        driver = self._engine.driver_of(self.id)
-        if not live:
-            source = stored(self._engine.journal, self.id, after)
-        elif driver is None:
-            source = follow(self._engine.journal, self.id, after)
-        else:
-            source = driver.feed.stream(self._engine.journal, self.id, after, ephemeral=False)
-        async for item in source:
-            assert isinstance(item, Recorded)
-            yield item
+        stream = self._stream(after, ephemeral=False) if live else stored(self._engine.journal, self.id, after)
+        async with aclosing(stream) as items:
+            async for item in items:
+                assert isinstance(item, Recorded)
+                yield item
 
     async def feed(self, after: int = 0) -> AsyncIterator[Recorded | Ephemeral]:
         """Like `events`, and in between what is no fact: progress, emitted items, output.
 
         Ephemeral items are seen only in the process that drives the run, and only by who keeps up.
         """
-        driver = self._engine.driver_of(self.id)
-        if driver is None:
-            async for recorded in follow(self._engine.journal, self.id, after):
-                yield recorded
-            return
-        async for item in driver.feed.stream(self._engine.journal, self.id, after, ephemeral=True):
-            yield item
+        async with aclosing(self._stream(after, ephemeral=True)) as items:
+            async for item in items:
+                yield item
+
+    async def _stream(self, after: int, *, ephemeral: bool) -> AsyncGenerator[Recorded | Ephemeral, None]:
+        while (driver := self._engine.driver_of(self.id)) is None:
+            async with aclosing(follow(self._engine.journal, self.id, after, self._is_driven)) as recorded:
+                async for item in recorded:
+                    after = item.seq
+                    yield item
+            if not self._is_driven():
+                return
+        async with aclosing(
+            driver.feed.stream(self._engine.journal, self.id, after, ephemeral=ephemeral)
+        ) as items:
+            async for item in items:
+                yield item
+        if driver.ended.done() and (lost := driver.ended.result()) is not None:
+            raise lost
+
+    def _is_driven(self) -> bool:
+        return self._engine.driver_of(self.id) is not None
 
     async def status(self) -> RunStatus:
         """Where the run stands, as far as it is on disk."""
@@ -113,16 +132,19 @@ class Run:
     async def logs(self, path: str = "", after: int = 0, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """What the attempts of a node (of all, with an empty path) printed and logged; see `LogLine.id`."""
         journal = self._engine.journal
+        ended = not follow
         while True:
             await self._engine.logbook.flush()
-            row = await journal.row(self.id)
             while page := await journal.read_logs(self.id, path, after):
                 for line in page:
                     yield line
                 after = page[-1].id
-            if not follow or row is None or row.ended_at is not None:
+            if ended:
                 return
-            await asyncio.sleep(POLL_S)
+            row = await journal.row(self.id)
+            ended = row is None or row.ended_at is not None
+            # Another process may write its last lines a moment after the end.
+            await asyncio.sleep(2 * DELAY_S if ended and not self._is_driven() else POLL_S)
 
     # ------------------------------------------------------------------ telling
 

@@ -97,7 +97,9 @@ class Slots:
             return False
         for name, units in ((_TOTAL, 1), *lane):
             if self._free.get(name, units) < units:
-                self._waiting.setdefault(name, OrderedDict())[waiter] = units
+                waiting = self._waiting.setdefault(name, OrderedDict())
+                # Of what a run waits for, the least: who wants more must not keep it from going on with less.
+                waiting[waiter] = min(units, waiting.get(waiter, units))
                 return False
         for name, _ in lane:
             rate = self._rates.get(name)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clew.journal.records import RunRow
 from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
@@ -125,6 +126,32 @@ def status_of(run: Run, seq: int) -> RunStatus:
         error=run.error,
         reason=run.reason,
         nodes=list(_statuses(run.root)) if run.root is not None else [],
+    )
+
+
+def row_of(run: Run, before: RunRow, wake_at: float | None) -> RunRow:
+    """The row of a run in the journal; what no event changes is as it was before."""
+    return RunRow(
+        run=run.id,
+        name=before.name,
+        graph=before.graph,
+        definition=before.definition,
+        state=run.state,
+        seq=run.seq,
+        epoch=before.epoch,
+        owner="" if run.ended else before.owner,
+        generation=run.generation,
+        created_at=before.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        wake_at=wake_at,
+        total=run.total,
+        settled=run.settled,
+        failed=run.failed,
+        running=run.running,
+        waiting=run.waiting,
+        labels=before.labels,
+        error=run.error.message if run.error else "",
     )
 
 
