@@ -92,7 +92,7 @@ def test_of_a_thousand_nodes_the_telling_ones_are_shown(size) -> None:
             break
     text = picture(board, *size, now=board.run.started_at + 5)
     assert len(board.rows[NodeState.RUNNING]) == 25
-    assert text.count("\n● ") == (25 if size[1] == 50 else 14)
+    assert text.count("\n● ") == (25 if size[1] == 50 else 16)
     assert text.count("\n✗ ") == 3
     assert "ValueError: 201 is odd," in text
     hidden = text.splitlines()[-1]

@@ -234,7 +234,7 @@ async def test_a_waiting_retry_survives_the_engine(url: str) -> None:
         return "second"
 
     g = Graph("g")
-    g.add(flaky, retry=Retry(max_attempts=2, backoff=fixed(3600)))
+    g.add(flaky, retry=Retry(max_attempts=2, backoff=fixed(3600), jitter=0))
     async with Engine(url, clock=clock) as engine:
         run = await engine.start(g, id="r")
         due = (await seen(run, e.RetryScheduled)).due
@@ -281,7 +281,7 @@ async def test_a_timed_out_coroutine_is_stopped_and_may_be_tried_again() -> None
 
 async def test_total_timeout_covers_all_attempts_and_the_waits_between() -> None:
     g = Graph("g")
-    g.add(boom, total_timeout=0.1, retry=Retry(max_attempts=9, backoff=fixed(3600)))
+    g.add(boom, total_timeout=0.1, retry=Retry(max_attempts=9, backoff=fixed(3600), jitter=0))
     async with Engine("memory:") as engine:
         run = await engine.start(g)
         error = await failed(run)

@@ -120,9 +120,7 @@ def lets_dependents_run(need: Visit) -> bool:
     scope = need.group
     assert isinstance(scope, Scope)
     policy = need.node.spec.on_error or scope.topology.spec.on_error
-    return need.state is NodeState.COMPLETED or (
-        need.state is NodeState.FAILED and policy is ErrorPolicy.CONTINUE
-    )
+    return need.state is NodeState.COMPLETED or (need.state is NodeState.FAILED and policy is ErrorPolicy.CONTINUE)
 
 
 def is_whole(visit: Visit | None) -> bool:

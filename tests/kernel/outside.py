@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from laws import Witness, is_whole, kept_by_retry, may_start
+from msgspec import Raw
+
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
-from clew.kernel.machine import Decision, Machine
+from clew.kernel.machine import Machine
 from clew.kernel.snapshot import image
 from clew.kernel.states import NodeState, RunState
 from clew.kernel.topology import Node, Topology, compile_graph
 from clew.kernel.values import ErrorInfo, Value
-from laws import Witness, is_whole, kept_by_retry, may_start
-from msgspec import Raw
 
 T = TypeVar("T")
 Body = tuple[str, int]

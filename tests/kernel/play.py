@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from laws import Witness, assert_settled
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -18,7 +19,6 @@ from clew.kernel.state import Visit
 from clew.kernel.states import NodeState
 from clew.kernel.topology import compile_graph
 from clew.kernel.values import Binding, ErrorInfo, FromItem, FromNode, Literal, Value
-from laws import Witness, assert_settled
 
 BOOM = ErrorInfo(type="ValueError", message="boom", classes=("ValueError", "Exception"))
 THREE = Retry(max_attempts=3, delay_s=1.0, jitter=0.0)
@@ -127,9 +127,7 @@ class Play:
         """The body of a visit only sleeps (until `due`), or asks a question (None)."""
         where = {"path": path, "attempt": self.visit(path).attempt}
         kind = "answer" if due is None else "timer"
-        return self.hand(
-            s.OpenWait(**where, key=key, kind=kind, due=due), s.AttemptIdle(**where, keys=(key,))
-        )
+        return self.hand(s.OpenWait(**where, key=key, kind=kind, due=due), s.AttemptIdle(**where, keys=(key,)))
 
     def answer(self, path: str, key: str = "nap") -> Decision:
         return self.hand(s.Answer(path=path, key=key, value=value("yes"), by="me"))

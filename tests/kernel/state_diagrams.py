@@ -12,8 +12,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 
 TEXT = """# States of runs and nodes
 
-Drawn from the tables in `src/clew/kernel/states.py` by `tests/kernel/state_diagrams.py`; a test compares. What a
-table does not hold raises `IllegalTransition` and changes nothing.
+Drawn from the tables in `src/clew/kernel/states.py` by `tests/kernel/state_diagrams.py`; a test compares.
+What a table does not hold raises `IllegalTransition` and changes nothing.
 
 ## Runs
 
@@ -23,7 +23,8 @@ table does not hold raises `IllegalTransition` and changes nothing.
 - **running**: work goes on, or waits for time, people or slots.
 - **paused**: attempts under way finish; nothing new starts and only their time limits pass.
 - **stopping**: the run is to end (a failure, a time limit, a cancel); what is under way has been told to stop.
-- **completed**, **failed**, **cancelled**: the run has ended. `retry` opens a new generation: completed work stays.
+- **completed**, **failed**, **cancelled**: the run has ended. `retry` opens a new generation: completed work
+  stays.
 
 ## Nodes
 
@@ -45,9 +46,7 @@ A *visit* of a node, an item of a map, a map or a sub-graph: all have the same s
 """
 
 
-def diagram(
-    transitions: Mapping[StrEnum, frozenset[StrEnum]], first: StrEnum, last: frozenset[StrEnum]
-) -> str:
+def diagram(transitions: Mapping[StrEnum, frozenset[StrEnum]], first: StrEnum, last: frozenset[StrEnum]) -> str:
     """A Mermaid state diagram of one table."""
     lines = [f"    [*] --> {first}"]
     for source, targets in transitions.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from play import Play, graph, literal, mapped, node, value
 
 from clew.kernel import commands as c
 from clew.kernel.definition import ErrorPolicy, InputSpec
@@ -26,7 +27,6 @@ from clew.kernel.values import (
     Pick,
     Value,
 )
-from play import Play, graph, literal, mapped, node, value
 
 A = FromNode("a")
 

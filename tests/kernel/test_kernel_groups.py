@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from play import BOOM, Play, graph, mapped, node
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -10,7 +11,6 @@ from clew.kernel import signals as s
 from clew.kernel.definition import ErrorPolicy
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
-from play import BOOM, Play, graph, mapped, node
 
 CONTINUE = {"on_error": ErrorPolicy.CONTINUE}
 SKIP = {"on_error": ErrorPolicy.SKIP_DOWNSTREAM}
@@ -353,3 +353,23 @@ def test_a_sub_graph_of_a_map_that_ends_because_of_its_feeder_is_cancelled():
     play.fail("m[1]")
     play.acknowledge("n[0]/a")
     assert (play.state("n"), play.state("n[0]")) == (N.SKIPPED, N.CANCELLED)
+
+
+def test_readers_of_a_map_that_timed_out_do_without_what_it_lost_before_and_then():
+    play = Play(mapped("m", collect=True, total_timeout_s=5.0), mapped("n", over="m"), **CONTINUE)
+    play.expand("m", 3)
+    play.fail("m[0]")
+    play.succeed("m[1]")
+    play.at(5.0)
+    play.acknowledge("m[2]")
+    assert [play.state(f"n[{i}]") for i in range(3)] == [N.SKIPPED, N.RUNNING, N.SKIPPED]
+
+
+def test_a_sub_graph_that_was_cancelled_before_its_turn_is_not_opened():
+    inner = graph(node("a"), node("b"), node("h", "b", graph=graph(node("x"))))
+    play = Play(node("g", graph=inner), node("z"), **CONTINUE)
+    play.hand(s.Pause())
+    play.succeed("g/b")
+    play.fail("g/a")
+    assert play.state("g/h") is N.CANCELLED
+    assert play.hand(s.Resume()).events == [e.RunResumed(at=0.0)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from play import Play, graph, mapped, node
 
 from clew.kernel.invariants import check
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState, RunState
 from clew.kernel.values import GATHERED
-from play import Play, graph, mapped, node
 
 
 def stage() -> Play:
@@ -63,7 +63,7 @@ def forget_who_depends(run: Run) -> None:
 
 
 def misplace(run: Run) -> None:
-    run.visits["b"] = run.visits["done"]
+    run.visits["elsewhere"] = run.visits.pop("b")
 
 
 def unqueue(run: Run) -> None:
@@ -85,7 +85,7 @@ BREAKS = [
     (settle_all, "everything has settled and the run has not ended"),
     (settle_all, "<group /: 6/6 settled, 4 active> counts its settled members wrong"),
     (on_group("m", active=0), "<group m: 0/2 settled, 0 active> counts its active members wrong"),
-    (on_group("m", active=2), "<group m: 0/2 settled, 2 active> has more items under way than its max_concurrency"),
+    (on_group("m", active=2), "<group m: 0/2 settled, 2 active> has more under way than its max_concurrency"),
     (on_group("m", failed=[0]), "<group m: 0/2 settled, 1 active> names the wrong failed members"),
     (on_group("g", settled=1), "<g running attempt 0> has not settled although its members have"),
     (unblock, "c waits for 0, not 1"),

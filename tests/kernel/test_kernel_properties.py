@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 import worlds
-from clew.kernel.definition import GraphSpec
+from hypothesis import given, settings
 from laws import assert_settled
 from outside import Outside
+
+from clew.kernel.definition import GraphSpec
 
 SEARCH = settings(derandomize=False, print_blob=True, deadline=None)
 EXAMPLES = 150

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from play import BOOM, THREE, Play, graph, mapped, node
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -11,7 +12,6 @@ from clew.kernel.definition import ErrorPolicy, OnInterrupt, Retry
 from clew.kernel.errors import KernelError
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
-from play import BOOM, THREE, Play, graph, mapped, node
 
 CONTINUE = {"on_error": ErrorPolicy.CONTINUE}
 SKIP = {"on_error": ErrorPolicy.SKIP_DOWNSTREAM}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from play import BOOM, THREE, Play, graph, mapped, node, value
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -15,7 +16,6 @@ from clew.kernel.snapshot import image
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
 from clew.kernel.topology import compile_graph
-from play import BOOM, THREE, Play, graph, mapped, node, value
 
 A1 = {"path": "a", "attempt": 1}
 
@@ -23,9 +23,7 @@ A1 = {"path": "a", "attempt": 1}
 def test_every_signal_is_handled_and_can_be_stored():
     handled = set(s.AnySignal.__args__)
     assert handled == set(Machine._HANDLERS)
-    assert handled == {x for x in vars(s).values() if isinstance(x, type) and issubclass(x, s.Signal)} - {
-        s.Signal
-    }
+    assert handled == {x for x in vars(s).values() if isinstance(x, type) and issubclass(x, s.Signal)} - {s.Signal}
     stored = msgspec.json.encode(s.StepEnded(**A1, key="k", digest="d", value=value(1)))
     assert msgspec.json.decode(stored, type=s.AnySignal).value == value(1)
 

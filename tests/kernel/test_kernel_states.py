@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from play import BOOM, Play, node
+from state_diagrams import PAGE, page
 
 from clew.kernel import events as e
 from clew.kernel.errors import IllegalTransition
@@ -10,8 +12,6 @@ from clew.kernel.fold import fold
 from clew.kernel.snapshot import image
 from clew.kernel.states import NODE_TRANSITIONS, RUN_ENDED, RUN_TRANSITIONS, SETTLED, NodeState, RunState
 from clew.kernel.values import GATHERED
-from play import BOOM, Play, node
-from state_diagrams import PAGE, page
 
 ILLEGAL_OF_RUNS = [(a, b) for a in RunState for b in RunState if b not in RUN_TRANSITIONS[a]]
 ILLEGAL_OF_NODES = [(a, b) for a in NodeState for b in NodeState if b not in NODE_TRANSITIONS[a]]

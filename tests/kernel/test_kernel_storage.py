@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from laws import EVENTS, IMAGE
+from play import BOOM, Play, graph, mapped, node, value
 
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -13,8 +15,6 @@ from clew.kernel.errors import KernelError
 from clew.kernel.fold import _FOLDS, fold
 from clew.kernel.machine import Machine
 from clew.kernel.state import Run
-from laws import EVENTS, IMAGE
-from play import BOOM, Play, graph, mapped, node, value
 
 
 def test_every_event_has_a_fold_and_a_name():
@@ -45,9 +45,7 @@ def test_an_event_about_what_has_not_begun_is_refused():
     with pytest.raises(KernelError, match="run run: g has not begun"):
         fold(play.run, e.GroupStopping(at=1.0, path="g", reason="failed", error=BOOM))
     with pytest.raises(KernelError, match="run x: the graph has not begun"):
-        fold(
-            Run("x", play.topology), e.GroupStopping(at=1.0, path="", reason="failed", error=BOOM)
-        )
+        fold(Run("x", play.topology), e.GroupStopping(at=1.0, path="", reason="failed", error=BOOM))
 
 
 def test_a_run_that_was_not_admitted_has_an_empty_snapshot():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from play import THREE, Play, graph, mapped, node, value
+
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -9,8 +11,6 @@ from clew.kernel.machine import Machine
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
 from clew.kernel.topology import compile_graph
-from play import THREE, Play, graph, mapped, node, value
-
 
 # Retries -------------------------------------------------------------------------------------------
 

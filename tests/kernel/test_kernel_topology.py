@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from play import graph, literal, mapped, node
 
 from clew.kernel import addresses
 from clew.kernel.definition import ErrorPolicy
 from clew.kernel.errors import DefinitionError
 from clew.kernel.topology import compile_graph, dependencies
 from clew.kernel.values import DictOf, Expression, FromInput, FromNode, ListOf, Pick, references
-from play import graph, literal, mapped, node
 
 
 def test_a_node_of_the_outermost_graph_is_addressed_by_its_id():

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
 import pytest
+from play import BOOM, graph, mapped, node, value
 
 from clew.kernel import signals as s
 from clew.kernel.definition import GraphSpec, Retry
 from clew.kernel.machine import Machine
 from clew.kernel.topology import compile_graph
-from play import BOOM, graph, mapped, node, value
 
 SMALL, LARGE = 20, 2_000
 
@@ -44,7 +45,7 @@ def machine_of(spec: GraphSpec) -> Machine:
 
 def chain(size: int) -> Machine:
     names = [f"n{i}" for i in range(size)]
-    return machine_of(graph(node("n0"), *(node(b, a) for a, b in zip(names, names[1:], strict=False))))
+    return machine_of(graph(node("n0"), *(node(b, a) for a, b in pairwise(names))))
 
 
 def fan(size: int) -> Machine:
@@ -62,6 +63,10 @@ def sub_graphs(size: int) -> Machine:
     return items(size, graph=graph(node("a"), node("b", "a")))
 
 
+def retried_items(size: int) -> Machine:
+    return items(size, retry=Retry(max_attempts=2))
+
+
 def success(path: str) -> s.AnySignal:
     return s.AttemptSucceeded(path=path, attempt=1, output=value(1))
 
@@ -74,7 +79,7 @@ CASES = [
     ("a sub-graph per item", sub_graphs, success("m[1]/a")),
     ("a limited map", lambda size: items(size, max_concurrency=2), success("m[1]")),
     ("a step", items, s.StepEnded(path="m[1]", attempt=1, key="k", digest="d", value=value(1))),
-    ("a retry", lambda size: items(size, retry=Retry(max_attempts=2)), s.AttemptFailed(path="m[1]", attempt=1, error=BOOM)),
+    ("a retry", retried_items, s.AttemptFailed(path="m[1]", attempt=1, error=BOOM)),
     ("a wait", items, s.OpenWait(path="m[1]", attempt=1, key="k", kind="timer", due=9.0)),
     ("an answer to nobody", items, s.Answer(path="m[1]", key="k", value=value(1))),
     ("a tick", lambda size: items(size, timeout_s=9.0), s.Tick()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from clew.kernel.definition import (
     Backoff,
@@ -16,7 +17,6 @@ from clew.kernel.definition import (
     Retry,
 )
 from clew.kernel.values import Binding, DictOf, Expression, FromInput, FromItem, FromNode, ListOf, Literal, Pick
-from msgspec import Raw
 
 NAMES = "abcdef"
 LIST = Literal(Raw(b"[1,2,3]"))

@@ -47,8 +47,9 @@ def count(number: int, noun: str, nouns: str = "") -> str:
 
 def percent(part: int, whole: int) -> str:
     """A share that says 100 % only when it is all, and 0 % only when it is nothing."""
-    share = 100 * part // whole if whole else 100
-    return f"{max(share, 1) if part else 0} %"
+    if part >= whole:
+        return "100 %"
+    return f"{max(100 * part // whole, 1) if part else 0} %"
 
 
 def rate(per_second: float) -> str:

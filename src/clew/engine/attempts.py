@@ -71,8 +71,7 @@ class Attempt:
     def wake(self, waits: Mapping[str, c.Wait]) -> None:
         """Some of what the body waits for may have come about."""
         self.suspended = False
-        if self._context is not None:
-            self._context.wake(waits)
+        self._make_context().wake(waits)
 
     def stop(self, reason: str) -> None:
         """Stop the body; it is cut off from its run if it does not stop."""
@@ -107,7 +106,7 @@ class Attempt:
             if self._stop_reason or self._abandoned:
                 return s.AttemptStopped(path=self.path, attempt=self.number), []
             error = ErrorInfo(type="CancelledError", message="the body was cancelled, and not by its run")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as exc:  # whatever a body raises, SystemExit too, is that node's failure
             error = error_info(exc, mask=self._workshop.secrets.mask)

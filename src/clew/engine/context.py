@@ -17,13 +17,16 @@ from clew import codec
 from clew.bodies.context import Context
 from clew.bodies.errors import error_info
 from clew.engine.feed import Emitted, Ephemeral, Progress
-from clew.engine.inputs import store
+from clew.engine.inputs import refuse_large, store
 from clew.engine.secrets import Secrets
-from clew.errors import StepConflictError, StepError
+from clew.errors import ClewError, StepConflictError, StepError
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.values import ErrorInfo, Value
+
+#: A body that waits, and beside it has ended something, is taken to only wait after so many seconds.
+_REST_S = 0.05
 
 
 class Host(Protocol):
@@ -43,6 +46,10 @@ class Host(Protocol):
 
     async def read_value(self, value: Value) -> bytes:
         """The JSON text of a stored value."""
+        ...
+
+    async def check_lease(self) -> None:
+        """Stop whoever asks, if the run may belong to another process by now, and does."""
         ...
 
 
@@ -87,21 +94,30 @@ class BodyContext(Context):
 
     # ------------------------------------------------------------------ steps
 
-    async def step(
+    def step(
         self, key: str, function: Callable[..., Any], *args: Any, effect: bool = False, **kwargs: Any
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """Call `function` once in the life of this visit; see `bodies.context.Context.step`."""
+        self._check_in_loop(f"the step {key!r}")
+        return self._step(key, function, args, kwargs, effect)
+
+    async def _step(
+        self, key: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], effect: bool
+    ) -> Any:
         digest = codec.digest(codec.encode([list(args), kwargs]))
         self._use(key)
         recorded = self._steps.get(key)
         hint = _return_hint(function)
         if recorded is not None:
             return codec.decode(await self._recorded(key, recorded, digest), hint)
+        await self._host.check_lease()
+        self._check_attached()
         self._busy += 1
         try:
             json = await self._make(key, digest, function, args, kwargs, effect)
         finally:
             self._busy -= 1
+            self._rest_soon()
         return codec.decode(json, hint)
 
     async def _recorded(self, key: str, step: c.Step, digest: str) -> bytes:
@@ -130,6 +146,8 @@ class BodyContext(Context):
             if inspect.isawaitable(result):
                 result = await result
             json = codec.encode(result)
+            refuse_large(json)
+            self._secrets.refuse(json)
         except Exception as error:
             await self._submit(ended(error=error_info(error, mask=self._mask)))
             raise
@@ -140,9 +158,12 @@ class BodyContext(Context):
 
     # ------------------------------------------------------------------ waiting
 
-    async def sleep(self, seconds: float, key: str | None = None) -> None:
+    def sleep(self, seconds: float, key: str | None = None) -> Awaitable[None]:
         """Sleep, durably; see `bodies.context.Context.sleep`."""
-        key = key if key is not None else f"sleep {seconds:g}"
+        self._check_in_loop("a sleep")
+        return self._sleep(seconds, key if key is not None else f"sleep {seconds:g}")
+
+    async def _sleep(self, seconds: float, key: str) -> None:
         self._use(key)
         await self._wait(key, "timer", self._host.now() + max(0.0, seconds))
 
@@ -155,15 +176,26 @@ class BodyContext(Context):
         try:
             if known is None:
                 await self._submit(s.OpenWait(path=self.path, attempt=self.attempt, key=key, kind=kind, due=due))
-            if not self._busy and not future.done():
-                idle = s.AttemptIdle(path=self.path, attempt=self.attempt, keys=tuple(self._open))
-                await self._submit(idle)
+            if not future.done():
+                self._rest()
             return await future
         finally:
-            self._open.pop(key, None)
+            del self._open[key]
+            self._rest_soon()
+
+    def _rest(self) -> None:
+        """Say so if all that the body still does is wait."""
+        if self._open and not self._busy and not self.detached:
+            self._host.submit(s.AttemptIdle(path=self.path, attempt=self.attempt, keys=tuple(self._open)))
+
+    def _rest_soon(self) -> None:
+        """Something has ended beside a wait: unless the body goes on with it at once, it only waits again."""
+        if self._open:
+            self._loop.call_later(_REST_S, self._rest)
 
     def wake(self, waits: Mapping[str, c.Wait]) -> None:
-        """Some of what the body waits for may have come about."""
+        """Some of what the body waits for may have come about, or of what it will wait for."""
+        self._waits = dict(waits)
         for key, future in self._open.items():
             wait = waits.get(key)
             if wait is not None and wait.outcome and not future.done():
@@ -178,7 +210,7 @@ class BodyContext(Context):
 
     def emit(self, item: Any) -> None:
         """Show an item to whoever looks; see `bodies.context.Context.emit`."""
-        plain = codec.decode(codec.encode(item))
+        plain = self._secrets.mask_plain(codec.decode(codec.encode(item)))
         self._emitted += 1
         self._show(Emitted(self.path, self.attempt, self._emitted - 1, plain))
 
@@ -208,9 +240,19 @@ class BodyContext(Context):
             )
         self._used.add(key)
 
-    async def _submit(self, signal: s.AnySignal, *blobs: Blob) -> None:
+    def _check_in_loop(self, what: str) -> None:
+        if threading.get_ident() != self._thread:
+            raise ClewError(
+                f"{self.path}: a synchronous body runs in a thread, where {what} cannot be waited for; "
+                "make the body async"
+            )
+
+    def _check_attached(self) -> None:
         if self.detached:
             raise asyncio.CancelledError
+
+    async def _submit(self, signal: s.AnySignal, *blobs: Blob) -> None:
+        self._check_attached()
         await self._host.submit(signal, *blobs)
 
 

@@ -24,11 +24,12 @@ from clew.engine.attempts import Attempt
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.feed import Ephemeral, Feed
+from clew.engine.keeper import Keeper
 from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
 from clew.engine.status import row_of
 from clew.engine.workshop import Functions, Workshop
-from clew.errors import ClewError, InternalError
+from clew.errors import ClewError, InternalError, RunFencedError
 from clew.journal.records import Append, Blob, Recorded, RunRow, Snapshot
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -58,6 +59,7 @@ class Driver:
         functions: those of the graph object, by reference.
         workshop: performs bodies.
         bus: the engine's observers.
+        keeper: knows whether this process may still own the run.
         clock: the time.
         on_end: called once, when the run has ended or was lost.
     """
@@ -73,6 +75,7 @@ class Driver:
         functions: Functions,
         workshop: Workshop,
         bus: Bus,
+        keeper: Keeper,
         clock: Clock,
         on_end: Callable[[Driver], None],
     ) -> None:
@@ -88,6 +91,7 @@ class Driver:
         self.functions = functions
         self._workshop = workshop
         self._bus = bus
+        self._keeper = keeper
         self._clock = clock
         self._on_end = on_end
         self._signals: list[s.AnySignal] = []
@@ -314,6 +318,11 @@ class Driver:
     async def read_value(self, value: Value) -> bytes:
         """The JSON text of a stored value."""
         return await self._workshop.reader.value(value)
+
+    async def check_lease(self) -> None:
+        """Before work that no append comes before: whether a process that slept has lost the run."""
+        if not await self._keeper.holds(self._row):
+            self.lose(RunFencedError(f"run {self.id} was taken over by another process while this one slept"))
 
     # ------------------------------------------------------------------ the end
 

@@ -326,6 +326,7 @@ class Engine:
             slots=self._slots,
             workshop=self._workshop,
             bus=self._bus,
+            keeper=self._keeper,
             clock=self._clock,
             on_end=self._forget,
         )

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import msgspec
 
 from clew import codec
-from clew.errors import InternalError, InvalidInputError
+from clew.errors import InternalError, InvalidInputError, UnstorableError
 from clew.graphs import expressions
 from clew.journal.port import Journal
 from clew.kernel.values import (
@@ -31,6 +31,8 @@ from clew.kernel.values import (
 
 #: Values up to so many bytes of JSON text travel inside events; larger ones become blobs.
 INLINE = 1_024
+#: JSON text that one value of a body may have, in bytes.
+MAX_VALUE = 256 * 1024 * 1024
 #: Values taken apart that are kept for the next item of the same map.
 _CACHED = 4
 
@@ -97,6 +99,16 @@ class InputReader:
         for step in path[:-1]:
             parts = _take_apart(bytes(_part(parts, step, path)))
         return bytes(_part(parts, path[-1], path))
+
+
+def refuse_large(json: bytes) -> None:
+    """Refuse a value that is larger than any should be.
+
+    Raises:
+        UnstorableError: says how large it is.
+    """
+    if len(json) > MAX_VALUE:
+        raise UnstorableError("$", f"{len(json)} bytes of JSON are more than the limit of {MAX_VALUE}")
 
 
 def store(json: bytes) -> tuple[Value, bytes | None]:

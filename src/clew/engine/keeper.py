@@ -9,7 +9,7 @@ from clew.engine.clock import Clock
 from clew.errors import ClewError
 from clew.journal.ownership import LEASE_S
 from clew.journal.port import Journal
-from clew.journal.records import Owner
+from clew.journal.records import Owner, RunRow
 
 _LOG = logging.getLogger("clew.engine")
 
@@ -23,11 +23,13 @@ class Keeper:
         self._clock = clock
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        #: When the owner was last known to be taken for alive, in seconds since the epoch.
+        self._renewed_at = 0.0
 
     def begin(self) -> None:
         """Register the owner, and renew it from now on; the first call counts."""
         if self._thread is None:
-            self._journal.renew(self._owner, self._clock.now())
+            self._renew_now()
             self._thread = threading.Thread(target=self._renew, name="clew-lease", daemon=True)
             self._thread.start()
 
@@ -35,6 +37,13 @@ class Keeper:
     def begun(self) -> bool:
         """Whether the owner has been registered."""
         return self._thread is not None
+
+    async def holds(self, row: RunRow) -> bool:
+        """Whether a run with this row is still this owner's; asks the journal if renewal is late."""
+        if self._clock.now() - self._renewed_at < LEASE_S:
+            return True
+        stored = await self._journal.row(row.run)
+        return stored is not None and stored.epoch == row.epoch
 
     def end(self) -> None:
         """Renew no more."""
@@ -45,7 +54,12 @@ class Keeper:
     def _renew(self) -> None:
         while not self._ended.wait(LEASE_S / 3):
             try:
-                self._journal.renew(self._owner, self._clock.now())
+                self._renew_now()
             except ClewError as error:
                 # If it stays so, others may take the runs over, and the epoch keeps this process from writing.
                 _LOG.warning("the lease could not be renewed: %s", error)
+
+    def _renew_now(self) -> None:
+        now = self._clock.now()
+        self._journal.renew(self._owner, now)
+        self._renewed_at = now

@@ -43,7 +43,8 @@ class Page:
         *lines, rest = (self._open.get(stream, "") + text).split("\n")
         for line in lines:
             self._line(stream, line)
-        while len(rest) > LINE:
+        # Masked before it is cut, and not near its end: no secret may be cut in two.
+        while len(rest) > 2 * LINE and len(rest := self._mask(rest)) > 2 * LINE:
             self._line(stream, rest[:LINE])
             rest = rest[LINE:]
         self._open[stream] = rest

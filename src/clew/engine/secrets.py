@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ _REFERENCE = re.compile(r"secret://([A-Za-z_][A-Za-z0-9_.-]*)")
 _MARK = b"secret://"
 #: Shorter values are not masked: they would blot out half of every text.
 _MASKED_FROM = 4
+_LINE_FROM = 8
 
 
 class Secrets:
@@ -34,6 +36,8 @@ class Secrets:
         self._folder = folder or Path(os.environ.get("CLEW_SECRETS_DIR", "/run/secrets"))
         #: Values that were handed out, longest first, with what stands for them.
         self._shown: dict[str, str] = {}
+        #: Bodies in threads look secrets up, too.
+        self._lock = threading.Lock()
 
     def lookup(self, name: str) -> str:
         """The value of a secret.
@@ -48,9 +52,17 @@ class Secrets:
                 f"variable {name}, nor in the file {self._folder / name}"
             )
         if len(value) >= _MASKED_FROM and value not in self._shown:
-            shown = {**self._shown, value: f"<secret {name}>"}
-            self._shown = dict(sorted(shown.items(), key=lambda pair: -len(pair[0])))
+            self._remember(value, f"<secret {name}>")
         return value
+
+    def _remember(self, value: str, shown: str) -> None:
+        """Mask a value from now on, in every form in which it may be told."""
+        forms = {value, codec.encode(value)[1:-1].decode(), repr(value)[1:-1]}
+        # Text is kept line by line; short lines of a long secret tell little and are found everywhere.
+        forms.update(line.strip() for line in value.splitlines() if len(line.strip()) >= _LINE_FROM)
+        with self._lock:
+            known = {**dict.fromkeys(forms, shown), **self._shown}
+            self._shown = dict(sorted(known.items(), key=lambda pair: -len(pair[0])))
 
     def fill(self, json: bytes) -> bytes:
         """JSON text with its references replaced by their values."""
@@ -64,6 +76,17 @@ class Secrets:
             if value in text:
                 text = text.replace(value, name)
         return text
+
+    def mask_plain(self, value: Any) -> Any:
+        """Plain data with every text in it masked."""
+        if isinstance(value, str):
+            return self.mask(value)
+        if isinstance(value, list):
+            return [self.mask_plain(item) for item in cast("list[Any]", value)]
+        if isinstance(value, dict):
+            items = cast("dict[str, Any]", value).items()
+            return {self.mask(key): self.mask_plain(item) for key, item in items}
+        return value
 
     def refuse(self, json: bytes) -> None:
         """Refuse a value that holds a secret.

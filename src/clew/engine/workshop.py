@@ -22,10 +22,10 @@ from clew.bodies.http import HttpClient, run_http
 from clew.bodies.shell import run_shell
 from clew.engine.context import BodyContext
 from clew.engine.definitions import Known
-from clew.engine.inputs import InputReader, store
+from clew.engine.inputs import InputReader, refuse_large, store
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
-from clew.errors import InvalidInputError, UnresolvedBodyError, UnstorableError
+from clew.errors import InvalidInputError, UnresolvedBodyError
 from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
 from clew.journal.port import Journal
 from clew.journal.records import Blob
@@ -42,8 +42,6 @@ Functions = Mapping[str, Callable[..., Any]]
 
 #: Items that one map may have.
 MAX_ITEMS = 1_000_000
-#: JSON text that one output may have, in bytes.
-MAX_OUTPUT = 256 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -96,8 +94,7 @@ class Workshop:
     async def perform(self, job: Job) -> bytes:
         """The output of an attempt, as JSON text."""
         json = await self._performers[job.command.kind](job)
-        if len(json) > MAX_OUTPUT:
-            raise UnstorableError("$", f"{len(json)} bytes of JSON are more than the limit of {MAX_OUTPUT}")
+        refuse_large(json)
         self.secrets.refuse(json)
         return json
 

@@ -315,8 +315,8 @@ def _release_fed_item(run: Run, visit: Visit) -> None:
         if consumer is None or consumer.inner is None or consumer.inner.stop:
             continue
         member = consumer.inner.members[visit.index]
-        if member is not None and member.state is NodeState.PENDING:
-            run.make_ready(member)
+        assert member is not None
+        run.make_ready(member)
 
 
 def _set_run_timer(run: Run, at: float) -> None:

@@ -49,7 +49,7 @@ def _check_group(run: Run, group: Group) -> list[str]:
     if isinstance(group, Items):
         spec = group.node.spec.map
         if spec is not None and spec.max_concurrency is not None and group.active > spec.max_concurrency:
-            wrong.append(f"{group!r} has more items under way than its max_concurrency")
+            wrong.append(f"{group!r} has more under way than its max_concurrency")
     if isinstance(group, Scope) and not group.stop:
         for index, node in enumerate(group.topology.nodes):
             left = sum(not is_released(group, need, index) for need in node.needs)

@@ -7,6 +7,7 @@ visits of the same node still spread.
 from __future__ import annotations
 
 import sys
+from typing import assert_never
 from zlib import crc32
 
 from clew.kernel.definition import Backoff, Retry
@@ -43,6 +44,8 @@ def retry_delay(policy: Retry, failures: int, error: ErrorInfo, seed: str) -> fl
             delay = policy.delay_s * failures
         case Backoff.EXPONENTIAL:
             delay = policy.delay_s * _power(policy.factor, failures - 1)
+        case _:
+            assert_never(policy.backoff)
     delay = min(delay, policy.max_delay_s)
     share = crc32(seed.encode()) / 0xFFFFFFFF * 2 - 1
     delay *= 1 + policy.jitter * share

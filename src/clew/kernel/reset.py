@@ -94,8 +94,7 @@ def _begin_again(run: Run, visit: Visit, at: float) -> None:
 
 def _clear(run: Run, visit: Visit) -> None:
     """Make a visit pending; what its body recorded serves the next attempt."""
-    if visit.state is not NodeState.PENDING:
-        run.move(visit, NodeState.PENDING)
+    run.move(visit, NodeState.PENDING)
     visit.failures = visit.interruptions = 0
     visit.output = visit.error = visit.started_at = visit.ended_at = visit.total_due = None
     visit.cause = visit.stop = ""

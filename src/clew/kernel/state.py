@@ -7,6 +7,7 @@ without a visit is pending, or cancelled when its group has stopped. `fold` writ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
@@ -101,7 +102,7 @@ class Visit:
         return f"<{self.path} {self.state} attempt {self.attempt}>"
 
 
-class Group:
+class Group(ABC):
     """Members that settle one by one.
 
     Attributes:
@@ -132,9 +133,9 @@ class Group:
         """Nothing of it is left to be done, or to be waited for."""
         return self.active == 0 if self.stop else self.settled == len(self.members)
 
+    @abstractmethod
     def member_path(self, index: int) -> str:
         """The address of a member, whether or not its visit exists."""
-        raise NotImplementedError
 
     def member_state(self, index: int) -> NodeState:
         """Where a member stands, whether or not its visit exists."""
