@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks.workloads import Shape, one, total
+from benchmarks.workloads import FILL, Shape, one, total
 
 #: Bytes of a stored row.
 ROW = 200
@@ -39,6 +39,10 @@ class Store:
         self._connection.execute("CREATE TABLE done (id INTEGER PRIMARY KEY, data TEXT)")
         self._rows: list[tuple[str]] = []
         self._group: asyncio.Future[None] | None = None
+
+    def grow(self) -> None:
+        """Bring the file into the state of one in use, see `workloads.grown`."""
+        self._connection.execute("INSERT INTO done (data) VALUES (?)", ("x" * FILL,))
 
     async def each(self, value: int) -> None:
         """Keep a value with a commit of its own."""

@@ -11,13 +11,14 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from benchmarks import floors, scale
 from benchmarks.plan import Case
-from benchmarks.workloads import RUNS, UNLIMITED, Shape, many, shape_of
+from benchmarks.workloads import RUNS, UNLIMITED, Shape, grown, many, shape_of
 from clew.engine.engine import Engine
 
 SYNCHRONOUS = {"process": "NORMAL", "full": "FULL"}
@@ -29,7 +30,7 @@ def engine_on(mode: str, path: Path) -> Engine:
     return Engine(url, durability=mode, max_concurrency=UNLIMITED)
 
 
-async def time_clew(case: Case, shape: Shape, path: Path, runs: int) -> float:
+async def time_clew(case: Case, shape: Shape, path: Path, runs: int) -> dict[str, float]:
     """Seconds from `start` to `result`; the graph has been built and checked before."""
     graph = shape.graph()
     graph.spec()
@@ -40,29 +41,34 @@ async def time_clew(case: Case, shape: Shape, path: Path, runs: int) -> float:
             result = await (await engine.start(graph)).result()
             assert result[f"n{len(expected) - 1}"] == expected[-1]
 
-        gc.collect()
-        start = time.perf_counter()
-        await (many(runs, single) if runs else single())
-        return time.perf_counter() - start
+        await (await engine.start(grown())).result()
+        return await timed(single, runs)
 
 
-async def time_floor(case: Case, shape: Shape, path: Path, runs: int) -> float:
+async def time_floor(case: Case, shape: Shape, path: Path, runs: int) -> dict[str, float]:
     """Seconds that a floor takes for the same."""
     store = floors.Store(path, SYNCHRONOUS[case.mode]) if case.subject != "bare" else None
     keep = None if store is None else store.each if case.subject == "each" else store.grouped
     expected = shape.values()
+    if store is not None:
+        store.grow()
 
     async def single() -> None:
         values = await floors.run(shape, keep)
         assert values == expected
 
-    gc.collect()
-    start = time.perf_counter()
-    await (many(runs, single) if runs else single())
-    taken = time.perf_counter() - start
+    taken = await timed(single, runs)
     if store is not None:
         store.close()
     return taken
+
+
+async def timed(single: Callable[[], Awaitable[None]], runs: int) -> dict[str, float]:
+    """Seconds that one run takes, or many."""
+    gc.collect()
+    start, cpu = time.perf_counter(), time.process_time()
+    await (many(runs, single) if runs else single())
+    return {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
 
 
 async def workload(case: Case, folder: Path) -> dict[str, float]:
@@ -71,8 +77,7 @@ async def workload(case: Case, folder: Path) -> dict[str, float]:
     runs = RUNS if case.work == "runs" else 0
     await measure(case, shape_of(case.work, small=True), folder / "warm.db", min(runs, 20))
     shape = shape_of(case.work)
-    seconds = await measure(case, shape, folder / "timed.db", runs)
-    return {"seconds": seconds, "units": runs or len(shape.needs)}
+    return await measure(case, shape, folder / "timed.db", runs) | {"units": runs or len(shape.needs)}
 
 
 def main() -> None:

@@ -19,8 +19,14 @@ import msgspec
 ROOT = Path(__file__).parents[1]
 
 WORKLOADS = ("chain", "fan", "layers", "runs")
+#: One repetition that takes longer than so many seconds hangs.
+PATIENCE_S = 600
 #: Floors of each mode, the first of them the one that the aims speak of.
-FLOORS = {"memory": ("bare",), "process": ("each", "grouped"), "full": ("each", "grouped")}
+FLOORS: dict[str, tuple[str, ...]] = {
+    "memory": ("bare",),
+    "process": ("each", "grouped"),
+    "full": ("each", "grouped"),
+}
 
 
 class Case(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,7 +96,10 @@ def measure_once(case: Case, folder: Path) -> Measured:
             capture_output=True,
             check=False,
             text=True,
+            timeout=PATIENCE_S,
         )
+    except subprocess.TimeoutExpired as error:
+        raise SystemExit(f"{case}: not done after {PATIENCE_S} s\n{(error.stderr or b'').decode()}") from None
     finally:
         shutil.rmtree(place, ignore_errors=True)
     if done.returncode:

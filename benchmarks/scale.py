@@ -6,7 +6,6 @@ not a written graph, because its definition has the same size for every `n`, so 
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sqlite3
 import time

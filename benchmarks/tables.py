@@ -131,13 +131,13 @@ def recovery_table(results: Results) -> Table:
         columns,
         note="Floor: read all events out of the file and decode them.",
     )
-    for case, measured in results.items():
+    for measured in results.values():
         for field_, how in (("seconds", "snapshot and what came after it"), ("folded_seconds", "every event")):
             table.rows.append(
                 [
                     f"{measured[0]['units']:,.0f}",
                     how,
-                    shown_spread(Spread.of(m[field_] / m["floor_seconds"] for m in results[case])),
+                    shown_spread(Spread.of(m[field_] / m["floor_seconds"] for m in measured)),
                     f"{Spread.of(m[field_] for m in measured).median * 1e3:,.0f}",
                     f"{Spread.of(m['floor_seconds'] for m in measured).median * 1e3:,.0f}",
                 ]

@@ -15,6 +15,9 @@ AT_ONCE, RUNS = 50, 1_000
 #: Items of a map, or nodes of a layer, that run at once in the measurements of scale.
 WIDTH = 64
 
+#: Bytes that make SQLite's write-ahead log as long as it gets before it begins again at its start.
+FILL = 6_000_000
+
 
 async def one(x: int = 0) -> int:
     """A node with at most one dependency."""
@@ -24,6 +27,11 @@ async def one(x: int = 0) -> int:
 async def total(xs: list[int]) -> int:
     """A node with several dependencies."""
     return sum(xs)
+
+
+async def long_text() -> str:
+    """A value that fills a write-ahead log, see `grown`."""
+    return "x" * FILL
 
 
 def up_to(n: int) -> list[int]:
@@ -81,6 +89,17 @@ def layers(depth: int, width: int, dependencies: int = 3) -> Shape:
         start = (layer - 1) * width
         needs += [tuple(start + (i + 7 * d) % width for d in range(dependencies)) for i in range(width)]
     return Shape("layers", tuple(needs))
+
+
+def grown() -> Graph:
+    """A run of it brings a new journal into the state of one in use.
+
+    A write-ahead log that still grows is a good deal slower to make durable than one that is written over again;
+    which of the two a short measurement meets would be chance.
+    """
+    graph = Graph("grown")
+    graph.add(long_text)
+    return graph
 
 
 def shape_of(name: str, *, small: bool = False) -> Shape:

@@ -28,7 +28,13 @@ def test_durations(seconds, told) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(3, "a few seconds"), (22, "about 20 s"), (100, "about 2 min"), (5_400, "about 1.5 h"), (180_000, "about 2.1 d")],
+    [
+        (3, "a few seconds"),
+        (22, "about 20 s"),
+        (100, "about 2 min"),
+        (5_400, "about 1.5 h"),
+        (180_000, "about 2.1 d"),
+    ],
 )
 def test_estimates_have_few_digits(seconds, told) -> None:
     assert words.roughly(seconds) == told

@@ -15,7 +15,7 @@ from journal_samples import append, commit, held, some_events, write
 
 from clew.errors import RunFencedError, StorageError
 from clew.journal.records import Append, Blob, Owner
-from clew.journal.sqlite import INLINE_BYTES, INLINE_EVENTS, INLINE_LIMIT_S, SqliteJournal
+from clew.journal.sqlite import INLINE_APPENDS, INLINE_BYTES, INLINE_EVENTS, INLINE_LIMIT_S, SqliteJournal
 from clew.journal.sqlite_file import LockedError
 from clew.kernel import events as e
 
@@ -82,15 +82,16 @@ async def test_what_events_take_does_not_pass_for_a_slow_disk(
 @pytest.mark.parametrize(
     "large",
     [
-        append("a", 0, INLINE_EVENTS + 1),
-        append("a", 0, blobs=[Blob("d", bytes(INLINE_BYTES + 1))]),
+        [append(f"r{i}", 0) for i in range(INLINE_APPENDS + 1)],
+        [append("r0", 0, INLINE_EVENTS + 1)],
+        [append("r0", 0, blobs=[Blob("d", bytes(INLINE_BYTES + 1))])],
     ],
-    ids=["events", "bytes"],
+    ids=["appends", "events", "bytes"],
 )
-async def test_a_large_commit_is_made_in_the_thread(sqlite: SqliteJournal, large: Append) -> None:
-    assert not commit_at_once(sqlite, large)
+async def test_a_large_commit_is_made_in_the_thread(sqlite: SqliteJournal, large: list[Append]) -> None:
+    assert not commit_at_once(sqlite, *large)
     await settled(sqlite)
-    assert await sqlite.row("a") is not None
+    assert await sqlite.row("r0") is not None
     sqlite._commit_s = 0.0
     assert commit_at_once(sqlite, append("b", 0))
 

@@ -105,7 +105,8 @@ class Outside:
         for body, stop in self.bodies.items():
             plain += [partial(self.acknowledge, body)] if stop else self.outcomes(body)
         for body in sorted(self.asleep):
-            plain += self.outcomes(body)[-len(ERRORS) - 1 :] if self.pick((False, True)) else []
+            by_itself = self.outcomes(body)
+            plain += [by_itself[0], *by_itself[-len(ERRORS) :]] if self.pick((False, True)) else []
         plain += [partial(self.answer, path, key) for path, key in self.questions()]
         if self.machine.wake_at is not None:
             plain.append(self.tick)
@@ -125,7 +126,7 @@ class Outside:
         success = partial(self.end, body, s.AttemptSucceeded(**where, output=VALUE))
         failures = [partial(self.end, body, s.AttemptFailed(**where, error=error)) for error in ERRORS]
         return [
-            success,
+            *[success] * 4,
             partial(self.hand, s.StepEnded(**where, key="paid", digest="d", value=VALUE, effect=True)),
             partial(self.hand, s.StepEnded(**where, key="read", digest="d", value=VALUE)),
             partial(self.hand, s.StepEnded(**where, key="lost", digest="d", error=ERRORS[0])),
@@ -135,7 +136,6 @@ class Outside:
             partial(self.idle, body),
             partial(self.idle, body),
             *failures,
-            success,
         ]
 
     def end(self, body: Body, signal: s.AnySignal) -> None:
@@ -274,6 +274,9 @@ class Outside:
             assert self.started[event.path] <= allowed, f"{visit!r} has too many attempts"
         elif isinstance(event, e.NodeCompleted) and not self.machine.run.visits[event.path].is_group:
             self.done.add(event.path)
+        elif isinstance(event, e.NodeFailed):
+            waits = any(path == event.path for path, _ in self.asleep)
+            assert not (waits and event.error.type == "timeout"), f"{event.path} only waits, and timed out"
         elif isinstance(event, e.AttemptSuspended):
             del self.bodies[event.path, event.attempt]
             self.asleep.add((event.path, event.attempt))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from clew.kernel.definition import (
     Backoff,
@@ -26,7 +26,7 @@ seldom = st.sampled_from([False, False, False, True])
 
 def limits(*values: float) -> st.SearchStrategy[float | None]:
     """A time limit in seconds; mostly none."""
-    return st.sampled_from([None, None, *values])
+    return st.sampled_from([None] * 3 * len(values) + [*values])
 
 
 retries = st.builds(
@@ -92,6 +92,21 @@ def nodes(draw: st.DrawFn, name: str, before: list[NodeSpec], depth: int) -> Nod
 
 
 @st.composite
+def lines(draw: st.DrawFn) -> GraphSpec:
+    """Maps over maps, whose items flow down the line one by one, and somebody who reads each of them."""
+    specs: list[NodeSpec] = [draw(nodes("x", [], 0)), draw(nodes("a", [], 1).filter(lambda spec: spec.map))]
+    for name in NAMES[1 : draw(st.integers(2, 3))]:
+        over = FromNode(specs[-1].id)
+        drawn = draw(nodes(name, [], 1))
+        mapped = drawn.map or MapSpec(over=over)
+        mapped = structs.replace(mapped, over=over)
+        inputs = {"x": LIST, "item": FromItem()}
+        specs.append(structs.replace(drawn, map=mapped, inputs=inputs, after=draw(st.sampled_from([(), ("x",)]))))
+    specs += [draw(nodes(f"z{spec.id}", [spec], 0)) for spec in specs[1:]]
+    return draw(graphs(0).map(lambda spec: structs.replace(spec, nodes=tuple(specs), output=None)))
+
+
+@st.composite
 def graphs(draw: st.DrawFn, depth: int = 2) -> GraphSpec:
     """A graph of up to six nodes, sub-graphs in it up to `depth`."""
     specs: list[NodeSpec] = []
@@ -111,4 +126,4 @@ def graphs(draw: st.DrawFn, depth: int = 2) -> GraphSpec:
 
 
 #: What the outside will choose: one byte per choice. Zero is the plain choice, and so is none.
-choices = st.binary(min_size=40, max_size=160)
+choices = st.binary(min_size=60, max_size=240)

@@ -19,7 +19,7 @@ from clew.cli.board import Board
 from clew.cli.interrupts import Interrupts
 from clew.cli.options import pairs, told_db, url_of
 from clew.cli.views import JsonLines, Live, Plain, Quiet, View
-from clew.cli.watching import WarningsTo, board_of, goes_on, history_of, watch
+from clew.cli.watching import WarningsTo, Watched, board_of, goes_on, history_of, watch
 from clew.cli.words import command, count, plain
 from clew.engine.clock import Clock
 from clew.engine.engine import Engine
@@ -86,7 +86,7 @@ class Session:
         self._clock = Clock()
         self._console = Console(highlight=False, markup=False, emoji=False)
 
-    async def follow(self, run: Run, *, before: RunRow | None, first: str = "") -> int:
+    async def follow(self, run: Watched, *, before: RunRow | None, first: str = "") -> int:
         """Watch a run that goes on here to its end and sum up.
 
         Args:
@@ -109,13 +109,13 @@ class Session:
             if first:
                 view.say(first)
             over = await watch(self.engine, run, view, self._interrupts, self._clock)
-        return await self._sum_up(run, board) if over else self._leave(board)
+        return await self._sum_up(run.run, board) if over else self._leave(board)
 
     async def follow_all(self) -> int:
         """Take up every unfinished run that nobody drives, and tell them all in plain lines."""
         engine = self.engine
         before = {row.run: row for row in await engine.runs(states=("queued", "running", "stopping"), limit=_ALL)}
-        runs = [run for run in await engine.resume_all() if run.id in before]
+        runs = [Watched(engine, run) for run in await engine.resume_all() if run.id in before]
         if not runs:
             click.echo("there is no unfinished run that could go on here", err=True)
             return exits.COMPLETED
@@ -123,7 +123,7 @@ class Session:
         codes = await asyncio.gather(*(self._follow_one(run, before[run.id]) for run in runs))
         return max(codes)
 
-    async def _follow_one(self, run: Run, row: RunRow) -> int:
+    async def _follow_one(self, run: Watched, row: RunRow) -> int:
         board = await board_of(self.engine, row, caught_up=row.seq, since=self._clock.now())
         settings = self.settings
         view: View = Plain(board, sys.stdout, tee=settings.tee, name=run.id)
@@ -132,7 +132,7 @@ class Session:
         else:
             view.say(await goes_on(self.engine, row))
         over = await watch(self.engine, run, view, self._interrupts, self._clock)
-        return await self._sum_up(run, board) if over else self._leave(board)
+        return await self._sum_up(run.run, board) if over else self._leave(board)
 
     async def show_ended(self, run: Run, row: RunRow, first: str) -> int:
         """Sum up a run that had ended before."""
@@ -228,4 +228,4 @@ def drive(settings: Settings, url: str | None, work: Callable[[Session], Awaitab
     return asyncio.run(session())
 
 
-__all__ = ["Session", "Settings", "drive", "goes_on"]
+__all__ = ["Session", "Settings", "Watched", "drive", "goes_on"]

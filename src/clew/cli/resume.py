@@ -26,18 +26,19 @@ def command(run: str | None, every: bool, **settings: Any) -> int:
     if (run is None) != every:
         raise click.UsageError("name a RUN (see `clew ls`), or say --all")
     url = existing(settings["db"])
-    from clew.cli.driving import Settings, drive, goes_on
+    from clew.cli.driving import Settings, Watched, drive, goes_on
 
     async def one(session: Session) -> int:
         assert run is not None
         engine = session.engine
         row = await find_run(engine, run)
         handle = await engine.resume(row.run)
+        watched = Watched(engine, handle)
         if row.ended_at is not None:
             return await session.show_ended(handle, row, f"run {row.run} had ended before")
         if row.state == "paused":
             await handle.resume(by="clew resume")
-        return await session.follow(handle, before=row, first=await goes_on(engine, row))
+        return await session.follow(watched, before=row, first=await goes_on(engine, row))
 
     async def all_of_them(session: Session) -> int:
         return await session.follow_all()

@@ -24,7 +24,7 @@ def command(run: str, **settings: Any) -> int:
     What was completed is kept, all else is done anew with the code as it is now.
     """
     url = existing(settings["db"])
-    from clew.cli.driving import Settings, drive
+    from clew.cli.driving import Settings, Watched, drive
 
     async def work(session: Session) -> int:
         row = await find_run(session.engine, run)
@@ -35,6 +35,6 @@ def command(run: str, **settings: Any) -> int:
             raise click.UsageError(f"run {row.run} completed; there is nothing to try again")
         handle = await session.engine.open_run(row.run)
         await handle.retry(by="clew retry")
-        return await session.follow(handle, before=row)
+        return await session.follow(Watched(session.engine, handle), before=row)
 
     return drive(Settings(**settings), url, work)

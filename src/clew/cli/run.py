@@ -54,7 +54,7 @@ def command(
         raise click.UsageError("--anew needs --id: without an id every run is another one")
     label_map = pairs(labels, "--label")
 
-    from clew.cli.driving import Session, Settings, drive, goes_on
+    from clew.cli.driving import Session, Settings, Watched, drive, goes_on
     from clew.cli.inputs import read_inputs
     from clew.graphs.loading import load
 
@@ -72,14 +72,15 @@ def command(
                 row = await engine.journal.row(run)
                 number += 1
         handle = await engine.start(graph, inputs, id=run, labels=label_map, timeout=timeout)
+        watched = Watched(engine, handle)
         if row is None:
-            return await session.follow(handle, before=None)
+            return await session.follow(watched, before=None)
         if row.ended_at is not None:
             again = "; --anew starts another one" if run_id and not anew else ""
             return await session.show_ended(handle, row, f"run {run} has ended before{again}")
-        if engine.driver_of(run) is None:
+        if watched.driver is None:
             first = f"run {run} is driven by another process ({row.owner}); this one only shows it"
-            return await session.follow(handle, before=row, first=first)
-        return await session.follow(handle, before=row, first=await goes_on(engine, row))
+            return await session.follow(watched, before=row, first=first)
+        return await session.follow(watched, before=row, first=await goes_on(engine, row))
 
     return drive(Settings(**settings), None, work)

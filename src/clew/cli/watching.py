@@ -48,13 +48,23 @@ async def history_of(engine: Engine, row: RunRow) -> Board:
     return board
 
 
-async def watch(engine: Engine, run: Run, view: View, interrupts: Interrupts, clock: Clock) -> bool:
+class Watched:
+    """A run and all that comes of it from now on; made as soon as the run goes on, so that nothing is missed."""
+
+    def __init__(self, engine: Engine, run: Run) -> None:
+        self.run = run
+        self.id = run.id
+        self.driver = engine.driver_of(run.id)
+        self.items = run.feed()
+
+
+async def watch(engine: Engine, run: Watched, view: View, interrupts: Interrupts, clock: Clock) -> bool:
     """Show a run until it has ended; False if the person interrupted before.
 
     Raises:
         ClewError: this process lost the run (another took it over, the disk is full).
     """
-    driver = engine.driver_of(run.id)
+    driver = run.driver
     reading = asyncio.create_task(_read(run, view), name=f"watch {run.id}")
     ticking = asyncio.create_task(_tick(view, clock), name=f"clock of {run.id}")
     asked = asyncio.create_task(interrupts.asked.wait())
@@ -94,9 +104,9 @@ async def _catch_up(view: View, seq: int, reading: asyncio.Task[None]) -> None:
         await asyncio.sleep(TICK_S / 10)
 
 
-async def _read(run: Run, view: View) -> None:
+async def _read(run: Watched, view: View) -> None:
     turns = 0
-    async for item in run.feed():
+    async for item in run.items:
         view.take(item)
         turns += 1
         if turns % 500 == 0:  # a long history must not keep the loop from everything else

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -81,18 +82,29 @@ class Feed:
         for guest in self._guests:
             guest.arrived.set()
 
-    async def stream(
+    def stream(
         self, journal: Journal, run: str, after: int, *, ephemeral: bool
     ) -> AsyncGenerator[Recorded | Ephemeral, None]:
-        """Events above sequence number `after`: from the journal, then as they happen, to the end of the run."""
+        """Events above sequence number `after`: from the journal, then as they happen, to the end of the run.
+
+        What happens from this call on is kept for the stream, not only from its first item on.
+        """
         guest = _Guest(ephemeral=ephemeral)
         self._guests.add(guest)
+        return self._serve(guest, journal, run, after)
+
+    async def _serve(
+        self, guest: _Guest, journal: Journal, run: str, after: int
+    ) -> AsyncGenerator[Recorded | Ephemeral, None]:
         try:
             while True:
                 guest.behind = False
-                async for recorded in stored(journal, run, after):
-                    yield recorded
-                    after = recorded.seq
+                async with aclosing(stored(journal, run, after)) as past:
+                    async for recorded in past:
+                        if guest.has(recorded.seq):
+                            break  # what is in the queue comes in order, with what is no fact in between
+                        yield recorded
+                        after = recorded.seq
                 while not guest.behind:
                     item = guest.take()
                     if item is None:
@@ -145,13 +157,21 @@ class _Guest:
         self.arrived = asyncio.Event()
         #: Events were dropped: the consumer must read on from the journal.
         self.behind = False
+        #: Sequence number of the first event that came since the queue was last dropped; 0 before there is one.
+        self._first = 0
+
+    def has(self, seq: int) -> bool:
+        """Whether an event is in the queue, or has been taken from it."""
+        return not self.behind and 0 < self._first <= seq
 
     def put(self, items: list[Recorded]) -> None:
         """Queue events, or drop the queue and fall behind."""
         if len(self._items) + len(items) > QUEUE:
             self._items.clear()
+            self._first = 0
             self.behind = True
         elif not self.behind:
+            self._first = self._first or items[0].seq
             self._items += items
         self.arrived.set()
 

@@ -93,14 +93,16 @@ class Run:
                 assert isinstance(item, Recorded)
                 yield item
 
-    async def feed(self, after: int = 0) -> AsyncIterator[Recorded | Ephemeral]:
+    def feed(self, after: int = 0) -> AsyncIterator[Recorded | Ephemeral]:
         """Like `events`, and in between what is no fact: progress, emitted items, output.
 
-        Ephemeral items are seen only in the process that drives the run, and only by who keeps up.
+        Ephemeral items are seen only in the process that drives the run, from this call on, and only by who
+        keeps up.
         """
-        async with aclosing(self._stream(after, ephemeral=True)) as items:
-            async for item in items:
-                yield item
+        driver = self._engine.driver_of(self.id)
+        if driver is None:
+            return self._stream(after, ephemeral=True)
+        return self._driven(driver, driver.feed.stream(self._engine.journal, self.id, after, ephemeral=True))
 
     async def _stream(self, after: int, *, ephemeral: bool) -> AsyncGenerator[Recorded | Ephemeral, None]:
         while (driver := self._engine.driver_of(self.id)) is None:
@@ -110,9 +112,15 @@ class Run:
                     yield item
             if not self._is_driven():
                 return
-        async with aclosing(
-            driver.feed.stream(self._engine.journal, self.id, after, ephemeral=ephemeral)
-        ) as items:
+        stream = driver.feed.stream(self._engine.journal, self.id, after, ephemeral=ephemeral)
+        async with aclosing(self._driven(driver, stream)) as items:
+            async for item in items:
+                yield item
+
+    async def _driven(
+        self, driver: Driver, stream: AsyncGenerator[Recorded | Ephemeral, None]
+    ) -> AsyncGenerator[Recorded | Ephemeral, None]:
+        async with aclosing(stream) as items:
             async for item in items:
                 yield item
         if driver.ended.done() and (lost := driver.ended.result()) is not None:
