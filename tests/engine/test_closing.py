@@ -42,7 +42,7 @@ async def test_a_run_goes_on_after_its_engine_was_closed(url: str) -> None:
         found = await count(run)
         assert sum(n for (kind, _), n in found.items() if kind == "AttemptInterrupted") == 3
         assert sum(n for (kind, _), n in found.items() if kind == "NodeCompleted") == 11
-    assert made == list(range(8))
+    assert sorted(made) == list(range(8))
 
 
 async def test_what_bodies_have_returned_is_stored_before_the_end(url: str) -> None:
@@ -191,7 +191,7 @@ async def test_closing_does_not_wait_for_ever_for_a_body_that_does_not_stop(
     await engine.close()
     await engine.close()
     door.set()
-    await turns(lambda: len(asyncio.all_tasks()) == 2)
+    await turns(lambda: len(asyncio.all_tasks()) == 1)
 
 
 async def test_bodies_of_a_run_that_ended_are_waited_for(tmp_path: Path) -> None:
@@ -396,8 +396,7 @@ async def test_what_is_known_of_graphs_is_bounded() -> None:
             g.add(double, number)
             assert (await (await engine.start(g)).result())["double"] == 2 * number
         known = engine._definitions
-        assert len(known._given) + len(known._read) <= 2 * KEPT + 1
-        assert len(engine._workshop._bodies) <= 2 * KEPT + 1
+        assert len(known._given) + len(known._recent) == KEPT
         gate.open()
         assert (await run.status()).state == "running"
         assert (await run.result())["held"] == 1

@@ -154,6 +154,7 @@ async def test_signals_wait_for_the_append_that_answers_them(journal: Journal) -
     assert await journal.outcome(three) is None
     assert await journal.inbox("a") == []
     assert [item.id for item in await journal.inbox("b")] == [three]
+    assert [(item.id, item.run) for item in await journal.inbox()] == [(three, "b")]
     assert await journal.outcome(999) == "there is no such signal"
 
 

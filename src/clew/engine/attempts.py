@@ -84,10 +84,7 @@ class Attempt:
         self._abandoned = True
         self._detach()
         self._task.cancel()
-
-    async def wait_ended(self) -> None:
-        """Until the body has ended, or patience has."""
-        await asyncio.wait([self._task], timeout=STOP_PATIENCE_S)
+        self._workshop.left_over(self._task)
 
     async def _run(self) -> None:
         try:
@@ -103,6 +100,7 @@ class Attempt:
         try:
             json = await self._workshop.perform(job)
         except asyncio.CancelledError:
+            self._abandoned |= self._workshop.is_ending
             if self._stop_reason or self._abandoned:
                 return s.AttemptStopped(path=self.path, attempt=self.number), []
             error = ErrorInfo(type="CancelledError", message="the body was cancelled, and not by its run")
@@ -140,6 +138,7 @@ class Attempt:
             self._detach()
             release = self._keep_slot()
             self._task.add_done_callback(lambda _: release())
+            self._workshop.left_over(self._task)
             self._tell(s.AttemptStopped(path=self.path, attempt=self.number))
 
     def _keep_slot(self) -> Callable[[], None]:

@@ -8,10 +8,13 @@ The group is the unit of speed only. Each append succeeds or is refused by itsel
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from clew.journal.port import Journal, Outcomes
 from clew.journal.records import Append
+
+_LOG = logging.getLogger("clew.engine")
 
 #: A group is cut here, so that a commit of very many runs does not hold up the loop.
 GROUP = 500
@@ -66,7 +69,7 @@ class Committer:
             if len(appends) >= GROUP:
                 self._wanting[run] = None
                 continue
-            append = run.decide()
+            append = self._decided(run)
             if append is not None:
                 appends.append(append)
                 self._group.append(run)
@@ -78,8 +81,18 @@ class Committer:
     def _committed(self, outcomes: Outcomes) -> None:
         group, self._group = self._group, []
         for run, error in zip(group, outcomes, strict=True):
-            run.committed(error)
+            try:
+                run.committed(error)
+            except Exception:  # a fault of ours in one run must not hold up the others
+                _LOG.exception("%r cannot go on", run)
         self._next()
+
+    def _decided(self, run: Committing) -> Append | None:
+        try:
+            return run.decide()
+        except Exception:
+            _LOG.exception("%r cannot go on", run)
+            return None
 
     def _next(self) -> None:
         if self._wanting:

@@ -21,8 +21,8 @@ from clew.kernel.snapshot import RunImage, revive
 from clew.kernel.state import Run
 from clew.kernel.topology import Topology, compile_graph
 
-#: Compiled graphs that are kept although nobody gave them to this engine.
-KEPT = 64
+#: Compiled graphs that are kept besides those that were given to the engine when it was made.
+KEPT = 128
 
 
 @dataclass(slots=True)
@@ -59,9 +59,10 @@ class Definitions:
     def __init__(self, journal: Journal, graphs: Sequence[Graph]) -> None:
         self._journal = journal
         self._given: dict[str, Known] = {}
-        self._read: OrderedDict[str, Known] = OrderedDict()
+        #: Started or read, the last used at the end; whoever drives a run holds what he needs of it.
+        self._recent: OrderedDict[str, Known] = OrderedDict()
         for graph in graphs:
-            self.add(graph)
+            self._given[graph.hash] = self._known(graph, None)
 
     def add(self, graph: Graph) -> Known:
         """Know a graph of the program.
@@ -69,13 +70,27 @@ class Definitions:
         Raises:
             GraphError: it is not valid.
         """
-        spec = graph.spec()
-        known = self._given.get(graph.hash)
+        known = self._find(graph.hash)
         if known is None or known.functions is not graph.bodies:
-            json = msgspec.json.encode(spec)
-            topology = known.topology if known is not None else compile_graph(spec)
-            known = Known(graph.hash, topology, json, codec.digest(json), graph.bodies)
-            self._given[known.hash] = known
+            known = self._keep(self._known(graph, known))
+        return known
+
+    def _known(self, graph: Graph, before: Known | None) -> Known:
+        spec = graph.spec()
+        json = msgspec.json.encode(spec)
+        topology = before.topology if before is not None else compile_graph(spec)
+        return Known(graph.hash, topology, json, codec.digest(json), graph.bodies)
+
+    def _find(self, graph: str) -> Known | None:
+        if graph in self._recent:
+            self._recent.move_to_end(graph)
+            return self._recent[graph]
+        return self._given.get(graph)
+
+    def _keep(self, known: Known) -> Known:
+        self._recent[known.hash] = known
+        if len(self._recent) > KEPT:
+            self._recent.popitem(last=False)
         return known
 
     def lacking(self, known: Known, slots: Slots) -> list[str]:
@@ -86,17 +101,14 @@ class Definitions:
 
     async def load(self, row: RunRow) -> Known:
         """The graph of a run, from the program or from the journal."""
-        known = self._given.get(row.graph) or self._read.get(row.graph)
+        known = self._find(row.graph)
         if known is None:
             json = await self._journal.blob(row.definition)
             try:
                 spec = msgspec.json.decode(json, type=GraphSpec)
             except msgspec.MsgspecError as error:
                 raise StorageError(f"the definition of run {row.run} cannot be read: {error}") from error
-            known = Known(row.graph, compile_graph(spec), json, row.definition, stored=True)
-            self._read[row.graph] = known
-            while len(self._read) > KEPT:
-                self._read.popitem(last=False)
+            known = self._keep(Known(row.graph, compile_graph(spec), json, row.definition, stored=True))
         return known
 
     async def fold(self, row: RunRow, known: Known) -> Run:

@@ -347,11 +347,10 @@ class Driver:
             _LOG.warning("run %s is not driven here any more: %s", self.id, error)
             self._end(error)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of the run in good order: stop bodies without an outcome; they count as interrupted."""
         if not self._closed:
             self._end(None)
-        await asyncio.gather(*(body.wait_ended() for body in list(self._bodies.values())))
 
     def _end(self, error: Exception | None) -> None:
         self._closed = True

@@ -11,6 +11,7 @@ from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from clew.bodies.functions import importing_script
+from clew.engine import attempts
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions, Known
@@ -141,7 +142,9 @@ class Engine:
         """Store what bodies have returned by now, then stop the others."""
         self._slots.shut()
         await asyncio.gather(*(driver.settle() for driver in list(self._drivers.values())))
-        await asyncio.gather(*(driver.close() for driver in list(self._drivers.values())))
+        for driver in list(self._drivers.values()):
+            driver.close()
+        await self._workshop.wait_left(attempts.STOP_PATIENCE_S)
 
     async def _retire(self) -> None:
         if self._keeper.begun:

@@ -40,6 +40,8 @@ from clew.workers.threads import run_in_thread
 
 Functions = Mapping[str, Callable[..., Any]]
 
+#: Descriptions of functions that are kept decoded.
+KEPT_BODIES = 10_000
 #: Items that one map may have.
 MAX_ITEMS = 1_000_000
 
@@ -82,10 +84,33 @@ class Workshop:
         }
         #: Threads whose attempt is over, by the task that waits for them.
         self._threads: set[asyncio.Task[Any]] = set()
+        #: Bodies that were told to stop and belong to no run any more.
+        self._left: set[asyncio.Task[None]] = set()
+        #: Is cancelled by whoever cancels all tasks of the loop, as the end of a program does.
+        self._canary = asyncio.create_task(asyncio.Event().wait(), name="the loop goes on")
         capture.install()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the program ends with its engine open: that a body is cancelled then says nothing about it."""
+        return self._canary.cancelling() > 0
+
+    def left_over(self, body: asyncio.Task[None]) -> None:
+        """A body was told to stop, and its run does not wait for it."""
+        self._left.add(body)
+        body.add_done_callback(self._left.discard)
+
+    async def wait_left(self, patience_s: float) -> None:
+        """Until all bodies that were told to stop have ended, or patience has."""
+        if self._left:
+            await asyncio.wait(self._left, timeout=patience_s)
 
     async def close(self) -> None:
         """End the processes and connections that were kept for the next attempt."""
+        ending = {self._canary, *self._threads}
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         capture.uninstall()
         await self._pool.close()
         await self._http.aclose()
@@ -241,6 +266,8 @@ class Workshop:
         text = bytes(raw)
         body = self._bodies.get(text)
         if body is None:
+            if len(self._bodies) >= KEPT_BODIES:
+                self._bodies.clear()
             body = self._bodies[text] = msgspec.json.decode(text, type=FunctionBody)
         return body
 

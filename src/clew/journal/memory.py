@@ -171,10 +171,14 @@ class MemoryJournal:
         self._inbox[item.id] = item
         return item.id
 
-    async def inbox(self, run: str) -> list[InboxItem]:
+    async def inbox(self, run: str = "") -> list[InboxItem]:
         """See `port.Journal.inbox`."""
         self._open()
-        return [item for item in self._inbox.values() if item.run == run and item.id not in self._outcomes]
+        return [
+            item
+            for item in self._inbox.values()
+            if item.run == (run or item.run) and item.id not in self._outcomes
+        ]
 
     async def outcome(self, item: int) -> str | None:
         """See `port.Journal.outcome`."""

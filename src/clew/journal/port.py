@@ -113,8 +113,8 @@ class Journal(Protocol):
         """
         ...
 
-    async def inbox(self, run: str) -> list[InboxItem]:
-        """The signals of a run that have no outcome yet, in order of arrival."""
+    async def inbox(self, run: str = "") -> list[InboxItem]:
+        """The signals of a run (of all, with an empty name) that have no outcome yet, in order of arrival."""
         ...
 
     async def outcome(self, item: int) -> str | None:

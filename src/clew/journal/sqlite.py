@@ -269,13 +269,15 @@ class SqliteJournal:
 
         return await self._db.write_async(put)
 
-    async def inbox(self, run: str) -> list[InboxItem]:
+    async def inbox(self, run: str = "") -> list[InboxItem]:
         """See `port.Journal.inbox`."""
+        of_run = "AND inbox.run = (SELECT id FROM runs WHERE run = ?)" if run else ""
         sql = (
-            "SELECT id, data, at, by FROM inbox "
-            "WHERE run = (SELECT id FROM runs WHERE run = ?) AND outcome IS NULL ORDER BY id"
+            "SELECT inbox.id, runs.run, data, at, by FROM inbox JOIN runs ON runs.id = inbox.run "  # noqa: S608
+            f"WHERE outcome IS NULL {of_run} ORDER BY inbox.id"
         )
-        return [InboxItem(item, run, data.encode(), at, by) for item, data, at, by in self._db.read(sql, run)]
+        found = self._db.read(sql, *([run] if run else []))
+        return [InboxItem(item, name, data.encode(), at, by) for item, name, data, at, by in found]
 
     async def outcome(self, item: int) -> str | None:
         """See `port.Journal.outcome`."""

@@ -165,7 +165,7 @@ class FaultyJournal:
         self._enter("post")
         return await self.inner.post(run, data, at, by)
 
-    async def inbox(self, run: str) -> list[InboxItem]:
+    async def inbox(self, run: str = "") -> list[InboxItem]:
         """See `journal.port`."""
         self._enter("inbox")
         return await self.inner.inbox(run)
