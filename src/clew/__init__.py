@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clew.bodies.context import Context as Context
     from clew.engine.engine import Engine as Engine
-    from clew.engine.engine import run_graph as run_graph
-    from clew.engine.engine import run_sync as run_sync
     from clew.engine.feed import Emitted as Emitted
     from clew.engine.feed import Output as Output
     from clew.engine.feed import Progress as Progress
     from clew.engine.observers import Observed as Observed
     from clew.engine.observers import Observer as Observer
     from clew.engine.run import Run as Run
+    from clew.engine.simple import run_graph as run_graph
+    from clew.engine.simple import run_sync as run_sync
     from clew.engine.status import NodeStatus as NodeStatus
     from clew.engine.status import Result as Result
     from clew.engine.status import RunStatus as RunStatus
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clew.errors import GraphError as GraphError
     from clew.errors import InvalidInputError as InvalidInputError
     from clew.errors import Permanent as Permanent
+    from clew.errors import RefusedError as RefusedError
     from clew.errors import Retryable as Retryable
     from clew.errors import RunBusyError as RunBusyError
     from clew.errors import RunConflictError as RunConflictError
@@ -59,10 +60,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "clew.bodies.context": ("Context",),
-    "clew.engine.engine": ("Engine", "run_graph", "run_sync"),
+    "clew.engine.engine": ("Engine",),
     "clew.engine.feed": ("Emitted", "Output", "Progress"),
     "clew.engine.observers": ("Observed", "Observer"),
     "clew.engine.run": ("Run",),
+    "clew.engine.simple": ("run_graph", "run_sync"),
     "clew.engine.status": ("NodeStatus", "Result", "RunStatus"),
     "clew.errors": (
         "ClewError",
@@ -70,6 +72,7 @@ _HOMES = {
         "InvalidInputError",
         "Permanent",
         "Retryable",
+        "RefusedError",
         "RunBusyError",
         "RunConflictError",
         "RunFailedError",

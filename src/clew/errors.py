@@ -70,6 +70,10 @@ class RunBusyError(ClewError):
     """Another process owns the run and is alive."""
 
 
+class RefusedError(ClewError):
+    """A run does not take what it was told, in the state in which it is."""
+
+
 class RunFencedError(ClewError):
     """Another owner has taken the run over; what this process still had to write for it was refused."""
 

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calls import Said
 from graph_texts import HEAD
+
+from clew.cli.main import call
 
 numbers = itertools.count()
 
@@ -21,3 +24,15 @@ def graph_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
         return name
 
     return write
+
+
+@pytest.fixture
+def clew(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    def run(*arguments: str, code: int | None = 0) -> Said:
+        done = call([*arguments])
+        said = Said(done, *capfd.readouterr())
+        assert code is None or done == code, f"exit {done}\n{said.out}\n{said.err}"
+        assert "Traceback" not in said.err
+        return said
+
+    return run

@@ -1,6 +1,5 @@
 """The commands as they are called, in this process: what they print, and their exit codes."""
 
-import json
 import re
 import subprocess
 import sys
@@ -13,38 +12,8 @@ from graph_texts import FAILING, SMALL
 
 from clew.cli import exits
 from clew.cli.main import COMMANDS, call, cli
-from clew.graphs.schema import SCHEMA
 
 Write = Callable[[str], str]
-
-
-class Said:
-    """What a call printed."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def clew(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    def run(*arguments: str, code: int | None = 0) -> Said:
-        done = call([*arguments])
-        said = Said(done, *capfd.readouterr())
-        assert code is None or done == code, f"exit {done}\n{said.out}\n{said.err}"
-        assert "Traceback" not in said.err
-        return said
-
-    return run
 
 
 # The program ---------------------------------------------------------------------------------------
@@ -71,7 +40,7 @@ def test_the_table_says_what_the_commands_say(name: str) -> None:
 def test_help_and_version_import_nothing_heavy() -> None:
     code = (
         "import sys; from clew.cli.main import call; call([sys.argv[1]]); "
-        "heavy = {'asyncio', 'msgspec', 'rich', 'httpx', 'jinja2', 'yaml', 'sqlite3', 'clew.engine', 'clew.graphs'}; "
+        "heavy = {'asyncio', 'msgspec', 'rich', 'httpx', 'jinja2', 'yaml', 'sqlite3', 'clew.engine'}; "
         "print(sorted(heavy & {*sys.modules}))"
     )
     for option in ("--help", "--version"):
@@ -307,6 +276,21 @@ def test_show_tells_how_a_run_went(clew, failed: str) -> None:
     assert {node["path"]: node["output"] for node in document["nodes"]} == {"first": 1, "again": None}
 
 
+def test_show_tells_the_result(clew, graph_file: Write) -> None:
+    clew("run", graph_file(SMALL), "--id", "s")
+    assert 'result: {"double":6}' in clew("show", "s").out
+    assert clew("show", "s", "--json").json["output"] == {"double": 6}
+
+
+def test_a_long_result_is_shortened_where_it_is_told(clew, graph_file: Write) -> None:
+    graph = graph_file("async def long() -> str:\n    return 'x' * 5_000\ng = Graph('long')\ng.add(long)\n")
+    out = clew("run", graph, "--id", "l").out
+    assert len(out) < 1_000
+    assert "5,011 characters; all of it: clew show l --full" in out
+    assert "x" * 5_000 in clew("show", "l", "--full").out
+    assert "x" * 5_000 not in clew("show", "l").out
+
+
 def test_show_tells_the_story_of_one_node(clew, failed: str) -> None:
     out = clew("show", failed, "--node", "again").out
     for told in ("attempt 1 started", "attempt 1 failed", "attempt 2 started", "failed: ValueError: not yet"):
@@ -348,57 +332,3 @@ def test_ended_runs_are_neither_resumed_nor_cancelled(clew, failed: str) -> None
     assert clew("cancel", failed, "--json").json == {"run": failed, "state": "failed", "cancelled": False}
     assert "no unfinished run" in clew("resume", "--all").err
     assert "name a RUN" in clew("resume", code=2).err
-
-
-def test_a_graph_is_drawn(clew, graph_file: Write) -> None:
-    graph = graph_file(SMALL)
-    out = clew("graph", graph).out
-    assert out.startswith(
-        "graph small: Doubles a number.\ninputs:\n  n: int = 3   any number\n2 nodes in 2 layers:\n"
-    )
-    assert "   2  twice  (function)   after one" in out
-    assert clew("graph", graph, "--format", "mermaid").out.startswith(("flowchart", "graph"))
-    clew("graph", graph, "--format", "svg", "-o", "g.svg")
-    assert Path("g.svg").read_text().lstrip().startswith("<svg")
-    assert clew("graph", graph, "--json").json["layers"] == [["one"], ["twice"]]
-    assert "cannot be written" in clew("graph", graph, "-o", "no/g.txt", code=2).err
-
-
-def test_the_schema_is_printed(clew) -> None:
-    assert clew("schema").json == SCHEMA
-
-
-def test_the_doctor_finds_this_place_healthy(clew, failed: str) -> None:
-    checks = {each["check"]: each for each in clew("doctor", "--json").json["checks"]}
-    assert {
-        "python",
-        "libraries",
-        "sqlite",
-        "folder",
-        "database",
-        "processes",
-        "machine",
-        "terminal",
-    } <= checks.keys()
-    assert all(each["verdict"] == "ok" for each in checks.values())
-    assert "1 run, healthy" in checks["database"]["found"]
-    assert "killed with their children" in clew("doctor").out
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [(b"not a database", "file is not a database"), (b"", "belongs to another program")],
-)
-def test_the_doctor_finds_what_is_wrong(clew, tmp_path, content: bytes, told: str) -> None:
-    file = tmp_path / "other.db"
-    file.write_bytes(content)
-    said = clew("doctor", "--db", str(file), code=1)
-    assert told in said.out
-    assert "another" in said.out
-    assert file.read_bytes() == content
-    assert "fail  folder" in clew("doctor", "--db", str(tmp_path / "none" / "x.db"), code=1).out
-
-
-def test_a_foreign_database_is_a_storage_error(clew, tmp_path) -> None:
-    (tmp_path / "x.db").write_text("something else that is no database at all, longer than a header" * 20)
-    assert clew("ls", "--db", str(tmp_path / "x.db"), code=6).err.startswith("error: ")

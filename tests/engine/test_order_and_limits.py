@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from engine_bodies import double, numbers, total
-from engine_kit import Gate, Later, Meter, ThreadGate, kinds, seen, turns
+from engine_kit import Gate, Later, Meter, ThreadGate, seen, turns
 
 from clew import Engine, Graph, GraphError, run_graph, run_sync
 from clew.kernel import events as e

@@ -66,6 +66,7 @@ class Outside:
         self.done: set[str] = set()
         self.closed = False
         self.ended: set[Body] = set()
+        self.ever: set[Body] = set()
 
     # ------------------------------------------------------------------ choosing
 
@@ -267,6 +268,8 @@ class Outside:
 
     def heed(self, event: e.AnyEvent) -> None:
         if isinstance(event, e.AttemptStarted):
+            assert (event.path, event.attempt) not in self.ever, "the number of an attempt is used twice"
+            self.ever.add((event.path, event.attempt))
             self.started[event.path] += 1
             visit = self.machine.run.visits[event.path]
             assert event.path not in self.done, f"{visit!r} was complete and is started again"

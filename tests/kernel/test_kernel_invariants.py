@@ -16,9 +16,14 @@ from clew.kernel.values import GATHERED
 def stage() -> Play:
     """A run with a completed node, a running one, a ready one, a pending one, a sub-graph and a limited map."""
     play = Play(
-        node("done"), node("b"), node("c", "b"), node("g", graph=graph(node("x"))), mapped("m", max_concurrency=1),
-        node("r", priority=-1), max_concurrency=4,
-    )  # fmt: skip
+        node("done"),
+        node("b", timeout_s=9.0, total_timeout_s=9.0),
+        node("c", "b"),
+        node("g", graph=graph(node("x"))),
+        mapped("m", max_concurrency=1),
+        node("r", priority=-1),
+        max_concurrency=4,
+    )
     play.expand("m", 2)
     play.succeed("done")
     assert [play.state(path) for path in ("b", "g/x", "m[0]", "r")] == [NodeState.RUNNING] * 4
@@ -97,6 +102,9 @@ BREAKS = [
     (set_("b", state=NodeState.FAILED), "<b failed attempt 1> failed without an error"),
     (set_("b", state=NodeState.STOPPING), "<b stopping attempt 1> is stopping for no reason"),
     (set_("b", state=NodeState.WAITING), "<b waiting attempt 1> waits for nothing"),
+    (set_("b", started_at=None), "<b running attempt 1> runs since no time"),
+    (set_("b", attempt_due=None), "<b running attempt 1> runs without its time limit"),
+    (set_("b", total_due=None), "<b running attempt 1> runs without its total time limit"),
     (set_("b", state=NodeState.READY), "<b ready attempt 1> is ready and in no queue"),
     (unqueue, "<m[1] ready attempt 0> is ready and in no queue"),
 ]  # fmt: skip

@@ -1,17 +1,27 @@
-"""Random graphs in a random outside: whatever happens, the laws of `laws.py` hold after every decision."""
+"""Random graphs in a random outside: whatever happens, the laws of `laws.py` hold after every decision.
+
+A failure prints how to get it again; with another seed each time, every run of these tests looks further.
+"""
 
 from __future__ import annotations
 
 import pytest
 import worlds
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from laws import assert_settled
 from outside import Outside
 
 from clew.kernel.definition import GraphSpec
 
-SEARCH = settings(derandomize=False, print_blob=True, deadline=None)
-EXAMPLES = 150
+EXAMPLES = 200
+SEARCH = settings(
+    max_examples=EXAMPLES,
+    derandomize=False,
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+LONG_SEARCH = settings(SEARCH, max_examples=20 * EXAMPLES)
 
 
 def drive(spec: GraphSpec, choices: bytes) -> None:
@@ -20,14 +30,27 @@ def drive(spec: GraphSpec, choices: bytes) -> None:
     assert_settled(outside.machine.run)
 
 
-@settings(SEARCH, max_examples=EXAMPLES)
+@SEARCH
 @given(spec=worlds.graphs(), choices=worlds.choices)
 def test_every_run_keeps_the_laws_and_ends(spec: GraphSpec, choices: bytes) -> None:
     drive(spec, choices)
 
 
+@SEARCH
+@given(spec=worlds.lines(), choices=worlds.choices)
+def test_items_that_flow_keep_the_laws_and_end(spec: GraphSpec, choices: bytes) -> None:
+    drive(spec, choices)
+
+
 @pytest.mark.slow
-@settings(SEARCH, max_examples=20 * EXAMPLES)
+@LONG_SEARCH
 @given(spec=worlds.graphs(), choices=worlds.choices)
 def test_every_run_keeps_the_laws_and_ends_many_times(spec: GraphSpec, choices: bytes) -> None:
+    drive(spec, choices)
+
+
+@pytest.mark.slow
+@LONG_SEARCH
+@given(spec=worlds.lines(), choices=worlds.choices)
+def test_items_that_flow_keep_the_laws_and_end_many_times(spec: GraphSpec, choices: bytes) -> None:
     drive(spec, choices)

@@ -11,7 +11,7 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
-from clew.kernel.machine import SNAPSHOT_EVENTS, Machine
+from clew.kernel.machine import SNAPSHOT_EVENTS, Decision, Machine
 from clew.kernel.snapshot import image
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
@@ -38,7 +38,12 @@ def test_a_run_is_admitted_once():
 
 @pytest.mark.parametrize("signal", [s.Tick(), s.SlotsFreed(), s.Pause(), s.Resume(), s.Cancel(), s.RetryRun()])
 def test_a_run_that_does_not_exist_yet_has_nothing_to_say(signal: s.AnySignal):
-    assert Machine(compile_graph(graph(node("a")))).handle([signal], 0.0) == ([], [])
+    decision = Machine(compile_graph(graph(node("a")))).handle([signal], 0.0)
+    assert (decision.events, decision.commands) == ([], [])
+
+
+def refused(decision: Decision, why: str) -> None:
+    assert (decision.events, list(decision.refusals.values())) == ([], [why])
 
 
 LATE = [
@@ -123,28 +128,40 @@ def test_a_wait_is_opened_once():
 def test_a_question_is_answered_once():
     play = Play(node("a"))
     play.sleep("a", due=None)
-    assert len(play.answer("a").events) == 2
-    assert play.answer("a").events == []
+    decision = play.answer("a")
+    assert (len(decision.events), decision.refusals) == (2, {})
+    refused(play.answer("a"), "a does not wait for 'nap' any more (answered)")
 
 
 def test_a_sleep_cannot_be_answered():
     play = Play(node("a"))
     play.sleep("a", due=9.0)
-    assert play.answer("a").events == []
+    refused(play.answer("a"), "a asks nothing called 'nap'")
+
+
+def test_a_question_that_is_not_there_cannot_be_answered():
+    play = Play(node("a"))
+    refused(play.answer("a"), "a asks nothing called 'nap'")
+    refused(play.hand(s.Answer(path="b", key="q", value=value(1))), "b asks nothing called 'q'")
+
+
+def test_each_refusal_names_its_signal():
+    play = Play(node("a"))
+    assert list(play.hand(s.Pause(), s.Pause(), s.Resume(), s.Resume()).refusals) == [1, 3]
 
 
 def test_a_body_that_is_being_stopped_hears_no_answer():
     play = Play(node("a"), node("b"))
     play.hand(s.OpenWait(**A1, key="q", kind="answer"))
     play.fail("b")
-    assert play.answer("a", "q").events == []
+    refused(play.answer("a", "q"), "a does not wait for 'q' any more (it is being stopped)")
 
 
 def test_only_a_running_run_is_paused_and_only_a_paused_one_resumed():
     play = Play(node("a"))
-    assert play.hand(s.Resume()).events == []
+    refused(play.hand(s.Resume()), "only a paused one can be resumed, and it is running")
     play.hand(s.Pause())
-    assert play.hand(s.Pause()).events == []
+    refused(play.hand(s.Pause()), "only a running one can be paused, and it is paused")
 
 
 def test_a_run_is_cancelled_once_and_not_after_its_end():
@@ -158,9 +175,9 @@ def test_a_run_is_cancelled_once_and_not_after_its_end():
 
 def test_a_run_that_goes_on_or_is_complete_is_not_retried():
     play = Play(node("a"))
-    assert play.hand(s.RetryRun()).events == []
+    refused(play.hand(s.RetryRun()), "only one that has ended can be retried, and it is running")
     play.succeed("a")
-    assert play.hand(s.RetryRun()).events == []
+    refused(play.hand(s.RetryRun()), "it has completed, and nothing in it failed")
 
 
 def test_a_retry_keeps_what_was_completed_and_makes_the_rest_anew():

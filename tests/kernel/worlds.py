@@ -54,26 +54,26 @@ def bindings(names: list[str]) -> st.SearchStrategy[Binding]:
     )
 
 
+def maps(over: st.SearchStrategy[Binding]) -> st.SearchStrategy[MapSpec]:
+    """A map over one of `over`."""
+    bounds = st.sampled_from([None, None, 1, 2])
+    return st.builds(MapSpec, over=over, on_item_error=st.sampled_from(ItemPolicy), max_concurrency=bounds)
+
+
 @st.composite
-def nodes(draw: st.DrawFn, name: str, before: list[NodeSpec], depth: int) -> NodeSpec:
-    """One node that may depend on those `before` it."""
+def nodes(draw: st.DrawFn, name: str, before: list[NodeSpec], depth: int, feeder: str = "") -> NodeSpec:
+    """One node that may depend on those `before` it; a map over `feeder`, if that is given."""
     earlier = [spec.id for spec in before]
-    maps = [spec.id for spec in before if spec.map is not None]
     inner = draw(graphs(depth - 1)) if depth and draw(seldom) else None
     inputs: dict[str, Binding] = {"x": LIST}
-    for parameter in draw(st.sets(st.sampled_from("xy"), max_size=2)):
-        inputs[parameter] = draw(bindings(earlier))
     mapped = None
-    if draw(st.booleans()):
-        over = st.one_of([st.sampled_from(maps).map(FromNode)] * 2 * bool(maps) + [bindings(earlier)])
-        mapped = MapSpec(
-            over=draw(over),
-            on_item_error=draw(st.sampled_from(ItemPolicy)),
-            max_concurrency=draw(st.sampled_from([None, None, 1, 2])),
-        )
-        if maps and isinstance(mapped.over, FromNode) and draw(st.booleans()):
-            inputs = {"x": LIST}  # it uses the map for nothing else: its items flow one by one
+    if feeder or draw(st.booleans()):
+        over = st.just(FromNode(feeder)) if feeder else bindings(earlier)
+        mapped = draw(maps(over))
         inputs["item"] = FromItem()
+    if not feeder:
+        for parameter in draw(st.sets(st.sampled_from("xy"), max_size=2)):
+            inputs[parameter] = draw(bindings(earlier))
     return NodeSpec(
         id=name,
         kind="graph" if inner else "function",
@@ -91,19 +91,19 @@ def nodes(draw: st.DrawFn, name: str, before: list[NodeSpec], depth: int) -> Nod
     )
 
 
-@st.composite
-def lines(draw: st.DrawFn) -> GraphSpec:
-    """Maps over maps, whose items flow down the line one by one, and somebody who reads each of them."""
-    specs: list[NodeSpec] = [draw(nodes("x", [], 0)), draw(nodes("a", [], 1).filter(lambda spec: spec.map))]
-    for name in NAMES[1 : draw(st.integers(2, 3))]:
-        over = FromNode(specs[-1].id)
-        drawn = draw(nodes(name, [], 1))
-        mapped = drawn.map or MapSpec(over=over)
-        mapped = structs.replace(mapped, over=over)
-        inputs = {"x": LIST, "item": FromItem()}
-        specs.append(structs.replace(drawn, map=mapped, inputs=inputs, after=draw(st.sampled_from([(), ("x",)]))))
-    specs += [draw(nodes(f"z{spec.id}", [spec], 0)) for spec in specs[1:]]
-    return draw(graphs(0).map(lambda spec: structs.replace(spec, nodes=tuple(specs), output=None)))
+def graph_of(specs: list[NodeSpec], timeouts: st.SearchStrategy[float | None]) -> st.SearchStrategy[GraphSpec]:
+    """These nodes under some policy."""
+    return st.builds(
+        GraphSpec,
+        name=st.just("world"),
+        nodes=st.just(tuple(specs)),
+        inputs=st.just((InputSpec(name="x", required=False),)),
+        output=st.sampled_from([None, *(FromNode(spec.id) for spec in specs)]),
+        on_error=st.sampled_from(ErrorPolicy),
+        timeout_s=timeouts,
+        max_concurrency=st.integers(1, 4),
+        max_interruptions=st.integers(0, 2),
+    )
 
 
 @st.composite
@@ -111,18 +111,21 @@ def graphs(draw: st.DrawFn, depth: int = 2) -> GraphSpec:
     """A graph of up to six nodes, sub-graphs in it up to `depth`."""
     specs: list[NodeSpec] = []
     for name in NAMES[: draw(st.integers(0, 6 if depth == 2 else 3))]:
-        specs.append(draw(nodes(name, specs, depth)))
+        fed = [spec.id for spec in specs if spec.map is not None and draw(seldom)]
+        specs.append(draw(nodes(name, specs, depth, feeder=fed[-1] if fed else "")))
     order = draw(st.permutations(specs)) if draw(seldom) else specs
-    return GraphSpec(
-        name="world",
-        nodes=tuple(order),
-        inputs=(InputSpec(name="x", required=False),),
-        output=draw(st.sampled_from([None, *(FromNode(spec.id) for spec in specs)])),
-        on_error=draw(st.sampled_from(ErrorPolicy)),
-        timeout_s=draw(limits(20.0)) if depth == 2 else None,
-        max_concurrency=draw(st.integers(1, 4)),
-        max_interruptions=draw(st.integers(0, 2)),
-    )
+    return draw(graph_of(order, limits(20.0) if depth == 2 else st.none()))
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> GraphSpec:
+    """Maps over maps, whose items flow down the line one by one, and somebody who reads each of them."""
+    first = draw(nodes("a", [], 0))
+    specs = [first, structs.replace(draw(nodes("b", [], 1)), map=draw(maps(st.just(LIST))))]
+    for name in "cd"[: draw(st.integers(1, 2))]:
+        specs.append(draw(nodes(name, [first], 1, feeder=specs[-1].id)))
+    specs += [draw(nodes(f"z{spec.id}", [spec], 0)) for spec in specs[1:]]
+    return draw(graph_of(specs, st.none()))
 
 
 #: What the outside will choose: one byte per choice. Zero is the plain choice, and so is none.

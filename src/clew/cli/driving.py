@@ -18,7 +18,7 @@ from clew.cli import exits, summing_up
 from clew.cli.board import Board
 from clew.cli.interrupts import Interrupts
 from clew.cli.options import pairs, told_db, url_of
-from clew.cli.views import JsonLines, Live, Plain, Quiet, View
+from clew.cli.views import JsonLines, Live, Plain, Quiet, View, write
 from clew.cli.watching import WarningsTo, Watched, board_of, goes_on, history_of, watch
 from clew.cli.words import command, count, plain
 from clew.engine.clock import Clock
@@ -101,7 +101,7 @@ class Session:
         view = self._view(board, run.id)
         self._interrupts.last_words = "\n".join(
             [
-                f"run {plain(run.id)} ended now; what was under way counts as interrupted",
+                f"run {plain(run.id)} ended at once; what was under way counts as interrupted",
                 self._how_to_go_on(run.id),
             ]
         )
@@ -157,15 +157,15 @@ class Session:
         code = summing_up.exit_code(board)
         settings = self.settings
         if settings.as_json:
-            click.echo(codec.encode(summing_up.document(board, result, code)).decode())
+            write(sys.stdout, codec.encode(summing_up.document(board, result, code)).decode() + "\n")
             return code
         width = self._console.width if self._console.is_terminal else 0
         lines = summing_up.ended(board, result, settings.told_db, width)
         if settings.quiet:
             if code == exits.COMPLETED:
-                click.echo(codec.encode(result.output).decode())
+                write(sys.stdout, codec.encode(result.output).decode() + "\n")
             else:
-                click.echo("\n".join(line.plain for line in lines), err=True)
+                write(sys.stderr, "\n".join(line.plain for line in lines) + "\n")
             return code
         if self._console.is_terminal:
             lines.insert(0, Text())
@@ -175,19 +175,23 @@ class Session:
     def _leave(self, board: Board) -> int:
         code = self._interrupts.exit_code
         if self.settings.as_json:
-            click.echo(codec.encode(summing_up.document(board, None, code)).decode())
+            write(sys.stdout, codec.encode(summing_up.document(board, None, code)).decode() + "\n")
         told = summing_up.stopped(board, self.settings.told_db)
         if self._console.is_terminal:
             told.insert(0, "")
-        click.echo("\n".join(map(plain, told)), err=self.settings.as_json or self.settings.quiet)
+        aside = self.settings.as_json or self.settings.quiet
+        write(sys.stderr if aside else sys.stdout, "\n".join(map(plain, told)) + "\n")
         return code
 
     def _how_to_go_on(self, run: str) -> str:
         return f"to go on: {command('resume', run, db=self.settings.told_db)}"
 
     def _print(self, lines: list[Text]) -> None:
-        for line in lines:
-            self._console.print(line, soft_wrap=True)
+        try:
+            for line in lines:
+                self._console.print(line, soft_wrap=True)
+        except SystemExit:
+            pass  # rich's way of saying that the reader has left; the run's exit code counts
 
 
 async def _result_of(run: Run) -> Result:

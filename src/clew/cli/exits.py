@@ -39,6 +39,7 @@ _OF_ERROR = {
     "RunConflictError": USAGE,
     "UnstorableError": USAGE,
     "UnresolvedBodyError": USAGE,
+    "RefusedError": USAGE,
     "UnknownRunError": NOT_FOUND,
     "RunBusyError": BUSY,
     "RunFencedError": BUSY,

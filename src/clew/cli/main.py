@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
 
+from clew import __version__
 from clew.cli import exits
 
 COMMANDS = {
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"clew {version('clew')}")
+        click.echo(f"clew {__version__}")
         ctx.exit()
 
 
@@ -117,6 +117,8 @@ def call(arguments: list[str] | None = None) -> int:
         from clew.cli.telling import tell_error  # noqa: PLC0415
 
         return tell_error(error)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else exits.FAILED  # of click and rich, for a broken pipe
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
         return exits.INTERRUPTED

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from clew import codec
 from clew.cli.board import Board
 from clew.cli.columns import Cell, in_columns
 from clew.cli.screen import error_line
@@ -21,7 +22,7 @@ from clew.engine.feed import stored
 from clew.engine.status import NodeStatus, status_of, visit_status
 from clew.journal.records import RunRow
 from clew.kernel import events as e
-from clew.kernel.states import NodeState
+from clew.kernel.states import NodeState, RunState
 from clew.kernel.values import ErrorInfo, Value
 
 #: Rows of the table of nodes, unless everything is asked for.
@@ -84,7 +85,8 @@ class Portrait:
         row = {name: getattr(self._row, name) for name in self._row.__struct_fields__}
         inputs = {name: await self._decoded(value) for name, value in self._board.run.inputs.items()}
         nodes = [await self._node_document(node) for node in self._status.nodes]
-        return {**row, "counts": leaf_counts(self._board), "inputs": inputs, "nodes": nodes}
+        output = await self._result() if self._board.run.state is RunState.COMPLETED else None
+        return {**row, "counts": leaf_counts(self._board), "inputs": inputs, "nodes": nodes, "output": output}
 
     async def _head(self) -> list[Text]:
         run, row = self._board.run, self._row
@@ -109,7 +111,14 @@ class Portrait:
             lines.append(Text(plain(f"inputs: {'  '.join(told)}")))
         counts = ", ".join(f"{number:,} {state}" for state, number in leaf_counts(self._board).items())
         lines.append(Text(f"nodes and items: {counts or 'none'}"))
+        if run.state is RunState.COMPLETED:
+            text = codec.encode(await self._result()).decode()
+            lines.append(Text(plain(f"result: {text if self._full else shortened(text, 2 * SHORT)}")))
         return lines
+
+    async def _result(self) -> Any:
+        """What the graph returned."""
+        return (await (await self._engine.open_run(self._row.run)).result()).output
 
     def _nodes(self) -> tuple[list[NodeStatus], int]:
         """The nodes that get a row, and how many do not."""

@@ -19,7 +19,7 @@ from clew.kernel.states import NodeState, RunState
 #: Failures that the summary lists; the others are counted.
 LISTED = 10
 #: Characters of the result that are shown.
-SHOWN = 2_000
+SHOWN = 400
 
 
 def leaf_counts(board: Board) -> dict[str, int]:
@@ -77,7 +77,7 @@ def _result(run: str, result: Result, db: str) -> list[Text]:
         return [Text(f"result: {plain(text)}")]
     where = command("show", run, "--full", db=db)
     return [
-        Text(f"result: {plain(shortened(text, SHOWN // 10))}"),
+        Text(f"result: {plain(shortened(text, SHOWN // 2))}"),
         Text(f"  ({count(len(text), 'character')}; all of it: {where})"),
     ]
 

@@ -5,6 +5,7 @@ A view is given every item of the run's feed and the time some times a second. I
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ class Quiet:
 
     def say(self, text: str) -> None:
         """See `View`."""
-        _write(sys.stderr, plain(text) + "\n")
+        write(sys.stderr, plain(text) + "\n")
 
     def close(self, now: float) -> None:
         """See `View`."""
@@ -106,7 +107,7 @@ class Plain(Quiet):
         if isinstance(item, Recorded):
             self._lines(self._narrator.tell(item))
         elif self._tee and isinstance(item, Output):
-            _write(self._out, f"{teed(item)}\n")
+            write(self._out, f"{teed(item)}\n")
 
     def tick(self, now: float) -> None:
         """See `View`."""
@@ -115,11 +116,11 @@ class Plain(Quiet):
 
     def say(self, text: str) -> None:
         """See `View`."""
-        _write(self._out, f"{self._name}{plain(text)}\n")
+        write(self._out, f"{self._name}{plain(text)}\n")
 
     def _lines(self, lines: Iterator[str]) -> None:
         for line in lines:
-            _write(self._out, f"{self._name}{line}\n")
+            write(self._out, f"{self._name}{line}\n")
 
 
 class JsonLines(Quiet):
@@ -133,9 +134,9 @@ class JsonLines(Quiet):
         """See `View`."""
         self.board.take(item)
         if not isinstance(item, Recorded):
-            _write(self._out, msgspec.json.encode(item).decode() + "\n")
+            write(self._out, msgspec.json.encode(item).decode() + "\n")
         elif item.seq > self.board.caught_up:
-            _write(self._out, f'{{"seq":{item.seq},{msgspec.json.encode(item.event).decode()[1:]}\n')
+            write(self._out, f'{{"seq":{item.seq},{msgspec.json.encode(item.event).decode()[1:]}\n')
 
 
 class Live(Quiet):
@@ -206,9 +207,12 @@ def teed(item: Output) -> str:
     return f"{plain(item.path)} | {plain(item.text)}"
 
 
-def _write(out: IO[str], text: str) -> None:
+def write(out: IO[str], text: str) -> None:
+    """Write at once; once the reader has left, nothing is written any more, and nothing fails because of it."""
     try:
         out.write(text)
         out.flush()
-    except (BrokenPipeError, ValueError):
-        pass  # whoever listened has gone; the run goes on
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, out.fileno())
+        os.close(nowhere)

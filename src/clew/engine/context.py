@@ -32,7 +32,7 @@ _REST_S = 0.05
 class Host(Protocol):
     """What a context needs of the run that it belongs to."""
 
-    def submit(self, signal: s.AnySignal, *blobs: Blob) -> asyncio.Future[None]:
+    def submit(self, signal: s.AnySignal, *blobs: Blob) -> asyncio.Future[str]:
         """Hand in a signal; done when what follows is durable."""
         ...
 

@@ -20,6 +20,7 @@ from typing import assert_never
 
 import msgspec
 
+from clew.engine.acks import Ack, Acks, acknowledge, reject
 from clew.engine.attempts import Attempt
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
@@ -29,8 +30,8 @@ from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
 from clew.engine.status import row_of
 from clew.engine.workshop import Functions, Workshop
-from clew.errors import ClewError, InternalError, RunFencedError
-from clew.journal.records import Append, Blob, Recorded, RunRow, Snapshot
+from clew.errors import InternalError, RunFencedError
+from clew.journal.records import Append, Blob, InboxOutcome, Recorded, RunRow, Snapshot
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -42,9 +43,6 @@ from clew.kernel.topology import Node, Topology
 from clew.kernel.values import Value
 
 _LOG = logging.getLogger("clew.engine")
-
-#: Acknowledged when the events of its signal are durable.
-Ack = asyncio.Future[None]
 
 
 class Driver:
@@ -95,11 +93,15 @@ class Driver:
         self._clock = clock
         self._on_end = on_end
         self._signals: list[s.AnySignal] = []
-        self._acks: list[Ack] = []
+        #: Who waits for what follows from a signal, by the signal's place in `_signals`.
+        self._acks: list[tuple[int, Ack]] = []
+        #: Signals from the inbox: likewise, with their ids. `_received` are those that have no outcome on disk.
+        self._letters: list[tuple[int, int]] = []
+        self._received: set[int] = set()
         self._blobs: list[Blob] = []
         self._snapshot: Snapshot | None = None
         #: Decided and not yet durable: at most one decision at a time.
-        self._pending: tuple[Decision, list[Ack], RunRow] | None = None
+        self._pending: tuple[Decision, Acks, RunRow] | None = None
         #: Bodies in memory, by path: under way, or waiting in here for a sleep or a question.
         self._bodies: dict[str, Attempt] = {}
         self._expansions: set[asyncio.Task[None]] = set()
@@ -143,11 +145,18 @@ class Driver:
         """Something happened; the future is done when what follows from it is durable."""
         ack: Ack = self._loop.create_future()
         if self._closed:
-            _reject([ack], self._loss())
+            reject([ack], self._loss())
             return ack
-        self._acks.append(ack)
+        self._acks.append((len(self._signals), ack))
         self.signal(signal, *blobs)
         return ack
+
+    def receive(self, item: int, signal: s.AnySignal | None) -> None:
+        """A signal came by the inbox (None: not understood); its outcome goes on disk with its effect."""
+        if item not in self._received and not self._closed:
+            self._received.add(item)
+            self._letters.append((len(self._signals) if signal is not None else -1, item))
+            self.signal(signal if signal is not None else s.SlotsFreed())
 
     def slots_freed(self) -> None:
         """The gate may say yes where it said no."""
@@ -160,16 +169,23 @@ class Driver:
         if self._closed or self._pending is not None:
             return None
         signals, self._signals = self._signals, []
-        acks, self._acks = self._acks, []
+        waiting, self._acks = self._acks, []
+        letters, self._letters = self._letters, []
         try:
             decision = self.machine.handle(signals, self._clock.now())
         except Exception as error:  # a fault of the kernel must not take the other runs along
             _LOG.exception("run %s: the machine failed on %r", self.id, signals)
             self.lose(InternalError(f"run {self.id}: the machine failed: {error!r}"))
-            _reject(acks, self._loss())
+            reject([ack for _, ack in waiting], self._loss())
             return None
+        refusals = decision.refusals
+        acks = [(ack, refusals.get(place, "")) for place, ack in waiting]
+        outcomes = [
+            InboxOutcome(item, refusals.get(place, "") if place >= 0 else "it is not understood by this version")
+            for place, item in letters
+        ]
         self._slots.offer_again()
-        if not decision.events:
+        if not decision.events and not outcomes:
             self._conclude(decision, acks)
             return None
         row = row_of(self.run, self._row, self.machine.wake_at)
@@ -177,7 +193,9 @@ class Driver:
         self._durable.clear()
         blobs, self._blobs = self._blobs, []
         snapshot, self._snapshot = self._snapshot, None
-        return Append(row=row, after=self._row.seq, events=decision.events, blobs=blobs, snapshot=snapshot)
+        return Append(
+            row=row, after=self._row.seq, events=decision.events, blobs=blobs, snapshot=snapshot, inbox=outcomes
+        )
 
     def committed(self, error: Exception | None) -> None:
         """The append is durable, or was refused."""
@@ -186,12 +204,12 @@ class Driver:
         self._durable.set()
         if error is not None:
             self.lose(error)
-            _reject(acks, error)
+            reject([ack for ack, _ in acks], error)
             return
         first = self._row.seq + 1
         self._row = row
         if self._closed:
-            _acknowledge(acks)
+            acknowledge(acks)
             return
         self.feed.publish(first, decision.events)
         if self._bus:
@@ -199,8 +217,8 @@ class Driver:
         self._wake_bodies(decision.events)
         self._conclude(decision, acks)
 
-    def _conclude(self, decision: Decision, acks: list[Ack]) -> None:
-        _acknowledge(acks)
+    def _conclude(self, decision: Decision, acks: Acks) -> None:
+        acknowledge(acks)
         for command in decision.commands:
             self._perform(command)
         if self._signals:
@@ -365,7 +383,7 @@ class Driver:
         for path in list(self._held):
             self.give_slot(path)
         self._slots.offer_again()  # what was offered to this run, which does not decide any more
-        _reject(self._acks, error)
+        reject([ack for _, ack in self._acks], error)
         self._acks.clear()
         self._signals.clear()
         if not self.ended.done():
@@ -378,16 +396,3 @@ class Driver:
 
     def __repr__(self) -> str:
         return f"<driver of {self.id}: {self.run.state}, {self.durable} durable, {len(self._bodies)} bodies>"
-
-
-def _acknowledge(acks: Sequence[Ack]) -> None:
-    for ack in acks:
-        if not ack.done():
-            ack.set_result(None)
-
-
-def _reject(acks: Sequence[Ack], error: Exception | None) -> None:
-    for ack in acks:
-        if not ack.done():
-            ack.set_exception(error or ClewError("the engine was closed; resume the run to go on"))
-            ack.exception()  # whoever waits is told; whoever does not has no use for a warning

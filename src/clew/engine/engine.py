@@ -19,13 +19,13 @@ from clew.engine.driver import Driver
 from clew.engine.keeper import Keeper
 from clew.engine.logbook import LogBook
 from clew.engine.looking import Looking
+from clew.engine.mailroom import Letter, Mailroom
 from clew.engine.observers import Bus, Observer
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
-from clew.engine.status import Result
 from clew.engine.workshop import Workshop
-from clew.errors import ClewError, GraphError, RunBusyError, RunConflictError, UnresolvedBodyError
+from clew.errors import ClewError, GraphError, RefusedError, RunBusyError, RunConflictError, UnresolvedBodyError
 from clew.graphs.given import encode_inputs
 from clew.graphs.graph import Graph
 from clew.journal.opening import journal_for
@@ -119,6 +119,7 @@ class Engine:
             self.journal, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
         )
         self.looking = Looking(self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers)
+        self._mailroom = Mailroom(self.journal, self._drivers, self._clock)
         self._opened = True
 
     async def close(self) -> None:
@@ -131,6 +132,7 @@ class Engine:
             stack.push_async_callback(self.journal.close)
             stack.push_async_callback(self._retire)
             stack.callback(self._keeper.end)
+            stack.push_async_callback(self._mailroom.close)
             stack.push_async_callback(self.logbook.close)
             stack.push_async_callback(self._bus.close)
             stack.push_async_callback(self._workshop.close)
@@ -202,7 +204,7 @@ class Engine:
         labels: Mapping[str, str] | None,
         timeout_s: float | None,
     ) -> Run:
-        self._keeper.begin()
+        self._begin()
         row = RunRow(
             run=run,
             name=known.topology.spec.name,
@@ -280,26 +282,38 @@ class Engine:
             states=states, name=graph, labels=dict(labels or {}), limit=limit, before=before
         )
 
-    async def tell(self, run: str, signal: s.AnySignal, *, ended: bool = False) -> None:
+    async def tell(self, run: str, signal: Letter, *, ended: bool = False) -> None:
         """Give a run a signal; when this returns, what follows from it is durable.
 
         Args:
             run: its id.
             signal: what to tell it.
             ended: the signal is meant for a run that has ended.
+
+        Raises:
+            RefusedError: the run does not take the signal in its state.
         """
         self._check_open()
-        driver = self._drivers.get(run)
-        if driver is not None:
-            await driver.submit(signal)
-            return
         async with self._turn(run):
             driver = self._drivers.get(run)
             row = await self.looking.row(run)
             if driver is not None:
-                await driver.submit(signal)
-            elif row.ended_at is None or ended:
-                await self._adopt(row, signal)
+                refusal = await driver.submit(signal)
+            elif row.ended_at is not None and not ended:
+                refusal = "" if isinstance(signal, s.Cancel) else f"it has ended ({row.state})"
+            else:
+                try:
+                    refusal = await self._adopt(row, signal)
+                except RunBusyError as busy:
+                    await self._mailroom.send(run, signal, busy, lambda: self._take_over(run))
+                    return
+        if refusal:
+            raise RefusedError(f"run {run}: {refusal}")
+
+    async def _take_over(self, run: str) -> None:
+        """Take a run over whose process has died; what is in its inbox takes effect with it."""
+        if run not in self._drivers:
+            await self._adopt(await self.looking.row(run))
 
     # ------------------------------------------------------------------ for the handles
 
@@ -312,6 +326,11 @@ class Engine:
     def _check_open(self) -> None:
         if not self._opened or self._closed:
             raise ClewError(f"the engine is {'closed' if self._closed else 'not open'}; use it with `async with`")
+
+    def _begin(self) -> None:
+        """From now on this engine drives runs: it keeps its lease and reads its mail."""
+        self._keeper.begin()
+        self._mailroom.begin()
 
     def _turn(self, run: str) -> asyncio.Lock:
         return self._turns.setdefault(run, asyncio.Lock())
@@ -339,14 +358,14 @@ class Engine:
             if driver.run.ended:
                 self.looking.ended[driver.id] = driver
 
-    async def _adopt(self, row: RunRow, signal: s.AnySignal | None = None) -> None:
+    async def _adopt(self, row: RunRow, signal: Letter | None = None) -> str:
         """Take a run over and let it go on where it was.
 
         A signal is decided together with the taking over: a run that is to be cancelled starts nothing first (and
         needs no functions for it), and one that has ended and is to be retried is not let go of again.
         """
         known = await self._definitions.load(row)
-        self._keeper.begin()
+        self._begin()
         row = await self.journal.acquire(row.run, self._owner, self._clock.now())
         try:
             if not isinstance(signal, s.Cancel):
@@ -355,10 +374,12 @@ class Engine:
         except BaseException:
             await self.journal.release(row.run, self._owner)
             raise
+        waiting = await self.journal.inbox(row.run)
         done = driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
+        self._mailroom.hand_over(driver, waiting)
         if signal is not None:
             done = driver.submit(signal)
-        await done
+        return await done
 
     async def _refuse_unfit(self, run: str, known: Known) -> None:
         """Refuse a run that could not go on here, and note what it lacks where people see it."""
@@ -374,28 +395,10 @@ class Engine:
     async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
         """A handle on a run that exists already, if it is the same one."""
         row = await self.looking.row(run)
-        if row.graph != graph:
-            raise RunConflictError(
-                f"run {run} exists with another graph ({row.name}: {row.graph[:12]} then, {graph[:12]} now); give "
-                "this one another id"
-            )
-        if differ := await self.looking.inputs_differ(run, given):
-            raise RunConflictError(f"run {run} exists with other inputs: {differ}")
+        await self.looking.refuse_other(row, graph, given)
         if run not in self._drivers and row.ended_at is None:
             try:
                 await self._adopt(row)
             except RunBusyError:
                 _LOG.info("run %s is driven by another process; this one looks on", run)
         return Run(self, run)
-
-
-async def run_graph(graph: Graph, inputs: Mapping[str, Any] | None = None, **options: Any) -> Result:
-    """Run a graph in memory and return its result; for scripts and tests."""
-    async with Engine("memory:", **options) as engine:
-        run = await engine.start(graph, inputs)
-        return await run.result()
-
-
-def run_sync(graph: Graph, inputs: Mapping[str, Any] | None = None, **options: Any) -> Result:
-    """`run_graph` for programs without an event loop."""
-    return asyncio.run(run_graph(graph, inputs, **options))

@@ -15,7 +15,7 @@ from clew.engine.driver import Driver
 from clew.engine.inputs import InputReader
 from clew.engine.logbook import LogBook
 from clew.engine.status import NodeStatus, Result, RunStatus, failures_of, status_of, visit_status
-from clew.errors import UnknownRunError
+from clew.errors import RunConflictError, UnknownRunError
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
 from clew.kernel.resolve import output_of, output_of_group
@@ -75,9 +75,18 @@ class Looking:
             return ended.run
         return await self._definitions.fold(row, await self._definitions.load(row))
 
-    async def inputs_differ(self, run: str, given: Mapping[str, bytes]) -> str:
-        """What is different about the inputs that a run has and some others; empty if nothing is."""
-        folded = await self.folded(run)
+    async def refuse_other(self, row: RunRow, graph: str, given: Mapping[str, bytes]) -> None:
+        """Refuse to take a run for another one.
+
+        Raises:
+            RunConflictError: it has another graph than the one with this hash, or other inputs than those given.
+        """
+        if row.graph != graph:
+            raise RunConflictError(
+                f"run {row.run} exists with another graph ({row.name}: {row.graph[:12]} then, {graph[:12]} now); "
+                "give this one another id"
+            )
+        folded = await self.folded(row.run)
         for name in {*given, *folded.inputs}:
             value = folded.inputs.get(name)
             before = await self._reader.value(value) if value is not None else None
@@ -85,8 +94,8 @@ class Looking:
             if before != after and (
                 before is None or after is None or codec.decode(before) != codec.decode(after)
             ):
-                return f"{name} was {_shown(before)}, now {_shown(after)}"
-        return ""
+                change = f"{name} was {_shown(before)}, now {_shown(after)}"
+                raise RunConflictError(f"run {row.run} exists with other inputs: {change}")
 
     async def status(self, run: str) -> RunStatus:
         """See `engine.run.Run.status`."""

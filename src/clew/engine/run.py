@@ -11,6 +11,7 @@ from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
 from clew.engine.logbook import DELAY_S, LogBook
 from clew.engine.looking import Looking
+from clew.engine.mailroom import Letter
 from clew.engine.status import NodeStatus, Result, RunStatus
 from clew.errors import ClewError, RunFailedError
 from clew.journal.port import Journal
@@ -30,7 +31,7 @@ class Home(Protocol):
         """Who drives a run here, if anybody does."""
         ...
 
-    async def tell(self, run: str, signal: s.AnySignal, *, ended: bool = False) -> None:
+    async def tell(self, run: str, signal: Letter, *, ended: bool = False) -> None:
         """Give a run a signal; done when what follows is durable."""
         ...
 

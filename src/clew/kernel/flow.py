@@ -239,7 +239,7 @@ class Flow:
         while run.openable:
             visits, run.openable = run.openable, []
             for visit in visits:
-                if visit.state is NodeState.READY:  # an earlier one may have ended the group
+                if visit.state is NodeState.READY:  # it may have been cancelled while the run was paused
                     self._open(visit)
 
     def _open(self, visit: Visit) -> None:

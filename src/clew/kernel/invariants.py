@@ -77,10 +77,24 @@ def _check_visit(run: Run, visit: Visit) -> list[str]:
         wrong.append(f"{visit!r} failed without an error")
     if visit.state is NodeState.STOPPING and not visit.stop:
         wrong.append(f"{visit!r} is stopping for no reason")
+    if visit.state is NodeState.RUNNING:
+        wrong += _check_limits(visit)
     if visit.state is NodeState.READY and not visit.is_group and not _is_queued(run, visit):
         wrong.append(f"{visit!r} is ready and in no queue")
     if visit.state is NodeState.WAITING and not any(not w.outcome for w in (visit.waits or {}).values()):
         wrong.append(f"{visit!r} waits for nothing")
+    return wrong
+
+
+def _check_limits(visit: Visit) -> list[str]:
+    spec = visit.node.spec
+    wrong: list[str] = []
+    if visit.started_at is None:
+        wrong.append(f"{visit!r} runs since no time")
+    if spec.timeout_s is not None and not visit.is_group and visit.attempt_due is None:
+        wrong.append(f"{visit!r} runs without its time limit")
+    if spec.total_timeout_s is not None and isinstance(visit.group, Scope) and visit.total_due is None:
+        wrong.append(f"{visit!r} runs without its total time limit")
     return wrong
 
 

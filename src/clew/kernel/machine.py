@@ -37,10 +37,15 @@ SNAPSHOT_EVENTS = 1_000
 
 
 class Decision(NamedTuple):
-    """What follows from some signals: facts to store, then things to do."""
+    """What follows from some signals: facts to store, then things to do.
+
+    `refusals` says why a signal was not taken, by its place among the signals; those that merely come too late
+    are dropped without a word.
+    """
 
     events: list[e.AnyEvent]
     commands: list[c.Command]
+    refusals: dict[int, str]
 
 
 def admit_all(_path: str, _node: Node) -> bool:
@@ -76,11 +81,14 @@ class Machine:
     def handle(self, signals: Sequence[s.AnySignal], now: float) -> Decision:
         """Decide and fold what follows from `signals` at time `now` (seconds since the epoch)."""
         self._flow.begin(now)
-        for signal in signals:
-            self._HANDLERS[type(signal)](self, signal)
+        refusals: dict[int, str] = {}
+        for place, signal in enumerate(signals):
+            refusal = self._HANDLERS[type(signal)](self, signal)
+            if refusal is not None:
+                refusals[place] = refusal
         self._flow.advance()
         self._consider_snapshot()
-        return Decision(self._flow.events, self._flow.commands)
+        return Decision(self._flow.events, self._flow.commands, refusals)
 
     def outstanding(self) -> list[c.Command]:
         """The commands whose outcome is still awaited, derived from the state alone.
@@ -267,13 +275,14 @@ class Machine:
             )
         )
 
-    def _answer(self, signal: s.Answer) -> None:
+    def _answer(self, signal: s.Answer) -> str | None:
         visit = self.run.visits.get(signal.path)
         wait = (visit.waits or {}).get(signal.key) if visit is not None else None
-        if visit is None or wait is None or wait.outcome or wait.kind != "answer":
-            return
-        if visit.state is NodeState.STOPPING:
-            return
+        if visit is None or wait is None or wait.kind != "answer":
+            return f"{signal.path} asks nothing called {signal.key!r}"
+        if wait.outcome or visit.state is NodeState.STOPPING:
+            why = wait.outcome or "it is being stopped"
+            return f"{signal.path} does not wait for {signal.key!r} any more ({why})"
         self._flow.emit(
             e.WaitResolved(
                 at=self._flow.now,
@@ -284,15 +293,20 @@ class Machine:
                 by=signal.by,
             )
         )
+        return None
 
-    def _pause(self, signal: s.Pause) -> None:
-        if self.run.state is RunState.RUNNING:
-            self._flow.emit(e.RunPaused(at=self._flow.now, by=signal.by))
+    def _pause(self, signal: s.Pause) -> str | None:
+        if self.run.state is not RunState.RUNNING:
+            return f"only a running one can be paused, and it is {self.run.state}"
+        self._flow.emit(e.RunPaused(at=self._flow.now, by=signal.by))
+        return None
 
-    def _resume(self, signal: s.Resume) -> None:
-        if self.run.state is RunState.PAUSED:
-            self._flow.emit(e.RunResumed(at=self._flow.now, by=signal.by))
-            self._tick(s.Tick())
+    def _resume(self, signal: s.Resume) -> str | None:
+        if self.run.state is not RunState.PAUSED:
+            return f"only a paused one can be resumed, and it is {self.run.state}"
+        self._flow.emit(e.RunResumed(at=self._flow.now, by=signal.by))
+        self._tick(s.Tick())
+        return None
 
     def _cancel(self, signal: s.Cancel) -> None:
         root = self.run.root
@@ -300,13 +314,17 @@ class Machine:
             by = f" by {signal.by}" if signal.by else ""
             self._flow.stop(root, "cancel", ErrorInfo(type="cancelled", message=f"{signal.reason}{by}"))
 
-    def _retry_run(self, signal: s.RetryRun) -> None:
+    def _retry_run(self, signal: s.RetryRun) -> str | None:
         run = self.run
-        if run.state in (RunState.FAILED, RunState.CANCELLED) or (run.state is RunState.COMPLETED and run.failed):
-            self._flow.emit(e.RunRetried(at=self._flow.now, generation=run.generation + 1, by=signal.by))
-            assert run.root is not None
-            if run.root.finished:  # it was cancelled, and everything came in nevertheless
-                self._flow.close(run.root)
+        if not run.ended:
+            return f"only one that has ended can be retried, and it is {run.state}"
+        if run.state is RunState.COMPLETED and not run.failed:
+            return "it has completed, and nothing in it failed"
+        self._flow.emit(e.RunRetried(at=self._flow.now, generation=run.generation + 1, by=signal.by))
+        assert run.root is not None
+        if run.root.finished:  # it was cancelled, and everything came in nevertheless
+            self._flow.close(run.root)
+        return None
 
     def _awaits_items(self, visit: Visit) -> bool:
         """Whether a map is to be opened by `signals.MapExpanded`."""
@@ -326,7 +344,7 @@ class Machine:
             self.run.snapshot_seq = self.run.seq
             self._flow.commands.append(c.TakeSnapshot())
 
-    _HANDLERS: ClassVar[dict[type, Callable[[Machine, Any], None]]] = {
+    _HANDLERS: ClassVar[dict[type, Callable[[Machine, Any], str | None]]] = {
         s.Admit: _admit,
         s.Tick: _tick,
         s.SlotsFreed: _slots_freed,
