@@ -66,7 +66,7 @@ g = Graph("audit", description="Find the hot spots of a Python source tree, and 
 root = g.input("path", str, default=".", description="the folder or file to audit")
 out = g.input("out", str, default="out/audit.html", description="where to write the report")
 files = g.add(discover, root)
-reports = g.map(analyse, over=files, root=root)
+reports = g.map(analyse, over=files, key=str, root=root)
 imports = g.add(combine, reports)
 ranking = g.add(rank, reports, imports)
 report = g.add(write_report, root, reports, imports, ranking, out)

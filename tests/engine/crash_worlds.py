@@ -215,9 +215,10 @@ def assert_nothing_done_twice(world: World, outcome: Outcome) -> None:
     found = Counter((type(r.event), getattr(r.event, "path", "")) for r in outcome.events)
     steps = Counter((r.event.path, r.event.key) for r in outcome.events if isinstance(r.event, e.StepCompleted))
     for path, times in world.done.items():
-        assert times <= found[e.NodeCompleted, path] + found[e.AttemptInterrupted, path] + found[
-            e.NodeCancelled, path
-        ], path
+        assert (
+            times
+            <= found[e.NodeCompleted, path] + found[e.AttemptInterrupted, path] + found[e.NodeCancelled, path]
+        ), path
     for path, times in world.entered.items():
         assert times <= found[e.AttemptStarted, path] + found[e.AttemptResumed, path], path
     for (path, key), times in world.steps.items():

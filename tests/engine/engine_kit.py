@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,10 +93,11 @@ class ThreadGate:
 
 async def seen(run: Run, kind: type[E], path: str | None = None, after: int = 0) -> E:
     """Wait until a run has such an event."""
-    async for recorded in run.events(after):
-        event = recorded.event
-        if isinstance(event, kind) and path in {None, getattr(event, "path", None)}:
-            return event
+    async with aclosing(run.events(after)) as events:
+        async for recorded in events:
+            event = recorded.event
+            if isinstance(event, kind) and path in {None, getattr(event, "path", None)}:
+                return event
     raise AssertionError(f"{run} ended without {kind.__name__} of {path}")
 
 
@@ -127,5 +129,5 @@ def is_alive(pid: int) -> bool:
 async def turns(until: Callable[[], bool], what: str = "it") -> None:
     """Let the loop turn until something holds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not until():
+        while not until():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0)

@@ -25,7 +25,7 @@ class Model(BaseModel):
 
 
 async def make_point(x: int) -> Point:
-    return Point(x, datetime(2026, 1, 2, 3, 4, 5))
+    return Point(x, datetime(2026, 1, 2, 3, 4, 5))  # noqa: DTZ001 - without a zone, on purpose
 
 
 async def make_model() -> Model:
@@ -40,7 +40,9 @@ async def make_ids() -> list[UUID]:
     return [UUID(int=1)]
 
 
-async def told(point: Point, model: Model, pair: tuple[int, Colour], ids: list[UUID], plain: Any = None) -> list[str]:
+async def told(
+    point: Point, model: Model, pair: tuple[int, Colour], ids: list[UUID], plain: Any = None
+) -> list[str]:
     """Say what came in, with its types."""
     return [repr(point), repr(model), repr(pair), repr(ids), repr(plain)]
 

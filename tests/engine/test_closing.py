@@ -1,19 +1,16 @@
-"""The end of an engine: nothing hangs, nothing done is lost, what is under way is interrupted and goes on later."""
+"""The end of an engine: nothing hangs, nothing done is lost, what is under way goes on later."""
 
 import asyncio
-import gc
 import threading
-import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_bodies import double, hang_in_process, numbers
-from engine_kit import Gate, Meter, ThreadGate, count, history, is_alive, kinds, seen, turns
+from engine_kit import Gate, ThreadGate, count, is_alive, kinds, seen, turns
 
-from clew import ClewError, Context, Engine, Graph, RunFailedError, StorageError
+from clew import Context, Engine, Graph, RunFailedError, StorageError
 from clew.engine import attempts
-from clew.engine.definitions import KEPT
 from clew.journal.memory import MemoryJournal
 
 
@@ -354,6 +351,18 @@ async def test_cancelling_close_still_closes(url: str, monkeypatch: pytest.Monke
     await turns(lambda: len(asyncio.all_tasks()) == 1)
 
 
+@pytest.mark.parametrize(("durability", "kept"), [("full", True), ("process", True), ("memory", False)])
+async def test_durability_is_chosen(url: str, durability: str, kept: bool) -> None:
+    g = Graph("g")
+    g.add(double, 1)
+    async with Engine(url, durability=durability) as engine:
+        assert (await (await engine.start(g, id="r")).result())["double"] == 2
+    async with Engine(url) as engine:
+        assert [row.run for row in await engine.runs()] == ["r"] * kept
+    with pytest.raises(StorageError, match="durability"):
+        Engine(url, durability="perhaps")
+
+
 async def test_a_journal_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "clew.db").write_bytes(b"no database" * 100)
     with pytest.raises(StorageError):
@@ -361,70 +370,3 @@ async def test_a_journal_that_cannot_be_opened(tmp_path: Path) -> None:
             pass
     engine = Engine(f"sqlite:///{tmp_path}/clew.db")
     await engine.close()
-
-
-async def test_nothing_is_kept_of_runs_that_ended() -> None:
-    g = Graph("g")
-    g.add(double, 1)
-    async with Engine("memory:") as engine:
-        run = await engine.start(g)
-        driver = weakref.ref(engine.driver_of(run.id))
-        await run.result()
-        for _ in range(200):
-            await (await engine.start(g)).result()
-        assert engine._drivers == {}
-        assert len(engine._turns) == 0
-        del run
-        await asyncio.sleep(0)
-        gc.collect()
-        assert driver() is None
-
-
-async def test_what_is_known_of_graphs_is_bounded() -> None:
-    gate = Gate()
-
-    async def held() -> int:
-        await gate.wait()
-        return 1
-
-    async with Engine("memory:") as engine:
-        first = Graph("first")
-        first.add(held)
-        run = await engine.start(first, id="r")
-        for number in range(2 * KEPT):
-            g = Graph("g")
-            g.add(double, number)
-            assert (await (await engine.start(g)).result())["double"] == 2 * number
-        known = engine._definitions
-        assert len(known._given) + len(known._recent) == KEPT
-        gate.open()
-        assert (await run.status()).state == "running"
-        assert (await run.result())["held"] == 1
-
-
-async def test_the_machine_of_one_run_fails_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    gate, meter = Gate(), Meter()
-
-    async def held() -> int:
-        with meter:
-            await gate.wait()
-        return 1
-
-    g = Graph("g")
-    g.add(double, g.add(held))
-    async with Engine("memory:") as engine:
-        broken, whole = await engine.start(g, id="broken"), await engine.start(g, id="whole")
-        await gate.arrivals(2)
-        driver = engine.driver_of("broken")
-        assert driver is not None
-        driver.machine._flow.begin = None  # type: ignore[assignment,method-assign]
-        waiting = asyncio.ensure_future(broken.result())
-        await asyncio.sleep(0)
-        gate.open()
-        assert (await whole.result())["double"] == 2
-        with pytest.raises(ClewError, match="the machine failed"):
-            await waiting
-        await engine.resume("broken")
-        assert (await broken.result())["double"] == 2
-        assert len(await history(broken)) > 5
-    assert "the machine failed" in caplog.text

@@ -1,4 +1,4 @@
-"""Whatever commit a process dies at, and however often: same outcome, and nothing that was completed is done again."""
+"""Whatever commit a process dies at, and however often: same outcome, and nothing completed is done again."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Real processes, really killed: what the effects say and what the journal says agree, and nothing completed is done again."""
+"""Real processes, really killed: effects and journal agree, and nothing completed is done again."""
 
 import asyncio
 import contextlib
@@ -156,7 +156,9 @@ def audited(tmp_path: Path, seed: int, kills: int, files: int) -> None:
     assert len(analysed) == files
     assert set(analysed.values()) == {1}
     started = sum(times for (kind, path), times in found.items() if kind is e.AttemptStarted and "[" in path)
-    interrupted = sum(times for (kind, path), times in found.items() if kind is e.AttemptInterrupted and "[" in path)
+    interrupted = sum(
+        times for (kind, path), times in found.items() if kind is e.AttemptInterrupted and "[" in path
+    )
     assert started == files + interrupted
 
 

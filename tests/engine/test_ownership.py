@@ -1,27 +1,27 @@
-"""Start is idempotent by id; a run has one owner; who was fenced off stops; bodies that are not found park a run."""
+"""Start is idempotent by id; a run has one owner; bodies that are not found park a run."""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable
+from pathlib import Path
 
 import pytest
 from engine_bodies import double, numbers
 from engine_kit import Gate, Later, count, history, kinds, seen, turns
 
 from clew import (
-    ClewError,
     Context,
     Engine,
     Graph,
     RefusedError,
     RunBusyError,
     RunConflictError,
-    RunFailedError,
     RunFencedError,
     StorageError,
-    UnknownRunError,
     UnresolvedBodyError,
 )
+from clew.bodies.functions import find
+from clew.graphs.bodies import FunctionBody
 from clew.journal.memory import MemoryJournal
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -86,7 +86,11 @@ async def test_taking_up_at_the_same_moment_happens_once(url: str) -> None:
     async with Engine(url, graphs=[g]) as engine:
         run = await engine.open_run("r")
         await asyncio.gather(
-            engine.resume("r"), engine.start(g, id="r"), engine.resume_all(), engine.resume("r"), taken(run.pause())
+            engine.resume("r"),
+            engine.start(g, id="r"),
+            engine.resume_all(),
+            engine.resume("r"),
+            taken(run.pause()),
         )
         await taken(run.resume())
         assert dict(await run.result()) == {"held": 1, "double": 2}
@@ -291,172 +295,12 @@ async def test_a_damaged_run_does_not_keep_the_others_from_going_on(url: str) ->
         assert [row.owner for row in await engine.runs() if row.run == "damaged"] == [""]
 
 
-# Cancelling, pausing, retrying -----------------------------------------------------------------------------
-
-
-async def test_cancel_while_running_waiting_and_queued() -> None:
-    gate = Gate()
-
-    async def hang() -> None:
-        await gate.wait()
-
-    async def sleeps(ctx: Context) -> None:
-        await ctx.sleep(3600)
-
-    g = Graph("g")
-    g.add(hang)
-    g.add(sleeps)
-    g.add(double, 1, depends_on=["hang"])
-    async with Engine("memory:", max_concurrency=2) as engine:
-        run = await engine.start(g)
-        await gate.arrivals()
-        await seen(run, e.AttemptSuspended)
-        await run.cancel("no more", by="ann")
-        with pytest.raises(RunFailedError, match="no more by ann"):
-            await run.result()
-        status = await run.status()
-        assert status.state == "cancelled"
-        assert status.reason == "no more by ann"
-        assert {n.state for n in status.nodes} == {"cancelled"}
-        await run.cancel("again")
-        assert (await kinds(run)).count("RunCancelled") == 1
-
-        other = Graph("other", max_concurrency=1)
-        other.add(hang)
-        holders = [await engine.start(other) for _ in range(2)]
-        await gate.arrivals(3)
-        queued = await engine.start(other)
-        await queued.cancel()
-        with pytest.raises(RunFailedError):
-            await queued.result()
-        gate.open()
-        for holder in holders:
-            await holder.result()
-        assert engine._slots._free == {"": 2}
-
-
-async def test_cancel_of_a_run_that_nobody_drives_starts_nothing(url: str) -> None:
-    gate, made = Gate(), []
-    g = held_graph(gate, made)
-    async with Engine(url) as engine:
-        await engine.start(g, id="r")
-        await gate.arrivals()
-    async with Engine(url) as engine:
-        run = await engine.open_run("r")
-        await run.cancel()
-        with pytest.raises(RunFailedError):
-            await run.result()
-    assert made == [1]
-
-
-async def test_signals_at_the_moment_of_the_end_are_answered() -> None:
-    gate, made = Gate(), []
-    g = held_graph(gate, made)
-    async with Engine("memory:") as engine:
-        for turn in range(12):
-            gate = made_gate = Gate()
-            run = await engine.start(held_graph(made_gate, made))
-            await gate.arrivals()
-            gate.open()
-            for _ in range(turn):
-                await asyncio.sleep(0)
-            await asyncio.gather(taken(run.pause()), run.cancel(), taken(run.resume()), taken(run.retry()))
-            try:
-                await run.result()
-            except RunFailedError as error:
-                assert "cancelled" in str(error)
-        assert engine._drivers == {}
-
-
-async def test_retry_keeps_done_work_and_makes_the_rest_anew(url: str) -> None:
-    made: list[str] = []
-    broken = True
-
-    async def fine() -> int:
-        made.append("fine")
-        return 1
-
-    async def item(x: int) -> int:
-        made.append(f"item {x}")
-        if x == 1 and broken:
-            raise ValueError("broken")
-        return x
-
-    g = Graph("g")
-    g.add(double, g.map(item, over=[0, 1, 2], id="m", depends_on=[g.add(fine)])[1])
-    g.draft.max_concurrency = 1
-    async with Engine(url) as engine:
-        run = await engine.start(g, id="r")
-        with pytest.raises(RunFailedError, match="broken"):
-            await run.result()
-        broken = False
-        await run.retry(by="ann")
-        assert (await run.result())["double"] == 2
-        assert (await run.status()).generation == 2
-        assert await engine.start(g, id="r")
-    assert made == ["fine", "item 0", "item 1", "item 1", "item 2"]
-
-
-@pytest.mark.parametrize("again", ["same engine", "another"])
-async def test_retry_of_a_cancelled_run(url: str, again: str) -> None:
-    gate, made = Gate(), []
-    g = held_graph(gate, made)
-    async with Engine(url) as engine:
-        run = await engine.start(g, id="r")
-        await gate.arrivals()
-        await run.cancel()
-        with pytest.raises(RunFailedError):
-            await run.result()
-        gate.open()
-        if again == "same engine":
-            await run.retry()
-            assert dict(await run.result()) == {"held": 1, "double": 2}
-    async with Engine(url, graphs=[g]) as engine:
-        run = await engine.open_run("r")
-        await taken(run.retry())
-        assert dict(await run.result()) == {"held": 1, "double": 2}
-    assert made == [1, 1]
-
-
-async def test_a_retry_of_what_completed_changes_nothing(url: str) -> None:
-    g = Graph("g")
-    g.add(double, 1)
-    async with Engine(url) as engine:
-        run = await engine.start(g)
-        await run.result()
-        before = len(await history(run))
-        with pytest.raises(RefusedError, match="completed"):
-            await run.retry()
-        assert dict(await run.result()) == {"double": 2}
-        assert [r for r in await history(run)][before:] == [] or (await kinds(run))[before:] == ["OwnershipTaken"]
-
-
-async def test_pause_lets_what_runs_finish_and_survives_the_engine(url: str) -> None:
-    gate, made = Gate(), []
-    g = held_graph(gate, made)
-    async with Engine(url) as engine:
-        run = await engine.start(g, id="r")
-        await gate.arrivals()
-        await run.pause(by="ann")
-        gate.open()
-        await seen(run, e.NodeCompleted, "held")
-        assert (await run.status()).state == "paused"
-    async with Engine(url, graphs=[g]) as engine:
-        run = await engine.open_run("r")
-        assert (await run.status()).state == "paused"
-        await run.resume(by="ann")
-        assert dict(await run.result()) == {"held": 1, "double": 2}
-    assert made == [1]
-
-
-async def test_unknown_runs() -> None:
-    async with Engine("memory:") as engine:
-        for call in (engine.resume, engine.open_run):
-            with pytest.raises(UnknownRunError):
-                await call("nothing")
-    with pytest.raises(ClewError, match="closed"):
-        await engine.start(Graph("g"))
-    with pytest.raises(ClewError, match="opened once"):
-        await engine.open()
-    with pytest.raises(ClewError, match="not open"):
-        await Engine("memory:").resume("r")
+def test_a_script_that_is_only_looked_through_starts_no_engine(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import asyncio\nfrom clew import Engine\n\nasync def body():\n    return 1\n\n"
+        "async def main():\n    async with Engine('memory:'):\n        pass\n\nasyncio.run(main())\n"
+    )
+    known = FunctionBody("__main__:body", script=str(script))
+    with pytest.raises(UnresolvedBodyError, match="__main__"):
+        find(known, {})

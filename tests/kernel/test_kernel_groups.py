@@ -373,3 +373,15 @@ def test_a_sub_graph_that_was_cancelled_before_its_turn_is_not_opened():
     play.fail("g/a")
     assert play.state("g/h") is N.CANCELLED
     assert play.hand(s.Resume()).events == [e.RunResumed(at=0.0)]
+
+
+def test_a_map_that_opens_while_its_feeder_fails_waits_for_the_policy():
+    play = Play(mapped("m"), node("x"), mapped("n", "x", over="m"), node("z", "n"), **SKIP)
+    play.expand("m", 3)
+    play.succeed("m[0]")
+    play.fail("m[1]")
+    play.succeed("x")
+    play.succeed("n[0]")
+    assert [play.state(f"n[{i}]") for i in (1, 2)] == [N.PENDING, N.PENDING]
+    play.acknowledge("m[2]")
+    assert (play.state("n"), play.state("z")) == (N.SKIPPED, N.SKIPPED)

@@ -1,4 +1,4 @@
-"""Faults that a first reading found; each test failed once."""
+"""Faults that were there once, each as small as it gets."""
 
 from __future__ import annotations
 

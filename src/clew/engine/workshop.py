@@ -249,9 +249,10 @@ class Workshop:
         """The names of a map's items: a field of each, or what a function says of it."""
         if ":" in key:
             function = find(FunctionBody(key), functions)
-            signature = Signature.of(function)
-            name = next(iter(signature.declared.parameters))
-            named = [function(**signature.bind({name: item})) for item in items]
+            declared = Signature.of(function).declared.parameters
+            # Builtins like `str` may tell nothing of their parameters: they get plain data.
+            hint = next(iter(declared.values())).hint if declared else Any
+            named = [function(codec.decode(item, hint)) for item in items]
         else:
             named = [_field(item, key, number) for number, item in enumerate(items)]
         keys = tuple(str(name) for name in named)
