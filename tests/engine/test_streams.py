@@ -39,7 +39,7 @@ async def test_results_and_states_by_id() -> None:
         run = await engine.start(g, labels={"team": "red"})
         result = await run.result()
         assert dict(result) == {"n0": 2, "n1": 4}
-        assert result.output == 4
+        assert result.output == {"n1": 4}
         assert result.run_id == run.id
         with pytest.raises(KeyError, match="n0, n1"):
             result["nothing"]

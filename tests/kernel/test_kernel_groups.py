@@ -192,8 +192,8 @@ def test_a_map_runs_once_per_item_and_completes_with_them():
     play = Play(mapped("m"), node("z", "m"))
     assert [command.path for command in play.commands(c.ExpandMap)] == ["m"]
     play.expand("m", 2, keys=("x", "y/z"))
-    assert play.started == ["m[x]", "m[y%2Fz]"]
-    play.succeed("m[x]", "m[y%2Fz]")
+    assert play.started == ["m[x]", "m[y/z]"]
+    play.succeed("m[x]", "m[y/z]")
     assert play.started == ["z"]
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from clew import codec
 from clew.engine.slots import Slots
-from clew.errors import StorageError
+from clew.errors import GraphError, StorageError, UnresolvedBodyError
 from clew.graphs.graph import Graph
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
@@ -98,6 +98,28 @@ class Definitions:
         problems = [] if known.fits else list(_unknown_resources(known.topology.spec, slots))
         known.fits = not problems
         return problems
+
+    async def refuse_unfit(self, run: str, known: Known, missing: list[str], slots: Slots) -> None:
+        """Refuse a run that could not go on here, and note what it lacks where people see it.
+
+        Args:
+            run: its id.
+            known: its graph.
+            missing: its functions that are not found, each with what to do.
+            slots: what the engine has.
+
+        Raises:
+            UnresolvedBodyError: functions are missing.
+            GraphError: resources are.
+        """
+        lacking = self.lacking(known, slots)
+        if not missing and not lacking:
+            return
+        text = f"cannot go on: {'; '.join([*missing, *lacking])}"
+        await self._journal.note(run, text)
+        if missing:
+            raise UnresolvedBodyError(f"run {run} {text}. Give Engine(graphs=[…]) its graph, or start it again")
+        raise GraphError(lacking, f"run {run}")
 
     async def load(self, row: RunRow) -> Known:
         """The graph of a run, from the program or from the journal."""

@@ -25,7 +25,7 @@ from clew.engine.run import Run
 from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
 from clew.engine.workshop import Workshop
-from clew.errors import ClewError, GraphError, RefusedError, RunBusyError, RunConflictError, UnresolvedBodyError
+from clew.errors import ClewError, GraphError, RefusedError, RunBusyError, RunConflictError
 from clew.graphs.given import encode_inputs
 from clew.graphs.graph import Graph
 from clew.journal.opening import journal_for
@@ -252,8 +252,8 @@ class Engine:
         """
         self._check_open()
         async with self._turn(run):
-            row = await self.looking.row(run)
-            if run not in self._drivers and row.ended_at is None:
+            row = await self._undriven(run)
+            if row is not None and row.ended_at is None:
                 await self._adopt(row)
         return Run(self, run)
 
@@ -295,10 +295,9 @@ class Engine:
         """
         self._check_open()
         async with self._turn(run):
-            driver = self._drivers.get(run)
-            row = await self.looking.row(run)
-            if driver is not None:
-                refusal = await driver.submit(signal)
+            row = await self._undriven(run)
+            if row is None:
+                refusal = await self._drivers[run].submit(signal)
             elif row.ended_at is not None and not ended:
                 refusal = "" if isinstance(signal, s.Cancel) else f"it has ended ({row.state})"
             else:
@@ -312,8 +311,18 @@ class Engine:
 
     async def _take_over(self, run: str) -> None:
         """Take a run over whose process has died; what is in its inbox takes effect with it."""
-        if run not in self._drivers:
-            await self._adopt(await self.looking.row(run))
+        row = await self._undriven(run)
+        if row is not None:
+            await self._adopt(row)
+
+    async def _undriven(self, run: str) -> RunRow | None:
+        """The row of a run that nobody drives here, and so not as it was before it ended here; else None."""
+        row = await self.looking.row(run)
+        while run not in self._drivers:
+            before, row = row, await self.looking.row(run)
+            if before == row:
+                return row
+        return None
 
     # ------------------------------------------------------------------ for the handles
 
@@ -369,36 +378,27 @@ class Engine:
         row = await self.journal.acquire(row.run, self._owner, self._clock.now())
         try:
             if not isinstance(signal, s.Cancel):
-                await self._refuse_unfit(row.run, known)
+                missing = self._workshop.missing(known)
+                await self._definitions.refuse_unfit(row.run, known, missing, self._slots)
+            waiting = await self.journal.inbox(row.run)
             driver = self._drive(row, known, await self._definitions.fold(row, known))
         except BaseException:
             await self.journal.release(row.run, self._owner)
             raise
-        waiting = await self.journal.inbox(row.run)
         done = driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
         self._mailroom.hand_over(driver, waiting)
         if signal is not None:
             done = driver.submit(signal)
         return await done
 
-    async def _refuse_unfit(self, run: str, known: Known) -> None:
-        """Refuse a run that could not go on here, and note what it lacks where people see it."""
-        missing, lacking = self._workshop.missing(known), self._definitions.lacking(known, self._slots)
-        if not missing and not lacking:
-            return
-        text = f"cannot go on: {'; '.join([*missing, *lacking])}"
-        await self.journal.note(run, text)
-        if missing:
-            raise UnresolvedBodyError(f"run {run} {text}. Give Engine(graphs=[…]) its graph, or start it again")
-        raise GraphError(lacking, f"run {run}")
-
     async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
         """A handle on a run that exists already, if it is the same one."""
         row = await self.looking.row(run)
         await self.looking.refuse_other(row, graph, given)
-        if run not in self._drivers and row.ended_at is None:
+        idle = await self._undriven(run)
+        if idle is not None and idle.ended_at is None:
             try:
-                await self._adopt(row)
+                await self._adopt(idle)
             except RunBusyError:
                 _LOG.info("run %s is driven by another process; this one looks on", run)
         return Run(self, run)
