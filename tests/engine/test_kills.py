@@ -139,7 +139,8 @@ def audited(tmp_path: Path, seed: int, kills: int, files: int) -> None:
 
     def start(database: str) -> Program:
         command = [
-            str(Path(sys.executable).with_name("clew")), "run", str(ROOT / "examples/audit/graph.py"), "--id", "audit",
+            str(Path(sys.executable).with_name("clew")), "run",
+            str(ROOT / "examples/audit/graph.py"), "--id", "audit",
             "--db", str(tmp_path / database), "--input", f"path={tree}", "--input", f"out={out}",
         ]  # fmt: skip
         return Program(command, cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -139,7 +140,7 @@ async def prints(token: str, ctx: Context) -> int:
 
 async def raises(token: dict[str, str], ctx: Context) -> None:
     try:
-        raise KeyError(token["a"])
+        os.environ[token["a"]]
     except KeyError as error:
         error.add_note(f"note {token['a']}")
         raise ValueError(f"bad {token['a']}") from error

@@ -316,21 +316,15 @@ class Engine:
             await self._adopt(row)
 
     async def _undriven(self, run: str) -> RunRow | None:
-        """The row of a run that nobody drives here, and so not as it was before it ended here; else None."""
-        row = await self.looking.row(run)
-        while run not in self._drivers:
-            before, row = row, await self.looking.row(run)
-            if before == row:
-                return row
-        return None
+        """The row of a run, read when nobody drives it here (not as it was before its end); else None."""
+        await self.looking.row(run)
+        return None if run in self._drivers else await self.looking.row(run)
 
-    # ------------------------------------------------------------------ for the handles
+    # ------------------------------------------------------------------ driving
 
     def driver_of(self, run: str) -> Driver | None:
         """Who drives a run here, if anybody does."""
         return self._drivers.get(run)
-
-    # ------------------------------------------------------------------ driving
 
     def _check_open(self) -> None:
         if not self._opened or self._closed:

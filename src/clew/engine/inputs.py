@@ -76,7 +76,7 @@ class InputReader:
         """The JSON text of a stored value."""
         if value.blob:
             return await self._journal.blob(value.blob)
-        assert value.json is not None
+        assert value.json
         return bytes(value.json)
 
     async def plain(self, binding: Binding) -> Any:

@@ -122,7 +122,7 @@ def _index(spec: GraphSpec) -> dict[str, int]:
     for i, node in enumerate(spec.nodes):
         if node.id in index:
             raise DefinitionError(f"graph {spec.name}: two nodes are called {node.id}")
-        if not node.id or addresses.escape(node.id) != node.id:
+        if not node.id or "/" in node.id or addresses.escape(node.id) != node.id:
             raise DefinitionError(f"graph {spec.name}: {node.id!r} cannot be the id of a node")
         index[node.id] = i
     return index
