@@ -12,6 +12,7 @@ import gc
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -30,8 +31,10 @@ def engine_on(mode: str, path: Path) -> Engine:
     return Engine(url, durability=mode, max_concurrency=UNLIMITED)
 
 
-async def time_clew(case: Case, shape: Shape, path: Path, runs: int) -> dict[str, float]:
-    """Seconds from `start` to `result`; the graph has been built and checked before."""
+async def time_clew(
+    case: Case, shape: Shape, path: Path, runs: int, around: AbstractContextManager[None] | None = None
+) -> dict[str, float]:
+    """Seconds from `start` to `result`, inside of `around`; the graph has been built and checked before."""
     graph = shape.graph()
     graph.spec()
     expected = shape.values()
@@ -42,7 +45,9 @@ async def time_clew(case: Case, shape: Shape, path: Path, runs: int) -> dict[str
             assert result[f"n{len(expected) - 1}"] == expected[-1]
 
         await (await engine.start(grown())).result()
-        return await timed(single, runs)
+        gc.collect()
+        with around or nullcontext():
+            return await timed(single, runs)
 
 
 async def time_floor(case: Case, shape: Shape, path: Path, runs: int) -> dict[str, float]:
@@ -57,6 +62,7 @@ async def time_floor(case: Case, shape: Shape, path: Path, runs: int) -> dict[st
         values = await floors.run(shape, keep)
         assert values == expected
 
+    gc.collect()
     taken = await timed(single, runs)
     if store is not None:
         store.close()
@@ -65,7 +71,6 @@ async def time_floor(case: Case, shape: Shape, path: Path, runs: int) -> dict[st
 
 async def timed(single: Callable[[], Awaitable[None]], runs: int) -> dict[str, float]:
     """Seconds that one run takes, or many."""
-    gc.collect()
     start, cpu = time.perf_counter(), time.process_time()
     await (many(runs, single) if runs else single())
     return {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}

@@ -87,3 +87,17 @@ def test_streams_are_bounded_apart() -> None:
     assert kept.text("out") == "ab\n[... 4 characters are left out here ...]\ngh"
     bounded("out", "again")
     assert kept.text("out").endswith("ghag")
+
+
+def test_a_sink_may_flush_what_it_is_fed_by() -> None:
+    """The garbage collector closes streams whenever it likes, and closing flushes."""
+    got: list[str] = []
+
+    def sink(_: str, text: str) -> None:
+        got.append(text)
+        lines.flush()
+
+    lines = Lines("stdout", sink)
+    lines.write("one\ntwo")
+    lines.flush()
+    assert got == ["one\n", "two"]

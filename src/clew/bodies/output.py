@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 #: Takes a piece of output: the stream (``stdout``, ``stderr``, ``log``) and text, mostly whole lines.
 Sink = Callable[[str, str], None]
@@ -34,7 +34,8 @@ class Lines:
         self._sink = sink
         self._parts: list[str] = []
         self._held = 0  #: characters in `_parts`, which hold no line end
-        self._lock = Lock()
+        #: Reentrant: while the sink works, the garbage collector may close a stream, which flushes this.
+        self._lock = RLock()
 
     def write(self, text: str) -> None:
         """Take text; pass on what is whole."""
@@ -96,7 +97,7 @@ class Bounded:
         self._sink = sink
         self._kept = kept
         self._streams: dict[str, _End] = {}
-        self._lock = Lock()
+        self._lock = RLock()
 
     def __call__(self, stream: str, text: str) -> None:
         """Take a piece of output."""

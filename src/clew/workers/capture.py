@@ -12,7 +12,7 @@ import io
 import logging
 import sys
 from contextvars import ContextVar
-from threading import Lock
+from threading import RLock
 from typing import Any, TextIO
 
 from clew.bodies.output import ByteLines, Lines, Sink
@@ -53,7 +53,7 @@ class _Target:
 
 
 _target: ContextVar[_Target | None] = ContextVar("clew_output_target", default=None)
-_installing = Lock()
+_installing = RLock()
 
 
 class captured:  # noqa: N801 - read as a verb, like `suppress`
