@@ -14,6 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -151,6 +152,7 @@ def newest_version() -> int:
     return len(MIGRATIONS) + 1
 
 
+@lru_cache(1)
 def schema() -> str:
     """The SQL of the newest tables."""
     return resources.files("clew.journal").joinpath("sqlite_schema.sql").read_text(encoding="utf-8")
