@@ -38,7 +38,7 @@ MAX_FUNCTION_LINES = 60
 # Ratchets: what is longer today, with its exact length. A figure may only fall; an entry goes when it is
 # under the limit.
 LONG_FILES: dict[str, int] = {}
-LONG_FUNCTIONS: dict[str, int] = {"src/clew/graphs/graph.py::map": 68}  # "path::function"
+LONG_FUNCTIONS: dict[str, int] = {}  # "path::function"
 
 # Modules that nobody in `src` imports because users and tests do. The console scripts of pyproject.toml are added.
 DOORS = {"clew", "clew.__main__", "clew.testing", "clew.kernel.invariants"}

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from clew.errors import ClewError as ClewError
     from clew.errors import GraphError as GraphError
     from clew.errors import InvalidInputError as InvalidInputError
+    from clew.errors import MessageTimeoutError as MessageTimeoutError
     from clew.errors import Permanent as Permanent
+    from clew.errors import QuestionExpiredError as QuestionExpiredError
     from clew.errors import RefusedError as RefusedError
     from clew.errors import Retryable as Retryable
     from clew.errors import RunBusyError as RunBusyError
@@ -36,12 +38,14 @@ if TYPE_CHECKING:
     from clew.errors import RunFencedError as RunFencedError
     from clew.errors import StepConflictError as StepConflictError
     from clew.errors import StepError as StepError
+    from clew.errors import StepInterruptedError as StepInterruptedError
     from clew.errors import StorageError as StorageError
     from clew.errors import UnknownRunError as UnknownRunError
     from clew.errors import UnresolvedBodyError as UnresolvedBodyError
     from clew.errors import UnstorableError as UnstorableError
     from clew.graphs import Graph as Graph
     from clew.graphs import Handle as Handle
+    from clew.graphs import Happened as Happened
     from clew.graphs import Retry as Retry
     from clew.graphs import execution_batches as execution_batches
     from clew.graphs import exponential as exponential
@@ -70,7 +74,9 @@ _HOMES = {
         "ClewError",
         "GraphError",
         "InvalidInputError",
+        "MessageTimeoutError",
         "Permanent",
+        "QuestionExpiredError",
         "Retryable",
         "RefusedError",
         "RunBusyError",
@@ -79,6 +85,7 @@ _HOMES = {
         "RunFencedError",
         "StepConflictError",
         "StepError",
+        "StepInterruptedError",
         "StorageError",
         "UnknownRunError",
         "UnresolvedBodyError",
@@ -87,6 +94,7 @@ _HOMES = {
     "clew.graphs": (
         "Graph",
         "Handle",
+        "Happened",
         "Retry",
         "execution_batches",
         "exponential",

@@ -36,6 +36,10 @@ class StorageError(ClewError):
     """The journal cannot be opened, read or written; nothing was overwritten."""
 
 
+class MissingDefinitionError(StorageError):
+    """A run to be created names a definition that is not in the journal (any more); it has to come along."""
+
+
 class UnstorableError(ClewError):
     """A value cannot be stored as JSON.
 
@@ -105,6 +109,25 @@ class StepError(ClewError):
 
 class StepConflictError(ClewError):
     """A step's key was used twice in a visit, or with other arguments than were recorded."""
+
+
+class StepInterruptedError(StepError):
+    """A step had begun when its attempt was lost; whether it took effect is not known, and it is not made again.
+
+    Args:
+        message: which step, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("interrupted", message)
+
+
+class QuestionExpiredError(ClewError, TimeoutError):
+    """Nobody answered a question before its deadline, and it has no default."""
+
+
+class MessageTimeoutError(ClewError, TimeoutError):
+    """No message came before the time limit of `Context.receive`, and it has no default."""
 
 
 class Retryable(ClewError):

@@ -55,3 +55,14 @@ async def total(xs: list[int]) -> int:
 
 async def numbers(n: int) -> list[int]:
     return list(range(n))
+
+
+@node(timeout=60)
+def ask_for_answer(ctx: Context) -> int:
+    """Nor can anybody be asked."""
+    return ctx.ask("Q")  # type: ignore[return-value]
+
+
+@node(timeout=60)
+def wait_for_message(ctx: Context) -> int:
+    return ctx.receive("m")  # type: ignore[return-value]

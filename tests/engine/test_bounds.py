@@ -28,8 +28,8 @@ async def test_nothing_is_kept_of_runs_that_ended() -> None:
         await run.result()
         for _ in range(200):
             await (await engine.start(g)).result()
-        assert engine._drivers == {}
-        assert len(engine._turns) == 0
+        assert engine._drivers.by_run == {}
+        assert len(engine._drivers._turns) == 0
         del run
         await asyncio.sleep(0)
         gc.collect()

@@ -89,7 +89,7 @@ async def test_a_sender_takes_a_run_over_whose_process_has_died(url: str, monkey
     async with Engine(url) as driving, Engine(url, graphs=[g]) as looking:
         await driving.start(g, id="r")
         await gate.arrivals()
-        await driving._mailroom.close()  # it hears nothing any more
+        await driving._drivers.close()  # it hears nothing any more
         cancelling = asyncio.ensure_future((await looking.open_run("r")).cancel())
         posted = asyncio.Event()
         while not posted.is_set():
@@ -109,7 +109,7 @@ async def test_a_process_that_does_not_answer_is_named(url: str, monkeypatch: py
     async with Engine(url) as driving, Engine(url) as looking:
         run = await driving.start(held_graph(gate), id="r")
         await gate.arrivals()
-        await driving._mailroom.close()
+        await driving._drivers.close()
         with pytest.raises(ClewError, match="has not answered for 0 s; it will be told"):
             await (await looking.open_run("r")).pause()
         assert len(await looking.journal.inbox("r")) == 1

@@ -109,7 +109,7 @@ async def test_signals_at_the_moment_of_the_end_are_answered() -> None:
                 await run.result()
             except RunFailedError as error:
                 assert "cancelled" in str(error)
-        assert engine._drivers == {}
+        assert engine._drivers.by_run == {}
 
 
 async def test_retry_keeps_done_work_and_makes_the_rest_anew(url: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clew.errors import GraphError
 from clew.graphs import Graph, load
-from clew.graphs.bodies import HttpBody, ShellBody
+from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
 from clew.graphs.reading import read
 from clew.graphs.schema import SCHEMA
 from clew.graphs.shapes import misfits
@@ -82,6 +82,10 @@ def test_the_nodes_of_a_file(digest: Graph) -> None:
         "summaries": FromNode("summaries"),
         "input": DictOf({"title": FromInput("title")}),
     }
+    paid = nodes["paid"]
+    assert msgspec.json.decode(paid.probe, type=FunctionBody).ref == "good_tasks:paid"
+    assert (paid.on_interrupt, paid.heartbeat_s) == (OnInterrupt.PROBE, 30)
+    assert paid.exclusive.names == {"input": DictOf({"title": FromInput("title")})}
     listing = nodes["listing"]
     assert msgspec.json.decode(listing.body, type=ShellBody) == ShellBody(
         env={"TOKEN": "secret://TOKEN", "LEVEL": "3"}, shell=False, ok_codes=(0, 1), max_output=1000

@@ -177,7 +177,10 @@ def test_types_are_checked_where_they_are_declared() -> None:
             {"on_error": "stop"},
             "on_error: is one of stop_graph, skip_downstream, continue, not 'stop'",
         ),
-        ({"on_interrupt": "retri"}, "on_interrupt: is one of retry, fail, not 'retri'; did you mean 'retry'?"),
+        (
+            {"on_interrupt": "retri"},
+            "on_interrupt: is one of retry, probe, ask, fail, not 'retri'; did you mean 'retry'?",
+        ),
     ],
 )
 def test_policies_out_of_range(options: dict[str, Any], message: str) -> None:

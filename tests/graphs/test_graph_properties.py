@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clew import Context
 from clew.graphs import Graph, Retry, execution_batches, exponential, fixed, item, linear, shell
 from clew.graphs.hashing import definition_hash
 from clew.kernel.definition import GraphSpec
@@ -18,6 +19,12 @@ async def anything(**given: Any) -> Any: ...
 def in_thread(x: Any = None, *, y: Any = None) -> Any: ...
 
 
+def found(**given: Any) -> Any: ...
+
+
+async def alive(x: Any, ctx: Context) -> Any: ...
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -27,7 +34,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
-OPTIONS = st.fixed_dictionaries(
+INTERRUPTIONS: list[dict[str, Any]] = [
+    *({"on_interrupt": word} for word in ("retry", "ask", "fail")),
+    {"probe": found},
+    {"probe": found, "on_interrupt": "probe"},
+    {},
+]
+SINGLE = st.fixed_dictionaries(
     {},
     optional={
         "retry": st.one_of(
@@ -43,29 +56,35 @@ OPTIONS = st.fixed_dictionaries(
         "timeout": st.floats(0.1, 100),
         "total_timeout": st.integers(1, 1000),
         "on_error": st.sampled_from(["stop_graph", "skip_downstream", "continue"]),
-        "on_interrupt": st.sampled_from(["retry", "fail"]),
+        "exclusive": st.sampled_from(["one", "two"]),
         "uses": st.sampled_from(["llm", ["llm", "gpu"], {"gpu": 3}]),
         "priority": st.integers(-3, 3),
     },
 )
+OPTIONS = st.builds(lambda single, several: {**single, **several}, SINGLE, st.sampled_from(INTERRUPTIONS))
 
 
 @st.composite
 def graphs(draw: st.DrawFn, depth: int = 1) -> Graph:
     g = Graph(f"g{depth}", on_error=draw(st.sampled_from(["stop_graph", "continue"])), max_concurrency=3)
     handles = [g.input(f"i{n}", default=draw(VALUES)) for n in range(draw(st.integers(0, 2)))]
+    given = [*handles]
     for n in range(draw(st.integers(1, 6))):
         known = st.one_of(VALUES, st.sampled_from(handles)) if handles else VALUES
         values = st.one_of(
             known, known.map(lambda v: [v, 1]), known.map(lambda v: {"k": v}), known.map(lambda v: [v, [v]])
         )
         after = draw(st.lists(st.sampled_from([node.id for node in g.draft.nodes]), max_size=2)) if n else []
-        match draw(st.sampled_from(["function", "thread", "shell", "map", "graph" if depth else "function"])):
+        kinds = ["function", "thread", "shell", "map", "alive", "graph" if depth else "function"]
+        match draw(st.sampled_from(kinds)):
             case "function":
                 made = g.add(anything, depends_on=after, inputs={"a": draw(values)}, **draw(OPTIONS))
                 handles += [made["part"], made[0]["x"]]
             case "thread":
                 made = g.add(in_thread, draw(values), depends_on=after, **draw(OPTIONS))
+            case "alive":
+                key = draw(st.sampled_from(["one", "key-{{ x }}", *given]))
+                made = g.add(alive, draw(values), heartbeat=draw(st.integers(1, 9)), exclusive=key)
             case "shell":
                 made = g.add(
                     shell("echo {{ x }} {{ y.z }}"), x=draw(values), y={"z": draw(known)}, **draw(OPTIONS)
@@ -110,5 +129,7 @@ def test_every_function_of_a_definition_is_at_hand(graph: Graph) -> None:
                 yield from refs(node.graph)
             elif node.kind == "function":
                 yield msgspec.json.decode(node.body)["ref"]
+            if node.probe:
+                yield msgspec.json.decode(node.probe)["ref"]
 
     assert set(refs(graph.spec())) == graph.bodies.keys()

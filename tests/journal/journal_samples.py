@@ -12,11 +12,12 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from clew import codec
 from clew.errors import StorageError
 from clew.journal import ownership
 from clew.journal.ownership import this_process
 from clew.journal.port import Journal, Outcomes
-from clew.journal.records import Append, Owner, RunRow
+from clew.journal.records import Append, Blob, Owner, RunRow
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
 from clew.kernel.values import GATHERED, ErrorInfo, Value
@@ -69,7 +70,12 @@ EVERY_EVENT: list[e.AnyEvent] = [
     e.StepCompleted(at=21.0, path="a", attempt=2, key="pay", digest="00", value=LARGE, effect=True),
     e.StepFailed(at=22.0, path="a", attempt=2, key="call", digest="01", error=ERROR),
     e.WaitOpened(at=23.0, path="a", attempt=2, key="ok?", kind="answer", due=99.5, question=TEXT),
+    e.WaitOpened(at=23.0, path="a", attempt=2, key="m", kind="message", name="mail", digest="02", default=TEXT),
     e.WaitResolved(at=24.0, path="a", key="ok?", outcome="answered", value=TEXT, by="ann"),
+    # In the order in which they came to be: the journal of the first release has those above.
+    e.DoubtCleared(at=14.5, path="a", attempt=2),
+    e.StepStarted(at=21.0, path="a", attempt=2, key="pay", digest="00"),
+    e.MessageArrived(at=25.0, name="mail", value=LARGE, by="ann"),
 ]
 
 
@@ -78,10 +84,15 @@ def some_events(number: int) -> list[e.AnyEvent]:
     return [e.RetryDue(at=1.0, path=f"n{i}") for i in range(number)]
 
 
+def blob(data: bytes) -> Blob:
+    """A value to store."""
+    return Blob(codec.digest(data), data)
+
+
 def append(run: str, after: int, events: int | list[e.AnyEvent] = 1, **more: Any) -> Append:
     """An append of some events, or of the given ones; `more` are fields of the append or of its row."""
     listed = some_events(events) if isinstance(events, int) else events
-    own = {name: more.pop(name) for name in ("blobs", "snapshot", "inbox") if name in more}
+    own = {name: more.pop(name) for name in ("blobs", "snapshot", "inbox", "freed") if name in more}
     row = RunRow(run=run, seq=after + len(listed), **more)
     return Append(row=row, after=after, events=listed, **own)
 
@@ -95,7 +106,8 @@ async def commit(journal: Journal, *appends: Append) -> Outcomes:
 
 async def write(journal: Journal, *appends: Append) -> None:
     """Commit appends that must all be taken."""
-    assert await commit(journal, *appends) == [None] * len(appends)
+    outcomes = await commit(journal, *appends)
+    assert outcomes == [None] * len(appends), outcomes
 
 
 def same(events: list[e.AnyEvent], others: list[e.AnyEvent]) -> bool:

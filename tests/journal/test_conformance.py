@@ -7,6 +7,7 @@ import pytest
 from journal_samples import (
     EVERY_EVENT,
     append,
+    blob,
     commit,
     same,
     some_events,
@@ -22,7 +23,7 @@ from clew.errors import (
 )
 from clew.journal.ownership import this_process
 from clew.journal.port import Journal
-from clew.journal.records import Append, Blob, RunRow, Snapshot
+from clew.journal.records import CHANGING, Append, Blob, RunFilter, RunRow, Snapshot
 from clew.kernel import events as e
 
 NAMES = ["plain", "Größe 東京 🧵", "a/b c'd\"e%_;--", "x" * 2_000, "nl\n\ttab\0nul", " "]
@@ -48,10 +49,10 @@ async def test_a_run_is_created_once(journal: Journal) -> None:
 
 async def test_a_refused_creation_leaves_nothing(journal: Journal) -> None:
     await write(journal, append("a", 0))
-    await commit(journal, append("a", 0, blobs=[Blob("d1", b"1")], snapshot=Snapshot(1, b"{}")))
+    await commit(journal, append("a", 0, blobs=[blob(b"1")], snapshot=Snapshot(1, b"{}")))
     assert await journal.snapshot("a") is None
-    with pytest.raises(StorageError):
-        await journal.blob("d1")
+    with pytest.raises(StorageError, match="is missing"):
+        await journal.blob(blob(b"1").digest)
 
 
 @pytest.mark.parametrize(("after", "epoch", "why"), [(1, 2, "epoch"), (2, 1, "1 events"), (0, 1, "exists")])
@@ -59,7 +60,7 @@ async def test_an_append_is_fenced_by_epoch_and_by_number(
     journal: Journal, after: int, epoch: int, why: str
 ) -> None:
     await write(journal, append("a", 0), append("b", 0))
-    bad = append("a", after, 2, epoch=epoch, state="failed", blobs=[Blob("d1", b"1")], snapshot=Snapshot(1, b"{}"))
+    bad = append("a", after, 2, epoch=epoch, state="failed", blobs=[blob(b"1")], snapshot=Snapshot(1, b"{}"))
     before, refused, behind = await commit(journal, append("b", 1), bad, append("b", 2))
     assert (before, behind) == (None, None)
     assert isinstance(refused, RunConflictError if after == 0 else RunFencedError)
@@ -70,8 +71,8 @@ async def test_an_append_is_fenced_by_epoch_and_by_number(
     assert len(await journal.read("a")) == 1
     assert len(await journal.read("b")) == 3
     assert await journal.snapshot("a") is None
-    with pytest.raises(StorageError):
-        await journal.blob("d1")
+    with pytest.raises(StorageError, match="is missing"):
+        await journal.blob(blob(b"1").digest)
 
 
 async def test_an_append_to_a_run_that_is_not_there_is_fenced(journal: Journal) -> None:
@@ -103,13 +104,27 @@ async def test_an_append_without_events_updates_the_row(journal: Journal) -> Non
     assert await journal.snapshot("a") == Snapshot(1, b"{}")
 
 
+@pytest.mark.parametrize("ended_at", [None, 5.0])
+async def test_each_field_that_changes_is_changed_by_itself(journal: Journal, ended_at: float | None) -> None:
+    values = {"state": "running", "owner": "o", "idle": True, "ended_at": 7.0, "error": "e", "note": "n"}
+    changes = {name: values.get(name, 3) for name in CHANGING if name != "seq"}
+    await write(journal, append("a", 0, ended_at=ended_at))
+    for seq, (name, value) in enumerate(changes.items(), 1):
+        await write(journal, append("a", seq, **{"ended_at": ended_at, name: value}))
+        row = await journal.row("a")
+        assert row == RunRow(run="a", seq=seq + 1, **{"ended_at": ended_at, name: value})
+        assert type(getattr(row, name)) in (type(value), float)
+
+
 async def test_what_was_fixed_at_admission_stays(journal: Journal) -> None:
-    fixed = {"name": "n", "graph": "g", "definition": "d", "created_at": 5.0, "labels": {"k": "v"}}
-    await write(journal, append("a", 0, **fixed))
+    graph = blob(b"{}")
+    fixed = {"name": "n", "graph": "g", "definition": graph.digest, "created_at": 5.0, "labels": {"k": "v"}}
+    await write(journal, append("a", 0, imported=True, blobs=[graph], **fixed))
     await write(journal, append("a", 1, name="x", graph="x", definition="x", created_at=6.0, labels={"x": "y"}))
     row = await journal.row("a")
     assert row is not None
     assert {name: getattr(row, name) for name in fixed} == fixed
+    assert row.imported
 
 
 async def test_the_journal_keeps_no_hold_on_what_it_is_given(journal: Journal) -> None:
@@ -209,7 +224,10 @@ async def test_rows_are_found_by_state_name_and_labels(journal: Journal) -> None
     )
 
     async def found(**query: object) -> str:
-        return "".join(row.run for row in await journal.rows(**query))
+        page = {name: query.pop(name) for name in ("limit", "before") if name in query}
+        rows = await journal.rows(RunFilter(**query), **page)
+        assert page or len(rows) == await journal.count(RunFilter(**query))
+        return "".join(row.run for row in rows)
 
     assert await found(states=["running", "queued"]) == "da"
     assert await found(states=["running", "failed"]) == "ca"
@@ -228,7 +246,7 @@ async def test_labels_may_be_any_text(journal: Journal, text: str) -> None:
     row = await journal.row("a")
     assert row is not None
     assert row.labels == {text: text}
-    assert [found.run for found in await journal.rows(labels={text: text})] == ["a"]
+    assert [found.run for found in await journal.rows(RunFilter(labels={text: text}))] == ["a"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -247,11 +265,12 @@ async def test_run_ids_may_be_any_text(journal: Journal, name: str) -> None:
 
 async def test_a_row_comes_back_as_it_was(journal: Journal) -> None:
     row = RunRow(
-        run="a", name="n", graph="g", definition="d", state="running", seq=1, epoch=4, owner="o", generation=2,
+        run="a", name="n", graph="g", definition=blob(b"{}").digest, state="running", seq=1, epoch=4,
+        owner="o", generation=2,
         created_at=1.25, started_at=2.5, ended_at=3.5, wake_at=4.5, total=9, settled=5, failed=1, running=2,
-        waiting=1, labels={"k": "v"}, error="e", note="n",
+        waiting=1, idle=True, imported=True, labels={"k": "v"}, error="e", note="n",
     )  # fmt: skip
-    given = Append(row=row, after=0, events=some_events(1))
+    given = Append(row=row, after=0, events=some_events(1), blobs=[blob(b"{}")])
     await write(journal, given)
     assert await journal.row("a") == given.row
     assert await journal.rows() == [given.row]
@@ -270,12 +289,19 @@ async def test_the_newest_snapshot_wins(journal: Journal) -> None:
 
 async def test_values_are_kept_once(journal: Journal) -> None:
     large = b'"' + b"x" * 500_000 + b'"'
-    await write(journal, append("a", 0, blobs=[Blob("d1", large), Blob("d2", b"2"), Blob("d2", b"2")]))
-    await write(journal, append("b", 0, blobs=[Blob("d1", large)]))
-    assert await journal.blob("d1") == large
-    assert await journal.blob("d2") == b"2"
+    await write(journal, append("a", 0, blobs=[blob(large), blob(b"2"), blob(b"2")]))
+    await write(journal, append("b", 0, blobs=[blob(large)]))
+    assert await journal.blob(blob(large).digest) == large
+    assert await journal.blob(blob(b"2").digest) == b"2"
     with pytest.raises(StorageError, match="is missing"):
-        await journal.blob("d3")
+        await journal.blob(blob(b"3").digest)
+
+
+async def test_a_value_that_is_not_what_was_stored_is_refused(journal: Journal) -> None:
+    digest = blob(b"1").digest
+    await write(journal, append("a", 0, blobs=[Blob(digest, b"2")]))
+    with pytest.raises(StorageError, match=f"the value {digest} is damaged"):
+        await journal.blob(digest)
 
 
 # Opening and closing -----------------------------------------------------------------------------------
@@ -289,18 +315,28 @@ async def test_a_closed_journal_says_so(journal: Journal) -> None:
     calls = [
         journal.row("a"),
         journal.rows(),
+        journal.count(),
+        journal.due(1.0),
+        journal.next_wake(),
         journal.read("a"),
         journal.snapshot("a"),
         journal.blob("d"),
         journal.acquire("a", owner, 1.0),
         journal.release("a", owner),
         journal.retire(owner),
+        journal.live_owners(1.0),
+        journal.take_key("a", "n", "k"),
+        journal.keys(),
         journal.note("a", ""),
         journal.post("a", b"1", 1.0, ""),
         journal.inbox("a"),
         journal.outcome(1),
         journal.write_logs("a", []),
         journal.read_logs("a"),
+        journal.delete("a", 1.0),
+        journal.pack("a"),
+        journal.sweep(1.0),
+        journal.reclaim(),
     ]
     for call in calls:
         with pytest.raises(StorageError, match="the journal is closed"):

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from journal_samples import EVERY_EVENT, write
 
+from clew.errors import StorageError
 from clew.journal.ownership import this_process
-from clew.journal.records import Append, RunRow
+from clew.journal.records import Append, RunFilter, RunRow
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -120,3 +121,76 @@ async def test_a_run_goes_on_where_it_was(fixture: Path, path: Path) -> None:
     assert len(await journal.read("audit-1")) == row.seq
     assert [line.text for line in await journal.read_logs("audit-1")] == ["4 files", "é"]
     await journal.close()
+
+
+@pytest.mark.parametrize("fixture", OLD, ids=lambda fixture: fixture.stem)
+async def test_what_later_versions_look_for_is_found(fixture: Path, path: Path) -> None:
+    """Labels, states and names by index; values with the runs that need them, those of the definitions too."""
+    journal = await opened(fixture, path)
+    kind = RunFilter(labels={"kind": "fixture"})
+    assert [row.run for row in await journal.rows(kind)] == ["fragile-1", "audit-1"]
+    assert [row.run for row in await journal.rows(RunFilter(states=("cancelled",)))] == ["fragile-1"]
+    assert [row.run for row in await journal.rows(RunFilter(states=("completed",), name="words"))] == ["words"]
+    assert [row.run for row in await journal.rows(RunFilter(unfinished=True))] == ["audit-1"]
+    assert await journal.count(kind) == 2
+    assert [(row.idle, row.imported) for row in await journal.rows()] == [(False, False)] * 3
+    assert await journal.keys() == []
+
+    now = 1_800_000_000.0
+    swept = await journal.sweep(now)
+    assert (swept.blobs, swept.owners) == (0, 1)
+    row = await journal.row("audit-1")
+    assert row is not None
+    outputs = [one.event for one in await journal.read("audit-1") if isinstance(one.event, e.NodeCompleted)]
+    large = [event.output for event in outputs if event.output.blob]
+    assert [len(await journal.blob(value.blob)) for value in large] == [value.size for value in large] != []
+
+    await journal.delete("audit-1", now)
+    assert (await journal.sweep(now)).blobs == 1 + len(large)
+    for digest in (row.definition, *(value.blob for value in large)):
+        with pytest.raises(StorageError, match="is missing"):
+            await journal.blob(digest)
+    assert await journal.pack("fragile-1") > 0
+    assert len(await journal.read("fragile-1")) == 21
+    assert await journal.count(kind) == 1
+    await journal.close()
+
+
+async def test_what_only_looks_like_a_reference_is_none(path: Path) -> None:
+    """A value of a user may hold the words of one; a value that is not there is not referred to."""
+    script = (FIXTURES / "journal-v1.sql").read_text("utf-8")
+    lost = 'UPDATE events SET data = replace(data, \'"json":"receipt"\', \'"json":{"blob":"%s"}\')' % ("0" * 64)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{script};{lost}")
+    journal = SqliteJournal(path, "process")
+    await journal.open()
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT run, digest FROM blob_refs").fetchall()
+        texts = "".join(data for (data,) in connection.execute("SELECT data FROM events"))
+    assert "0" * 64 in texts
+    assert [run for run, _ in found] == [1]
+    assert found[0][1] != "0" * 64
+    await journal.close()
+
+
+async def test_a_program_of_the_first_version_writes_no_values_any_more(path: Path) -> None:
+    """It would not say which run needs them, and they would be swept away under it."""
+    journal = await opened(FIXTURES / "journal-v1.sql", path)
+    with closing(sqlite3.connect(path)) as connection:
+        with pytest.raises(sqlite3.IntegrityError, match="stored_at"):
+            connection.execute("INSERT INTO blobs (digest, data) VALUES ('d', x'00') ON CONFLICT DO NOTHING")
+        connection.execute("UPDATE runs SET state = 'running', seq = seq WHERE run = 'audit-1'")
+    await journal.close()
+
+
+async def test_labels_that_are_damaged_keep_a_journal_as_it_is(path: Path) -> None:
+    script = (FIXTURES / "journal-v1.sql").read_text("utf-8")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{script};UPDATE runs SET labels = '[' WHERE run = 'audit-1'")
+    with pytest.raises(
+        StorageError, match=r"clew\.db: the labels of run audit-1 are damaged: .*; nothing was changed"
+    ):
+        await SqliteJournal(path).open()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM blobs").fetchone() == (3,)

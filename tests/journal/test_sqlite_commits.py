@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journal_samples import append, commit, held, some_events, write
+from journal_samples import append, blob, commit, held, some_events, write
 
 from clew.errors import RunFencedError, StorageError
-from clew.journal.records import Append, Blob, Owner
+from clew.journal.records import Append, Owner
 from clew.journal.sqlite import INLINE_APPENDS, INLINE_BYTES, INLINE_EVENTS, INLINE_LIMIT_S, SqliteJournal
 from clew.journal.sqlite_file import LockedError
 from clew.kernel import events as e
@@ -84,7 +84,7 @@ async def test_what_events_take_does_not_pass_for_a_slow_disk(
     [
         [append(f"r{i}", 0) for i in range(INLINE_APPENDS + 1)],
         [append("r0", 0, INLINE_EVENTS + 1)],
-        [append("r0", 0, blobs=[Blob("d", bytes(INLINE_BYTES + 1))])],
+        [append("r0", 0, blobs=[blob(bytes(INLINE_BYTES + 1))])],
     ],
     ids=["appends", "events", "bytes"],
 )
@@ -112,7 +112,7 @@ async def test_both_paths_do_the_same(sqlite: SqliteJournal, measured: float) ->
 @pytest.mark.parametrize("measured", [0.0, SLOW], ids=["here", "in the thread"])
 async def test_what_cannot_be_stored_is_undone_alone(sqlite: SqliteJournal, measured: float) -> None:
     sqlite._commit_s = measured
-    bad = append("b", 0, [*some_events(2_500), e.RunPaused(at=1.0, by="\udcff")], blobs=[Blob("d", b"1")])
+    bad = append("b", 0, [*some_events(2_500), e.RunPaused(at=1.0, by="\udcff")], blobs=[blob(b"1")])
     outcomes = await commit(sqlite, append("a", 0), bad, append("c", 0))
     assert [outcome is None for outcome in outcomes] == [True, False, True]
     assert "run b: what happened in it cannot be stored" in str(outcomes[1])
@@ -297,6 +297,11 @@ import asyncio, os, pathlib, sys
 from clew.journal.sqlite import SqliteJournal
 from clew.journal.records import Append, Blob, RunRow, Snapshot
 from clew.kernel.events import RetryDue
+from clew import codec
+
+def blob(seq):
+    data = b"%d" % seq + b"x" * (seq % 3_000)
+    return Blob(codec.digest(data), data)
 
 async def main(path, durability, measured):
     journal = SqliteJournal(pathlib.Path(path), durability)
@@ -306,7 +311,7 @@ async def main(path, durability, measured):
         events = [RetryDue(at=float(seq), path=f"n{seq}")]
         append = Append(
             row=RunRow(run="a", seq=seq), after=seq - 1, events=events,
-            blobs=[Blob(str(seq), b"x" * (seq % 3_000))], snapshot=Snapshot(seq, b"%d" % seq),
+            blobs=[blob(seq)], snapshot=Snapshot(seq, b"%d" % seq),
         )
         done = loop.create_future()
         journal._commit_s = float(measured)
@@ -351,9 +356,10 @@ async def check_survivor(path: Path, durability: str, acknowledged: int) -> None
     snapshot = await journal.snapshot("a")
     assert snapshot is not None
     assert (snapshot.seq, snapshot.data) == (row.seq, b"%d" % row.seq)
-    assert await journal.blob(str(row.seq)) == b"x" * (row.seq % 3_000)
-    with pytest.raises(StorageError):
-        await journal.blob(str(row.seq + 1))
+    data, unknown = (blob(b"%d" % seq + b"x" * (seq % 3_000)) for seq in (row.seq, row.seq + 1))
+    assert await journal.blob(data.digest) == data.data
+    with pytest.raises(StorageError, match="is missing"):
+        await journal.blob(unknown.digest)
     await write(journal, append("a", row.seq))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -17,6 +17,7 @@ from clew.kernel.definition import ErrorPolicy, ItemPolicy
 from clew.kernel.fold import fold
 from clew.kernel.invariants import check
 from clew.kernel.machine import Decision, Machine
+from clew.kernel.mail import receiver
 from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import SETTLED, NodeState, RunState
 
@@ -81,8 +82,11 @@ def description(machine: Machine) -> dict[str, Any]:
         "wake_at": machine.wake_at,
         "ready": {lane: entries for lane in run.ready if (entries := ready_entries(run, lane))},
         "openable": {v.path for v in run.openable if v.state is NodeState.READY} | expanding,
-        "timers": {(t[0], t[2], t[3].path if t[3] else "", t[4]) for t in run.timers if run.is_due(t)},
-        "counts": (run.total, run.settled, run.failed, run.running, run.waiting),
+        "timers": {(t.due, t.kind, t.of.path if t.of else "", t.key) for t in run.timers},
+        "counts": (run.total, run.settled, run.failed, run.running, run.waiting, run.unopened),
+        "receivers": {name: (x[0].path, x[1]) for name in list(run.receivers) if (x := receiver(run, name))},
+        "key_waits": {(v.path, key) for opened, v, key in run.key_waits if v.open_wait(key, opened)},
+        "is_idle": machine.is_idle,
     }
 
 
@@ -133,14 +137,15 @@ def is_whole(visit: Visit | None) -> bool:
 def kept_by_retry(group: Group) -> set[str]:
     """The completed leaves that a retry of the run must not touch."""
     remade = {index for index, visit in enumerate(group.members) if visit is None}
+    changed = {index for index, visit in enumerate(group.members) if not is_whole(visit)}
     for index in group.topology.order if isinstance(group, Scope) else []:
         node = group.topology.nodes[index]
-        for need in node.needs:
+        for need in changed.intersection(node.needs):
+            changed.add(index)
             feeder = group.members[need]
             if need == node.fed_by and feeder is not None and feeder.inner is not None and need not in remade:
-                continue
-            if need in remade or not is_whole(group.members[need]):
-                remade.add(index)
+                continue  # only some of its items are made anew
+            remade.add(index)
     source = group.source if isinstance(group, Items) else None
     while source is not None:  # a map over a map over a map ...
         remade |= {index for index, item in enumerate(source.members) if not is_whole(item)}

@@ -12,12 +12,14 @@ from functools import partial
 from typing import TypeVar
 
 from laws import Witness, is_whole, kept_by_retry, may_start
+from ledger import LOCK, Ledger
 from msgspec import Raw
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
-from clew.kernel.machine import Machine
+from clew.kernel.machine import Decision, Machine
+from clew.kernel.questions import IN_DOUBT
 from clew.kernel.snapshot import image
 from clew.kernel.states import NodeState, RunState
 from clew.kernel.topology import Node, Topology, compile_graph
@@ -34,6 +36,8 @@ ERRORS = (
     ErrorInfo(type="Busy", message="later", retryable=True, retry_after_s=3.0),
     ErrorInfo(type="Permanent", message="never", retryable=False),
 )
+VERDICTS = (b'"retry"', b'"done"', b'"fail"', b'{"done":{"x":1}}', b'"perhaps"', b'{"don":1}', b'{"done":1,"x":2}')
+NONSENSE = VERDICTS[-3:]
 
 
 class Outside:
@@ -45,7 +49,8 @@ class Outside:
         asleep: suspended bodies that are still in memory.
         expanding: maps whose items are being found.
         over: signals about attempts that are over; each must change nothing.
-        counts: attempts and interruptions per visit in this generation.
+        started: attempts per visit in this generation.
+        ledger: what was lost, sent, taken and begun.
         done: completed leaves that must not be started again.
     """
 
@@ -62,7 +67,8 @@ class Outside:
         self.expanding: set[str] = set()
         self.over: list[s.AnySignal] = []
         self.started: Counter[str] = Counter()
-        self.interrupted: Counter[str] = Counter()
+        self.ledger = Ledger()
+        self.messages = 0
         self.done: set[str] = set()
         self.closed = False
         self.ended: set[Body] = set()
@@ -108,14 +114,16 @@ class Outside:
         for body in sorted(self.asleep):
             by_itself = self.outcomes(body)
             plain += [by_itself[0], *by_itself[-len(ERRORS) :]] if self.pick((False, True)) else []
-        plain += [partial(self.answer, path, key) for path, key in self.questions()]
+        plain += [partial(self.answer, path, key) for path, key, _ in self.waits("answer")]
+        plain += [partial(self.take_key, path, key) for path, key, _ in self.waits("key")]
+        plain += [partial(self.send, wait.name) for _, _, wait in self.waits("message")]
         if self.machine.wake_at is not None:
             plain.append(self.tick)
         if run.ready:
             plain.append(partial(self.hand, s.SlotsFreed()))
         assert plain, f"nothing is left to wait for: {run.root!r}"
         wild = [self.stale, self.tick_late, self.take_over, self.snapshot, self.batch]
-        wild += [partial(self.hand, s.Pause()), self.retry_too_early]
+        wild += [self.pause, self.retry_too_early, partial(self.send, "a"), partial(self.send, "b")]
         return plain * 2 + wild + [self.cancel] * (run.seq > 40)
 
     # ------------------------------------------------------------------ what happens
@@ -126,14 +134,32 @@ class Outside:
         where = {"path": path, "attempt": attempt}
         success = partial(self.end, body, s.AttemptSucceeded(**where, output=VALUE))
         failures = [partial(self.end, body, s.AttemptFailed(**where, error=error)) for error in ERRORS]
+        lock = partial(self.hand, s.OpenWait(**where, key=LOCK, kind="key", name="printer"))
+        visit = self.machine.run.visits[path]
+        if visit.probing:
+            absent = partial(self.end, body, s.ProbedAbsent(**where))
+            return [success, absent, absent, lock, partial(self.idle, body), *failures]
+        silent = visit.node.spec.heartbeat_s is not None and body in self.bodies
+        receive = partial(s.OpenWait, **where, kind="message")
         return [
             *[success] * 4,
+            *[partial(self.hand, s.HeartbeatMissed(**where))] * silent,
+            partial(self.hand, s.StepBegun(**where, key="sent", digest="d")),
+            partial(self.hand, s.StepEnded(**where, key="sent", digest="d", value=VALUE, effect=True)),
+            partial(self.hand, s.StepEnded(**where, key="sent", digest="d", error=ERRORS[0])),
+            partial(self.hand, receive(key="mail", name="a")),
+            partial(self.hand, receive(key="more", name="a", due=self.now + 3, default=VALUE)),
+            partial(self.hand, receive(key="other", name="b")),
+            lock,
             partial(self.hand, s.StepEnded(**where, key="paid", digest="d", value=VALUE, effect=True)),
             partial(self.hand, s.StepEnded(**where, key="read", digest="d", value=VALUE)),
             partial(self.hand, s.StepEnded(**where, key="lost", digest="d", error=ERRORS[0])),
             partial(self.hand, s.OpenWait(**where, key="nap", kind="timer", due=self.now + 2)),
             partial(self.hand, s.OpenWait(**where, key="ask", kind="answer", question=VALUE)),
-            partial(self.hand, s.OpenWait(**where, key="soon", kind="answer", due=self.now + 3)),
+            partial(
+                self.hand,
+                s.OpenWait(**where, key="soon", kind="answer", due=self.now + 3, digest="seen", default=VALUE),
+            ),
             partial(self.idle, body),
             partial(self.idle, body),
             *failures,
@@ -151,7 +177,12 @@ class Outside:
         stopped = s.AttemptStopped(path=path, attempt=attempt)
         failed = s.AttemptFailed(path=path, attempt=attempt, error=ERRORS[0])
         late = s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
-        self.end(body, self.pick((stopped, stopped, failed, late)))
+        absent = s.ProbedAbsent(path=path, attempt=attempt)
+        probing = self.machine.run.visits[path].probing
+        if self.bodies[body] == "pause":
+            self.ledger.lost.add(body)  # unless it was quicker, or is stopped for another reason meanwhile
+        self.end(body, self.pick((stopped, stopped, failed, absent if probing else late, late)))
+        self.ledger.lost.discard(body)
 
     def idle(self, body: Body) -> None:
         """A body that waits for all that it opened says so; for nothing, if it opened nothing."""
@@ -171,14 +202,41 @@ class Outside:
         self.over.append(signal)
         self.hand(signal)
 
-    def questions(self) -> list[tuple[str, str]]:
+    def waits(self, kind: str) -> list[tuple[str, str, c.Wait]]:
+        """The waits of a kind that somebody outside may end."""
         visits = self.machine.run.visits.items()
         waits = ((path, key, wait) for path, v in visits for key, wait in (v.waits or {}).items())
-        open_ = (x for x in waits if x[2].kind == "answer" and not x[2].outcome)
-        return sorted((path, key) for path, key, _ in open_ if not self.machine.run.visits[path].stop)
+        open_ = (x for x in waits if x[2].kind == kind and not x[2].outcome)
+        return sorted((x for x in open_ if not self.machine.run.visits[x[0]].stop), key=lambda x: x[:2])
 
     def answer(self, path: str, key: str) -> None:
-        self.hand(s.Answer(path=path, key=key, value=VALUE, by="somebody"))
+        """Somebody answers: at once or late, to what is asked or to what was asked before, sense or nonsense."""
+        wait = (self.machine.run.visits[path].waits or {})[key]
+        json = self.pick(VERDICTS) if key == IN_DOUBT else b"1"
+        recorded, shown = self.now, self.pick((wait.digest, wait.digest, "", "another"))
+        self.now += self.pick((0.0, 0.0, 4.0))
+        at = self.pick((None, recorded))
+        value = Value(json=Raw(json))
+        decision = self.hand(s.Answer(path=path, key=key, value=value, by="me", shown=shown, at=at))
+        late = wait.due is not None and wait.due <= (self.now if at is None else at)
+        of_another = shown == "another" and wait.digest != "another"
+        assert bool(decision.refusals) is (late or of_another or json in NONSENSE)
+        resolved = [x.outcome for x in decision.events if isinstance(x, e.WaitResolved) and x.path == path]
+        if not decision.refusals:
+            assert resolved[:1] == ["answered"]
+        elif late and not of_another:
+            assert resolved[:1] == ["expired"]
+
+    def take_key(self, path: str, key: str) -> None:
+        self.ledger.taken.add((path, key))
+        self.hand(s.KeyTaken(path=path, key=key))
+
+    def send(self, name: str) -> None:
+        self.messages += 1
+        self.hand(s.Send(name=name, value=Value(json=Raw(b'"%s %d"' % (name.encode(), self.messages))), by="you"))
+
+    def pause(self) -> None:
+        self.hand(s.Pause(stop_attempts=self.pick((False, True, True))))
 
     def tick(self) -> None:
         assert self.machine.wake_at is not None
@@ -233,7 +291,7 @@ class Outside:
         assert root is not None
         self.done = kept_by_retry(root)
         self.started.clear()
-        self.interrupted.clear()
+        self.ledger.new_generation()
         self.hand(s.RetryRun(by="somebody"))
 
     def snapshot(self) -> None:
@@ -248,15 +306,16 @@ class Outside:
         self.witness.folded = Machine.restore(self.topology, None, events).run
         self.witness.revived = self.witness.copy()
         for path, _ in self.bodies:
-            self.interrupted[path] += 1
+            self.ledger.lose(self.machine.run.visits[path])
         self.bodies.clear()
         self.asleep.clear()
         self.expanding.clear()
         self.hand(s.TakeOver(epoch=self.epoch, owner="another"))
+        assert not self.ledger.lost, "attempts were lost, and nobody said so"
 
     # ------------------------------------------------------------------ performing
 
-    def hand(self, *signals: s.AnySignal) -> None:
+    def hand(self, *signals: s.AnySignal) -> Decision:
         """Give signals to the machine, perform what it wants and compare what it believes with what is."""
         decision = self.machine.handle(signals, self.now)
         self.witness.observe(decision)
@@ -265,15 +324,18 @@ class Outside:
         for command in decision.commands:
             self.perform(command)
         self.compare()
+        self.ledger.check(self.machine, decision.events)
+        return decision
 
     def heed(self, event: e.AnyEvent) -> None:
+        self.ledger.heed(event, self.machine.run)
         if isinstance(event, e.AttemptStarted):
             assert (event.path, event.attempt) not in self.ever, "the number of an attempt is used twice"
             self.ever.add((event.path, event.attempt))
             self.started[event.path] += 1
             visit = self.machine.run.visits[event.path]
             assert event.path not in self.done, f"{visit!r} was complete and is started again"
-            allowed = visit.node.spec.retry.max_attempts + self.interrupted[event.path]
+            allowed = visit.node.spec.retry.max_attempts + self.ledger.spare[event.path]
             assert self.started[event.path] <= allowed, f"{visit!r} has too many attempts"
         elif isinstance(event, e.NodeCompleted) and not self.machine.run.visits[event.path].is_group:
             self.done.add(event.path)
@@ -287,6 +349,7 @@ class Outside:
     def perform(self, command: c.Command) -> None:
         match command:
             case c.StartAttempt(path=path, attempt=attempt):
+                self.ledger.begins(command)
                 self.start((path, attempt), resumed=command.resumed)
             case c.StopAttempt(path=path, attempt=attempt):
                 body = (path, attempt)

@@ -21,7 +21,8 @@ What a table does not hold raises `IllegalTransition` and changes nothing.
 
 - **queued**: the run is being admitted; nobody sees it in this state.
 - **running**: work goes on, or waits for time, people or slots.
-- **paused**: attempts under way finish; nothing new starts and only their time limits pass.
+- **paused**: attempts under way finish, or are stopped to be made again; nothing new starts and only the time
+  limits of attempts pass.
 - **stopping**: the run is to end (a failure, a time limit, a cancel); what is under way has been told to stop.
 - **completed**, **failed**, **cancelled**: the run has ended. `retry` opens a new generation: completed work
   stays.
@@ -33,9 +34,11 @@ A *visit* of a node, an item of a map, a map or a sub-graph: all have the same s
 {nodes}
 
 - **pending**: something it depends on has not settled.
-- **ready**: it may start as soon as there is a slot. A body that waited and was woken is ready, too.
+- **ready**: it may start as soon as there is a slot. A body that waited and was woken is ready, too. If its last
+  attempt was lost, what starts may be its probe, or a question instead of it.
 - **running**: an attempt is under way; for a map or sub-graph: its members are.
-- **waiting**: all that its body does is sleep or wait for an answer. It holds no slot and needs no process.
+- **waiting**: all that its body does is sleep or wait for an answer, a message or an exclusive key. It holds no
+  slot and needs no process. Or a person is asked whether a lost attempt took effect.
 - **retrying**: an attempt failed, and the next one is due at a known time.
 - **stopping**: it was told to stop and has not said yet that it has. A result that comes in meanwhile counts.
 - **completed**: it is done and its output is stored.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from laws import kept_by_retry
 from play import BOOM, THREE, Play, graph, mapped, node
 
 from clew.kernel import commands as c
@@ -210,6 +211,26 @@ def test_a_fed_map_that_is_skipped_names_the_cause():
     assert play.visit("n").cause == "m"
 
 
+@pytest.mark.parametrize("stopped_first", [False, True])
+def test_how_a_map_that_stops_already_ends_decides_for_its_readers(stopped_first: bool):
+    play = Play(mapped("m", **SKIP), mapped("n", over="m"), mapped("o", over="n"), **CONTINUE)
+    play.expand("m", 4)
+    play.succeed("m[0]", "m[1]", "m[2]")
+    play.succeed("n[0]")
+    play.fail("n[1]")
+    if stopped_first:
+        play.acknowledge("n[2]")
+        play.fail("m[3]")
+    else:
+        play.fail("m[3]")
+        play.acknowledge("n[2]")
+    assert play.state("n") is N.FAILED, "by itself, which the graph bears"
+    assert [play.state(f"o[{i}]") for i in range(4)] == [N.RUNNING, *[N.SKIPPED] * 3]
+    play.succeed("o[0]")
+    assert play.state("o") is N.COMPLETED
+    assert play.run.state is R.FAILED
+
+
 # Retry of the run ----------------------------------------------------------------------------------
 
 
@@ -233,6 +254,22 @@ def test_failures_inside_a_completed_sub_graph_are_done_again():
     assert play.run.state is R.COMPLETED
     play.hand(s.RetryRun())
     assert play.started == ["g/a"]
+
+
+def test_readers_of_a_map_are_done_again_if_its_feeder_does_an_item_again():
+    half = graph(node("a"), **CONTINUE)
+    play = Play(mapped("m", graph=half), mapped("n", over="m"), node("z", "n"))
+    play.expand("m", 2)
+    play.fail("m[0]/a")
+    play.succeed("m[1]/a")
+    play.succeed("n[0]", "n[1]")
+    play.succeed("z")
+    assert kept_by_retry(play.run.root) == {"m[1]/a", "n[1]"}
+    play.hand(s.RetryRun())
+    for path in ("m[0]/a", "n[0]", "z"):
+        assert play.started == [path]
+        play.succeed(path)
+    assert play.run.state is R.COMPLETED
 
 
 def test_a_retry_that_finds_nothing_to_do_ends_the_run():

@@ -11,7 +11,7 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
-from clew.kernel.machine import SNAPSHOT_EVENTS, Decision, Machine
+from clew.kernel.machine import _OF_BODIES, SNAPSHOT_EVENTS, Decision, Machine
 from clew.kernel.snapshot import image
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
@@ -22,7 +22,8 @@ A1 = {"path": "a", "attempt": 1}
 
 def test_every_signal_is_handled_and_can_be_stored():
     handled = set(s.AnySignal.__args__)
-    assert handled == set(Machine._HANDLERS)
+    assert handled == {*Machine._HANDLERS, *_OF_BODIES}
+    assert not Machine._HANDLERS.keys() & _OF_BODIES.keys()
     assert handled == {x for x in vars(s).values() if isinstance(x, type) and issubclass(x, s.Signal)} - {s.Signal}
     stored = msgspec.json.encode(s.StepEnded(**A1, key="k", digest="d", value=value(1)))
     assert msgspec.json.decode(stored, type=s.AnySignal).value == value(1)

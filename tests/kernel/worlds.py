@@ -86,6 +86,9 @@ def nodes(draw: st.DrawFn, name: str, before: list[NodeSpec], depth: int, feeder
         total_timeout_s=draw(limits(4.0, 12.0)),
         on_error=draw(st.sampled_from([None, None, *ErrorPolicy])),
         on_interrupt=draw(st.sampled_from(OnInterrupt)),
+        probe=Raw(b'{"ref":"m:probe"}'),
+        exclusive=draw(st.sampled_from([None, None, None, LIST])),
+        heartbeat_s=draw(limits(3.0)),
         uses=draw(st.sampled_from([{}, {}, {"llm": 1}, {"gpu": 1}])),
         priority=draw(st.integers(0, 2)),
     )

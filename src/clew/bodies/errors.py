@@ -19,6 +19,7 @@ from clew.errors import (
     InvalidInputError,
     Permanent,
     Retryable,
+    StepInterruptedError,
     UnresolvedBodyError,
     UnstorableError,
 )
@@ -27,11 +28,12 @@ from clew.kernel.values import ErrorInfo
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 16_000
 
-#: How a user's mistake that Clew found is called in an `ErrorInfo`; making it again is of no use.
+#: How what Clew itself found is called in an `ErrorInfo`; making the attempt again is of no use.
 _KINDS: dict[type[BaseException], str] = {
     UnstorableError: "unstorable",
     InvalidInputError: "invalid input",
     UnresolvedBodyError: "unresolved",
+    StepInterruptedError: "interrupted",
 }
 
 

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -30,6 +30,7 @@ from clew.graphs.signatures import signature_of
 from clew.kernel.values import Absent
 
 Function = Callable[..., Any]
+T = TypeVar("T")
 
 _importing: ContextVar[str] = ContextVar("clew_importing_script", default="")
 
@@ -204,6 +205,11 @@ class Signature:
             return _cached_signature(function)
         except TypeError:  # a callable object without a hash
             return cls(function)
+
+    def wanted(self, inputs: Mapping[str, T]) -> dict[str, T]:
+        """Those of the inputs that the function has parameters for."""
+        takes_any, parameters = self.declared.takes_any, self.declared.parameters
+        return {name: stored for name, stored in inputs.items() if takes_any or name in parameters}
 
     def bind(self, inputs: Mapping[str, bytes | msgspec.Raw | Absent]) -> dict[str, Any]:
         """Decode each input by its annotation.

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from clew.bodies.errors import error_info
 from clew.engine.clock import Clock
-from clew.engine.context import BodyContext, Host
+from clew.engine.context import BodyContext
+from clew.engine.entries import Host, stored
 from clew.engine.feed import Output
-from clew.engine.inputs import store
+from clew.engine.heartbeats import Heartbeat
 from clew.engine.logbook import Page
 from clew.engine.workshop import Functions, Job, Workshop
 from clew.journal.records import Blob, LogLine
@@ -46,13 +47,12 @@ class Attempt:
     Attributes:
         path: the visit.
         number: which try.
-        suspended: its run knows that it only waits, and has taken its slot back.
     """
 
     def __init__(self, host: AttemptHost, workshop: Workshop, command: c.StartAttempt, clock: Clock) -> None:
         self.path = command.path
         self.number = command.attempt
-        self.suspended = False
+        self._suspended = False
         self._host = host
         self._workshop = workshop
         self._command = command
@@ -66,7 +66,20 @@ class Attempt:
         self._page: Page | None = None
         self._context: BodyContext | None = None
         self._detached = False
+        limit_s = command.heartbeat_s
+        self._heartbeat = Heartbeat(limit_s, self._fell_silent) if limit_s is not None else None
         self._task = self._loop.create_task(self._run())
+
+    @property
+    def suspended(self) -> bool:
+        """Its run knows that it only waits, and has taken its slot back."""
+        return self._suspended
+
+    @suspended.setter
+    def suspended(self, suspended: bool) -> None:
+        self._suspended = suspended
+        if self._heartbeat is not None:
+            self._heartbeat.rest() if suspended else self._heartbeat.resume()
 
     def wake(self, waits: Mapping[str, c.Wait]) -> None:
         """Some of what the body waits for may have come about."""
@@ -76,6 +89,8 @@ class Attempt:
     def stop(self, reason: str) -> None:
         """Stop the body; it is cut off from its run if it does not stop."""
         self._stop_reason = reason
+        if self._heartbeat is not None:
+            self._heartbeat.end()
         self._task.cancel()
         self._loop.call_later(STOP_PATIENCE_S, self._cut_off)
 
@@ -96,7 +111,14 @@ class Attempt:
         self._tell(signal, *blobs)
 
     async def _perform(self) -> tuple[s.AnySignal, list[Blob]]:
-        job = Job(self._command, self._host.functions, self._make_context, self._write, self._keep_slot)
+        job = Job(
+            self._command,
+            self._host.functions,
+            self._make_context,
+            self._write,
+            self._keep_slot,
+            self._heartbeat,
+        )
         try:
             json = await self._workshop.perform(job)
         except asyncio.CancelledError:
@@ -109,22 +131,30 @@ class Attempt:
         except BaseException as exc:  # whatever a body raises, SystemExit too, is that node's failure
             error = error_info(exc, mask=self._workshop.secrets.mask)
         else:
-            value, data = store(json)
-            signal = s.AttemptSucceeded(path=self.path, attempt=self.number, output=value)
-            return signal, [Blob(value.blob, data)] if data is not None else []
+            if json is None:
+                return s.ProbedAbsent(path=self.path, attempt=self.number), []
+            value, blobs = stored(json)
+            return s.AttemptSucceeded(path=self.path, attempt=self.number, output=value), blobs
         return s.AttemptFailed(path=self.path, attempt=self.number, error=error), []
 
     def _make_context(self) -> BodyContext:
         if self._context is None:
-            self._context = BodyContext(self._host, self._command, self._workshop.secrets, self._write)
-            self._context.detached = self._detached
+            secrets = self._workshop.secrets
+            self._context = BodyContext(self._host, self._command, secrets, self._write, self._heartbeat)
+            if self._detached:
+                self._context.detach()
         return self._context
+
+    def _fell_silent(self) -> None:
+        self._host.submit(s.HeartbeatMissed(path=self.path, attempt=self.number))
 
     def _detach(self) -> None:
         """The attempt is over for its run: what a thread of it still says is not heard."""
         self._detached = True
+        if self._heartbeat is not None:
+            self._heartbeat.end()
         if self._context is not None:
-            self._context.detached = True
+            self._context.detach()
 
     def _tell(self, signal: s.AnySignal, *blobs: Blob) -> None:
         if not self._told and not self._abandoned:
@@ -146,6 +176,8 @@ class Attempt:
 
     def _write(self, stream: str, text: str) -> None:
         """Take output, from whatever thread; in order, because the loop calls in order."""
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
         if threading.get_ident() != self._thread:
             self._loop.call_soon_threadsafe(self._add, stream, text)
         else:

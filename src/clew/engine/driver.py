@@ -15,17 +15,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import assert_never
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, assert_never
 
 import msgspec
 
 from clew.engine.acks import Ack, Acks, acknowledge, reject
+from clew.engine.alarm import Alarm
 from clew.engine.attempts import Attempt
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
+from clew.engine.crew import Crew
 from clew.engine.feed import Ephemeral, Feed
 from clew.engine.keeper import Keeper
+from clew.engine.keys import KeyRing, Keys
 from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
 from clew.engine.status import row_of
@@ -38,8 +41,7 @@ from clew.kernel import signals as s
 from clew.kernel.machine import Decision, Machine
 from clew.kernel.snapshot import image
 from clew.kernel.state import Run
-from clew.kernel.states import NodeState
-from clew.kernel.topology import Node, Topology
+from clew.kernel.topology import Topology
 from clew.kernel.values import Value
 
 _LOG = logging.getLogger("clew.engine")
@@ -58,8 +60,14 @@ class Driver:
         workshop: performs bodies.
         bus: the engine's observers.
         keeper: knows whether this process may still own the run.
+        keys: the exclusive keys.
         clock: the time.
-        on_end: called once, when the run has ended or was lost.
+        collect: hands the run what waits in its inbox.
+        on_end: called once, when the run has ended, was lost or is left alone for a while.
+        performs: starts and finds what the machine wants; without it, facts are recorded and nothing begins.
+
+    Attributes:
+        parked: the run only waits, and was let go of here until it is due.
     """
 
     def __init__(
@@ -74,12 +82,16 @@ class Driver:
         workshop: Workshop,
         bus: Bus,
         keeper: Keeper,
+        keys: Keys,
         clock: Clock,
+        collect: Callable[[Driver], Awaitable[None]],
         on_end: Callable[[Driver], None],
+        performs: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.id = row.run
-        self.machine = Machine(topology, run, self._gate)
+        self._crew = Crew(self, slots, workshop, clock)
+        self.machine = Machine(topology, run, self._crew.gate)
         self.feed = Feed()
         #: Set when the run has ended (None) or this process has lost it (why).
         self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
@@ -91,7 +103,12 @@ class Driver:
         self._bus = bus
         self._keeper = keeper
         self._clock = clock
+        self._collect = collect
         self._on_end = on_end
+        self._performs = performs
+        self.parked = False
+        self._keyring = KeyRing(self, self.run, keys)
+        self._errands: set[asyncio.Task[None]] = set()
         self._signals: list[s.AnySignal] = []
         #: Who waits for what follows from a signal, by the signal's place in `_signals`.
         self._acks: list[tuple[int, Ack]] = []
@@ -102,19 +119,12 @@ class Driver:
         self._snapshot: Snapshot | None = None
         #: Decided and not yet durable: at most one decision at a time.
         self._pending: tuple[Decision, Acks, RunRow] | None = None
-        #: Bodies in memory, by path: under way, or waiting in here for a sleep or a question.
-        self._bodies: dict[str, Attempt] = {}
         self._expansions: set[asyncio.Task[None]] = set()
-        #: Slots held, by path; given back when the body has really ended.
-        self._held: dict[str, Node] = {}
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at: float | None = None
+        self._alarm = Alarm(clock, self._ring)
         self._closed = False
         #: Set while nothing is decided that is not durable.
         self._durable = asyncio.Event()
         self._durable.set()
-        #: Set whenever a body ends or comes to wait.
-        self._quiet = asyncio.Event()
 
     @property
     def durable(self) -> int:
@@ -188,13 +198,20 @@ class Driver:
         if not decision.events and not outcomes:
             self._conclude(decision, acks)
             return None
-        row = row_of(self.run, self._row, self.machine.wake_at)
+        idle = self.machine.is_idle and not self._is_busy(decision)
+        row = row_of(self.run, self._row, self.machine.wake_at, idle=idle)
         self._pending = decision, acks, row
         self._durable.clear()
         blobs, self._blobs = self._blobs, []
         snapshot, self._snapshot = self._snapshot, None
         return Append(
-            row=row, after=self._row.seq, events=decision.events, blobs=blobs, snapshot=snapshot, inbox=outcomes
+            row=row,
+            after=self._row.seq,
+            events=decision.events,
+            blobs=blobs,
+            snapshot=snapshot,
+            inbox=outcomes,
+            freed=self._keyring.freed(),
         )
 
     def committed(self, error: Exception | None) -> None:
@@ -214,7 +231,8 @@ class Driver:
         self.feed.publish(first, decision.events)
         if self._bus:
             self._observe(first, decision.events)
-        self._wake_bodies(decision.events)
+        self._crew.tell(self.run, decision.events)
+        self._keyring.see_to(decision.events)
         self._conclude(decision, acks)
 
     def _conclude(self, decision: Decision, acks: Acks) -> None:
@@ -226,18 +244,17 @@ class Driver:
         elif self.run.ended:
             self._end(None)
             return
-        self._set_alarm()
+        self._alarm.set(None if self._closed else self.machine.wake_at)
 
     def _perform(self, command: c.Command) -> None:
         match command:
             case c.StartAttempt():
-                self._start(command)
+                self._crew.start(self, command)
             case c.StopAttempt(path=path, attempt=attempt, reason=reason):
-                body = self._bodies.get(path)
-                if body is not None and body.number == attempt:
-                    body.stop(reason)
-                else:
+                if not self._crew.stop(path, attempt, reason):
                     self.signal(s.AttemptStopped(path=path, attempt=attempt))
+            case c.ExpandMap() if not self._performs:
+                pass  # who goes on with the run derives again that this is outstanding
             case c.ExpandMap():
                 task = asyncio.create_task(self._expand(command))
                 self._expansions.add(task)
@@ -247,13 +264,6 @@ class Driver:
                 self._snapshot = Snapshot(self.run.seq, data)
             case _:
                 assert_never(command)
-
-    def _start(self, command: c.StartAttempt) -> None:
-        body = self._bodies.get(command.path)
-        if body is not None and body.number == command.attempt:
-            body.wake(command.waits)
-        else:
-            self._bodies[command.path] = Attempt(self, self._workshop, command, self._clock)
 
     async def _expand(self, command: c.ExpandMap) -> None:
         signal, blobs = await self._workshop.expand(command, self.functions)
@@ -269,63 +279,60 @@ class Driver:
         for number, event in enumerate(events, first):
             self._bus.publish(Observed(self.id, Recorded(number, event), self.run.settled, self.run.total))
 
-    def _wake_bodies(self, events: Sequence[e.AnyEvent]) -> None:
-        """Tell bodies in memory what became durable about them."""
-        for event in events:
-            if type(event) is e.AttemptSuspended:
-                visit = self.run.visits.get(event.path)
-                if visit is None or visit.state is not NodeState.RUNNING:
-                    self.give_slot(event.path)
-                body = self._bodies.get(event.path)
-                if body is not None:
-                    body.suspended = True
-                self._tell_quiet()
-            elif type(event) is e.WaitResolved:
-                body = self._bodies.get(event.path)
-                visit = self.run.visits.get(event.path)
-                if body is not None and not body.suspended and visit is not None:
-                    body.wake(visit.waits or {})
-
-    # ------------------------------------------------------------------ slots and time
-
-    def _gate(self, path: str, node: Node) -> bool:
-        self.give_slot(path)  # of a body that came to wait and goes on in the same decision
-        if not self._slots.take(self, node.lane):
-            return False
-        self._held[path] = node
-        return True
-
-    def give_slot(self, path: str) -> None:
-        """An attempt has ended, or only waits: what it held is free."""
-        node = self._held.pop(path, None)
-        if node is not None:
-            self._slots.give(node.lane)
-
-    def keep_slot(self, path: str) -> Callable[[], None]:
-        """An attempt is over but its thread goes on: the slot is given back by calling the result."""
-        node = self._held.pop(path, None)
-        return (lambda: self._slots.give(node.lane)) if node is not None else (lambda: None)
+    # ------------------------------------------------------------------ bodies and time
 
     def body_ended(self, body: Attempt, signal: s.AnySignal, *blobs: Blob) -> None:
         """A body has ended with `signal`."""
-        if self._bodies.get(body.path) is body:
-            del self._bodies[body.path]
-            self.give_slot(body.path)
+        self._crew.ended(body)
         self.signal(signal, *blobs)
-        self._tell_quiet()
 
-    def _set_alarm(self) -> None:
-        wake_at = None if self._closed else self.machine.wake_at
-        if wake_at == self._alarm_at and (self._alarm is None or self._alarm.when() > self._loop.time()):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        self._alarm_at = wake_at
-        if wake_at is not None:
-            delay = max(0.0, wake_at - self._clock.now())
-            # A day at a time: the loop's clock and the wall's may drift apart, and people set clocks.
-            self._alarm = self._loop.call_later(min(delay, 86_400.0), self.signal, s.Tick())
+    def keep_slot(self, path: str) -> Callable[[], None]:
+        """An attempt is over but its thread goes on: the slot is given back by calling the result."""
+        return self._crew.keep_slot(path)
+
+    def _ring(self) -> None:
+        """Something is due; an answer that was recorded before the deadline of its question goes first."""
+        if self.machine.has_question_due(self._clock.now()):
+            self._run_errand(self._collect_and_tick())
+        else:
+            self.signal(s.Tick())
+
+    async def _collect_and_tick(self) -> None:
+        await self._collect(self)
+        self.signal(s.Tick())
+
+    def _run_errand(self, errand: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(errand, name=f"clew errand of {self.id}")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    # ------------------------------------------------------------------ waiting
+
+    @property
+    def row(self) -> RunRow:
+        """The run's row as it is on disk."""
+        return self._row
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of the run is under way, here or on its way to the disk, and only time moves it on."""
+        quiet = self._pending is None and not self._signals and not self._expansions and not self._errands
+        return quiet and self._row.idle and self._crew.rests
+
+    def begin(self) -> None:
+        """Ask again for the exclusive keys that a run which was loaded waits for."""
+        self._keyring.begin()
+
+    def park(self) -> None:
+        """Let go of a run that is idle; it stays this engine's. What waits in memory is entered again later."""
+        if not self._closed:
+            self.parked = True
+            self._end(None)
+
+    def _is_busy(self, decision: Decision) -> bool:
+        """Whether something is found out for the run that no state of its visits tells."""
+        expands = any(type(command) is c.ExpandMap for command in decision.commands)
+        return expands or bool(self._expansions) or self._keyring.is_waiting
 
     # ------------------------------------------------------------------ what bodies ask for
 
@@ -347,17 +354,13 @@ class Driver:
     async def wait_quiet(self) -> None:
         """Until no body is at work here and what they did is durable; those that only wait do not count."""
         await self.settle()  # what is decided by now may start bodies yet
-        while not self._closed and any(not body.suspended for body in self._bodies.values()):
-            self._quiet.clear()
-            await self._quiet.wait()
+        while not self._closed and not self._crew.rests:
+            await self._crew.wait_change()
         await self.settle()
 
     async def settle(self) -> None:
         """Until all that has happened so far is durable, or refused."""
         await asyncio.wait([self.submit(s.SlotsFreed())])
-
-    def _tell_quiet(self) -> None:
-        self._quiet.set()
 
     def lose(self, error: Exception) -> None:
         """This process does not drive the run any more; bodies under way are stopped."""
@@ -372,17 +375,11 @@ class Driver:
 
     def _end(self, error: Exception | None) -> None:
         self._closed = True
-        self._tell_quiet()
-        if self._alarm is not None:
-            self._alarm.cancel()
-        for task in self._expansions:
+        self._alarm.cancel()
+        for task in (*self._expansions, *self._errands):
             task.cancel()
-        for body in list(self._bodies.values()):
-            body.abandon()
-        self._slots.forget(self)
-        for path in list(self._held):
-            self.give_slot(path)
-        self._slots.offer_again()  # what was offered to this run, which does not decide any more
+        self._keyring.close()
+        self._crew.dismiss()
         reject([ack for _, ack in self._acks], error)
         self._acks.clear()
         self._signals.clear()
@@ -395,4 +392,4 @@ class Driver:
         return self.ended.result() if self.ended.done() else None
 
     def __repr__(self) -> str:
-        return f"<driver of {self.id}: {self.run.state}, {self.durable} durable, {len(self._bodies)} bodies>"
+        return f"<driver of {self.id}: {self.run.state}, {self.durable} durable, {len(self._crew)} bodies>"

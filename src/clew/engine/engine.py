@@ -7,33 +7,43 @@ import logging
 import secrets as random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Self
-from weakref import WeakValueDictionary
 
+from clew import codec
 from clew.bodies.functions import importing_script
 from clew.engine import attempts
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions, Known
 from clew.engine.driver import Driver
+from clew.engine.drivers import Drivers, Parts
 from clew.engine.keeper import Keeper
+from clew.engine.keys import Keys
 from clew.engine.logbook import LogBook
 from clew.engine.looking import Looking
-from clew.engine.mailroom import Letter, Mailroom
+from clew.engine.mailroom import MAX_LETTER, Letter, Mailroom
 from clew.engine.observers import Bus, Observer
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
 from clew.engine.workshop import Workshop
-from clew.errors import ClewError, GraphError, RefusedError, RunBusyError, RunConflictError
+from clew.errors import (
+    ClewError,
+    GraphError,
+    MissingDefinitionError,
+    RefusedError,
+    RunBusyError,
+    RunConflictError,
+    UnstorableError,
+)
 from clew.graphs.given import encode_inputs
 from clew.graphs.graph import Graph
 from clew.journal.opening import journal_for
 from clew.journal.ownership import this_process
 from clew.journal.port import Journal
-from clew.journal.records import Blob, RunRow
+from clew.journal.records import Blob, RunFilter, RunRow
 from clew.kernel import signals as s
-from clew.kernel.state import Run as FoldedRun
 
 _LOG = logging.getLogger("clew.engine")
 
@@ -53,6 +63,8 @@ class Engine:
         secrets: values for ``secret://NAME``, besides the environment and the folder of secrets.
         tee: what bodies print is also printed here.
         name: of this engine among the owners of runs; made up by default.
+        drives: attempts are started here; without it, this engine looks at runs and tells them things, and what
+            that makes ready waits for an engine that drives.
         clock: where the time comes from.
 
     Raises:
@@ -72,6 +84,7 @@ class Engine:
         secrets: Mapping[str, str] | None = None,
         tee: bool = False,
         name: str = "",
+        drives: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self.journal = journal_for(journal, durability) if isinstance(journal, str) else journal
@@ -80,13 +93,11 @@ class Engine:
         self._slots = Slots(max_concurrency, limits or {}, rates or {}, self._clock.now)
         self._keeper = Keeper(self.journal, self._owner, self._clock)
         self._definitions = Definitions(self.journal, graphs)
-        self._drivers: dict[str, Driver] = {}
         self._observers = tuple(observers)
         self._secrets = Secrets(secrets)
         self._max_concurrency = max_concurrency
         self._tee = tee
-        #: Held while a run is started or taken over here: whoever comes meanwhile finds it driven.
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._drives = drives
         self._opened = self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -118,9 +129,46 @@ class Engine:
         self._workshop = Workshop(
             self.journal, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
         )
-        self.looking = Looking(self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers)
-        self._mailroom = Mailroom(self.journal, self._drivers, self._clock)
+        if not self._drives:
+            self._slots.shut()
+        self._mailroom = Mailroom(self.journal, self._clock)
+        self._keys = Keys(self.journal)
+        self._drivers = Drivers(self._parts(), self._ended)
+        self.looking = Looking(
+            self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers.by_run
+        )
         self._opened = True
+
+    def _parts(self) -> Parts:
+        make = partial(
+            Driver,
+            committer=self._committer,
+            slots=self._slots,
+            workshop=self._workshop,
+            bus=self._bus,
+            keeper=self._keeper,
+            keys=self._keys,
+            clock=self._clock,
+            collect=self._mailroom.collect,
+            performs=self._drives,
+        )
+        return Parts(
+            make=make,
+            journal=self.journal,
+            definitions=self._definitions,
+            workshop=self._workshop,
+            slots=self._slots,
+            keeper=self._keeper,
+            mailroom=self._mailroom,
+            keys=self._keys,
+            clock=self._clock,
+            owner=self._owner,
+            performs=self._drives,
+        )
+
+    def _ended(self, driver: Driver) -> None:
+        if driver.run.ended:
+            self.looking.remember(driver)
 
     async def close(self) -> None:
         """Let go of all runs, stop what is under way, close the journal. Runs go on when they are resumed."""
@@ -132,19 +180,20 @@ class Engine:
             stack.push_async_callback(self.journal.close)
             stack.push_async_callback(self._retire)
             stack.callback(self._keeper.end)
-            stack.push_async_callback(self._mailroom.close)
+            stack.push_async_callback(self._keys.close)
             stack.push_async_callback(self.logbook.close)
             stack.push_async_callback(self._bus.close)
             stack.push_async_callback(self._workshop.close)
             stack.callback(self._slots.close)
             stack.push_async_callback(self._committer.wait_idle)
             stack.push_async_callback(self._leave_runs)
+            stack.push_async_callback(self._drivers.close)
 
     async def _leave_runs(self) -> None:
         """Store what bodies have returned by now, then stop the others."""
         self._slots.shut()
-        await asyncio.gather(*(driver.settle() for driver in list(self._drivers.values())))
-        for driver in list(self._drivers.values()):
+        await asyncio.gather(*(driver.settle() for driver in list(self._drivers.by_run.values())))
+        for driver in list(self._drivers.by_run.values()):
             driver.close()
         await self._workshop.wait_left(attempts.STOP_PATIENCE_S)
 
@@ -155,7 +204,7 @@ class Engine:
     async def drain(self) -> None:
         """Start no more attempts, and wait for those under way; then `close` interrupts nothing."""
         self._slots.shut()
-        await asyncio.gather(*(driver.wait_quiet() for driver in list(self._drivers.values())))
+        await asyncio.gather(*(driver.wait_quiet() for driver in list(self._drivers.by_run.values())))
 
     # ------------------------------------------------------------------ runs
 
@@ -191,8 +240,8 @@ class Engine:
         given = encode_inputs(graph, inputs or {})
         if id is None:
             return await self._admit(f"{graph.name}-{random.token_hex(4)}", known, given, labels, timeout)
-        async with self._turn(id):
-            if id in self._drivers or await self.journal.row(id) is not None:
+        async with self._drivers.turn(id):
+            if id in self._drivers.by_run or await self.journal.row(id) is not None:
                 return await self._attach(id, known.hash, given)
             return await self._admit(id, known, given, labels, timeout)
 
@@ -204,17 +253,12 @@ class Engine:
         labels: Mapping[str, str] | None,
         timeout_s: float | None,
     ) -> Run:
-        self._begin()
+        self._drivers.begin()
         row = RunRow(
-            run=run,
-            name=known.topology.spec.name,
-            graph=known.hash,
-            definition=known.digest,
-            owner=self._owner.id,
-            created_at=self._clock.now(),
-            labels=dict(labels or {}),
-        )
-        driver = self._drive(row, known, None)
+            run=run, name=known.topology.spec.name, graph=known.hash, definition=known.digest,
+            owner=self._owner.id, created_at=self._clock.now(), labels=dict(labels or {}),
+        )  # fmt: skip
+        driver = self._drivers.drive(row, known, None)
         values, blobs = self._workshop.store_inputs(given)
         if not known.stored:
             blobs.append(Blob(known.digest, known.json))
@@ -230,6 +274,12 @@ class Engine:
             await driver.submit(admit, *blobs)
         except RunConflictError:
             return await self._attach(run, known.hash, given)
+        except MissingDefinitionError:
+            if not known.stored:
+                raise
+            # Nobody had a run of it any more, and it was swept away.
+            known.stored = False
+            return await self._admit(run, known, given, labels, timeout_s)
         known.stored = True
         return Run(self, run)
 
@@ -251,17 +301,21 @@ class Engine:
             UnresolvedBodyError: functions of its graph cannot be found here.
         """
         self._check_open()
-        async with self._turn(run):
-            row = await self._undriven(run)
-            if row is not None and row.ended_at is None:
-                await self._adopt(row)
+        await self._drivers.take_up(run)
         return Run(self, run)
 
     async def resume_all(self) -> list[Run]:
-        """Take over every unfinished run that nobody drives and whose functions are found here."""
+        """Take up every unfinished run that nobody drives and whose functions are found here.
+
+        Those that only wait are taken up when they are due, and whatever else comes to be due later, too.
+        """
         self._check_open()
+        self._drivers.attend()
         runs: list[Run] = []
-        for row in await self.journal.rows(states=("queued", "running", "stopping"), limit=1_000_000):
+        going = RunFilter(states=("queued", "running", "stopping"))
+        for row in await self.journal.rows(going, limit=1_000_000):
+            if row.idle and not row.owner:
+                continue
             try:
                 runs.append(await self.resume(row.run))
             except ClewError as error:  # what keeps one run from going on says nothing about the others
@@ -278,9 +332,8 @@ class Engine:
         before: str = "",
     ) -> list[RunRow]:
         """Runs, newest first; `before` is the last one of the page before."""
-        return await self.journal.rows(
-            states=states, name=graph, labels=dict(labels or {}), limit=limit, before=before
-        )
+        wanted = RunFilter(states=tuple(states), name=graph, labels=dict(labels or {}))
+        return await self.journal.rows(wanted, limit=limit, before=before)
 
     async def tell(self, run: str, signal: Letter, *, ended: bool = False) -> None:
         """Give a run a signal; when this returns, what follows from it is durable.
@@ -294,105 +347,49 @@ class Engine:
             RefusedError: the run does not take the signal in its state.
         """
         self._check_open()
-        async with self._turn(run):
-            row = await self._undriven(run)
-            if row is None:
-                refusal = await self._drivers[run].submit(signal)
-            elif row.ended_at is not None and not ended:
-                refusal = "" if isinstance(signal, s.Cancel) else f"it has ended ({row.state})"
-            else:
-                try:
-                    refusal = await self._adopt(row, signal)
-                except RunBusyError as busy:
-                    await self._mailroom.send(run, signal, busy, lambda: self._take_over(run))
-                    return
-        if refusal:
+        if refusal := await self._drivers.tell(run, signal, ended=ended):
             raise RefusedError(f"run {run}: {refusal}")
-
-    async def _take_over(self, run: str) -> None:
-        """Take a run over whose process has died; what is in its inbox takes effect with it."""
-        row = await self._undriven(run)
-        if row is not None:
-            await self._adopt(row)
-
-    async def _undriven(self, run: str) -> RunRow | None:
-        """The row of a run, read when nobody drives it here (not as it was before its end); else None."""
-        await self.looking.row(run)
-        return None if run in self._drivers else await self.looking.row(run)
 
     # ------------------------------------------------------------------ driving
 
+    def encode(self, value: object) -> bytes:
+        """A value that goes into a run from outside, as JSON text.
+
+        Raises:
+            UnstorableError: it cannot be stored, is too large or holds a secret.
+        """
+        json = codec.encode(value)
+        if len(json) > MAX_LETTER:
+            why = f"{len(json)} bytes are more than an answer or a message may have ({MAX_LETTER})"
+            raise UnstorableError("$", f"{why}; send where it can be found instead")
+        self._secrets.refuse(json)
+        return json
+
+    async def abandoned(self, rows: Sequence[RunRow]) -> set[str]:
+        """Of these runs, those that have not ended and that no living process drives."""
+        alive = await self.journal.live_owners(self._clock.now())
+        return {row.run for row in rows if row.ended_at is None and row.owner not in alive}
+
     def driver_of(self, run: str) -> Driver | None:
         """Who drives a run here, if anybody does."""
-        return self._drivers.get(run)
+        return self._drivers.by_run.get(run)
+
+    def arrival(self, run: str) -> asyncio.Event:
+        """Is set when the run is driven here from some moment on."""
+        return self._drivers.arrival(run)
 
     def _check_open(self) -> None:
         if not self._opened or self._closed:
             raise ClewError(f"the engine is {'closed' if self._closed else 'not open'}; use it with `async with`")
 
-    def _begin(self) -> None:
-        """From now on this engine drives runs: it keeps its lease and reads its mail."""
-        self._keeper.begin()
-        self._mailroom.begin()
-
-    def _turn(self, run: str) -> asyncio.Lock:
-        return self._turns.setdefault(run, asyncio.Lock())
-
-    def _drive(self, row: RunRow, known: Known, folded: FoldedRun | None) -> Driver:
-        driver = Driver(
-            row,
-            known.topology,
-            folded,
-            functions=known.functions,
-            committer=self._committer,
-            slots=self._slots,
-            workshop=self._workshop,
-            bus=self._bus,
-            keeper=self._keeper,
-            clock=self._clock,
-            on_end=self._forget,
-        )
-        self._drivers[row.run] = driver
-        return driver
-
-    def _forget(self, driver: Driver) -> None:
-        if self._drivers.get(driver.id) is driver:
-            del self._drivers[driver.id]
-            if driver.run.ended:
-                self.looking.ended[driver.id] = driver
-
-    async def _adopt(self, row: RunRow, signal: Letter | None = None) -> str:
-        """Take a run over and let it go on where it was.
-
-        A signal is decided together with the taking over: a run that is to be cancelled starts nothing first (and
-        needs no functions for it), and one that has ended and is to be retried is not let go of again.
-        """
-        known = await self._definitions.load(row)
-        self._begin()
-        row = await self.journal.acquire(row.run, self._owner, self._clock.now())
-        try:
-            if not isinstance(signal, s.Cancel):
-                missing = self._workshop.missing(known)
-                await self._definitions.refuse_unfit(row.run, known, missing, self._slots)
-            waiting = await self.journal.inbox(row.run)
-            driver = self._drive(row, known, await self._definitions.fold(row, known))
-        except BaseException:
-            await self.journal.release(row.run, self._owner)
-            raise
-        done = driver.submit(s.TakeOver(epoch=row.epoch, owner=self._owner.id))
-        self._mailroom.hand_over(driver, waiting)
-        if signal is not None:
-            done = driver.submit(signal)
-        return await done
-
     async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
         """A handle on a run that exists already, if it is the same one."""
         row = await self.looking.row(run)
         await self.looking.refuse_other(row, graph, given)
-        idle = await self._undriven(run)
+        idle = await self._drivers.undriven(run)
         if idle is not None and idle.ended_at is None:
             try:
-                await self._adopt(idle)
+                await self._drivers.adopt(idle)
             except RunBusyError:
                 _LOG.info("run %s is driven by another process; this one looks on", run)
         return Run(self, run)

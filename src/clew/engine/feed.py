@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +23,8 @@ from clew.kernel import events as e
 QUEUE = 1_000
 #: How often a run that another process drives is looked at, in seconds.
 POLL_S = 0.1
+#: Likewise for one that only waits.
+IDLE_POLL_S = 1.0
 
 ENDINGS = (e.RunCompleted, e.RunFailed, e.RunCancelled)
 
@@ -131,10 +133,10 @@ async def stored(journal: Journal, run: str, after: int) -> AsyncGenerator[Recor
 
 
 async def follow(
-    journal: Journal, run: str, after: int, is_driven: Callable[[], bool]
+    journal: Journal, run: str, after: int, arrival: Callable[[], asyncio.Event]
 ) -> AsyncGenerator[Recorded, None]:
-    """Events of a run that another process drives, or nobody, until it has ended or `is_driven` here."""
-    while not is_driven():
+    """Events of a run that another process drives, or nobody, until it has ended or `arrival` is set."""
+    while not (arrives := arrival()).is_set():
         row = await journal.row(run)
         if row is None:
             return
@@ -145,7 +147,9 @@ async def follow(
         elif row.ended_at is not None:
             return
         else:
-            await asyncio.sleep(POLL_S)
+            with suppress(TimeoutError):
+                # What only waits is moved on from here most of the time, and is looked at less often.
+                await asyncio.wait_for(arrives.wait(), IDLE_POLL_S if row.idle else POLL_S)
 
 
 class _Guest:

@@ -9,18 +9,37 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from clew import codec
 from clew.engine.definitions import Definitions
 from clew.engine.driver import Driver
 from clew.engine.inputs import InputReader
 from clew.engine.logbook import LogBook
-from clew.engine.status import NodeStatus, Result, RunStatus, failures_of, status_of, visit_status
+from clew.engine.status import (
+    NodeStatus,
+    OpenQuestion,
+    Result,
+    RunStatus,
+    failures_of,
+    open_questions,
+    status_of,
+    visit_status,
+)
 from clew.errors import RunConflictError, UnknownRunError
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
+from clew.kernel.commands import Wait
+from clew.kernel.questions import Question
 from clew.kernel.resolve import output_of, output_of_group
-from clew.kernel.state import Run, Scope
+from clew.kernel.state import Run, Scope, Visit
 from clew.kernel.states import NodeState
+
+
+class Memento:
+    """Kept by the handles on a run: who drove it, once it has ended."""
+
+    ended: Driver | None = None
 
 
 class Looking:
@@ -34,7 +53,7 @@ class Looking:
         drivers: of the runs that are driven here.
 
     Attributes:
-        ended: drivers of runs that ended here, as long as somebody holds them; they spare folding again.
+        mementos: of runs that somebody holds a handle on.
     """
 
     def __init__(
@@ -50,7 +69,7 @@ class Looking:
         self._reader = reader
         self._logbook = logbook
         self._drivers = drivers
-        self.ended: WeakValueDictionary[str, Driver] = WeakValueDictionary()
+        self.mementos: WeakValueDictionary[str, Memento] = WeakValueDictionary()
 
     async def row(self, run: str) -> RunRow:
         """The row of a run.
@@ -70,10 +89,20 @@ class Looking:
             await driver.wait_durable()
             return driver.run
         row = await self.row(run)
-        ended = self.ended.get(run)
+        memento = self.mementos.get(run)
+        ended = memento.ended if memento is not None else None
         if ended is not None and ended.durable == ended.run.seq == row.seq:
             return ended.run
         return await self._definitions.fold(row, await self._definitions.load(row))
+
+    def memento(self, run: str) -> Memento:
+        """What is kept of a run for as long as the result is held."""
+        return self.mementos.setdefault(run, Memento())
+
+    def remember(self, driver: Driver) -> None:
+        """A run has ended here: whoever holds it need not fold it again."""
+        if (memento := self.mementos.get(driver.id)) is not None:
+            memento.ended = driver
 
     async def refuse_other(self, row: RunRow, graph: str, given: Mapping[str, bytes]) -> None:
         """Refuse to take a run for another one.
@@ -114,6 +143,21 @@ class Looking:
         status = visit_status(visit)
         done = visit.state is NodeState.COMPLETED
         return status, await self._reader.plain(output_of(folded, visit)) if done else None
+
+    async def questions(self, run: str) -> list[OpenQuestion]:
+        """See `engine.run.Run.questions`."""
+        folded = await self.folded(run)
+        return await self._questions(open_questions(folded))
+
+    async def _questions(self, found: list[tuple[Visit, str, Wait]]) -> list[OpenQuestion]:
+        questions: list[OpenQuestion] = []
+        for visit, key, wait in found:
+            assert wait.question is not None
+            question = msgspec.json.decode(await self._reader.value(wait.question), type=Question)
+            questions.append(
+                OpenQuestion(node=visit.path, key=key, question=question, due=wait.due, digest=wait.digest)
+            )
+        return questions
 
     async def result(self, run: str) -> tuple[Result, str]:
         """The result of a run that has ended, and why it ended so."""

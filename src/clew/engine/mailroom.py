@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from clew.engine.clock import Clock
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S
-from clew.errors import ClewError, RefusedError, RunBusyError
+from clew.errors import ClewError, RunBusyError
 from clew.journal.port import Journal
 from clew.journal.records import InboxItem
 from clew.kernel import signals as s
@@ -24,10 +24,12 @@ from clew.kernel import signals as s
 _LOG = logging.getLogger("clew.engine")
 
 #: What may come from outside; everything else is the machine's own.
-Letter = s.Cancel | s.Pause | s.Resume | s.RetryRun | s.Answer
+Letter = s.Cancel | s.Pause | s.Resume | s.RetryRun | s.Answer | s.Send
 
 #: How long a sender waits for the outcome, in seconds; the signal stays in the inbox all the same.
 PATIENCE_S = 30.0
+#: JSON text that the value of an answer or a message may have, in bytes.
+MAX_LETTER = 1_000_000
 #: Every so many looks, a sender tries to take the run over, in case that the driving process has died.
 _DEATH_WATCH = 10
 
@@ -39,31 +41,27 @@ class Mailroom:
 
     Args:
         journal: holds the inbox.
-        drivers: of the runs that are driven here.
         clock: the time.
     """
 
-    def __init__(self, journal: Journal, drivers: Mapping[str, Driver], clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
-        self._drivers = drivers
         self._clock = clock
-        self._watch: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
-        """Look into the inbox from now on; the first call counts."""
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._look(), name="clew inbox")
-
-    async def close(self) -> None:
-        """Look no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+    async def collect(self, driver: Driver) -> None:
+        """Hand a run what waits for it by now."""
+        try:
+            self.hand_over(driver, await self._journal.inbox(driver.id))
+        except ClewError as error:
+            _LOG.warning("the inbox of run %s cannot be read: %s", driver.id, error)
 
     async def send(
         self, run: str, signal: Letter, busy: RunBusyError, take_over: Callable[[], Awaitable[None]]
-    ) -> None:
+    ) -> str:
         """Tell a run that another process drives something, and wait until it has taken it.
+
+        Returns:
+            Why it does not take it; empty when it does.
 
         Args:
             run: its id.
@@ -72,7 +70,6 @@ class Mailroom:
             take_over: takes the run over, with what is in its inbox; used if the other process has died.
 
         Raises:
-            RefusedError: the run does not take it; says why.
             ClewError: nobody has answered; the signal waits in the inbox.
         """
         item = await self._journal.post(run, msgspec.json.encode(signal), self._clock.now(), signal.by)
@@ -87,29 +84,16 @@ class Mailroom:
                     await take_over()
                 except RunBusyError:
                     continue
-        if outcome:
-            raise RefusedError(f"run {run}: {outcome}")
+        return outcome
 
     def hand_over(self, driver: Driver, items: Sequence[InboxItem]) -> None:
         """Hand a run what waits for it; what it was handed before is passed over."""
         for item in items:
             try:
-                driver.receive(item.id, _DECODER.decode(item.data))
+                signal = _DECODER.decode(item.data)
+                if isinstance(signal, s.Answer):  # what counts is when it was given, not when it is read
+                    signal = msgspec.structs.replace(signal, at=item.at)
+                driver.receive(item.id, signal)
             except msgspec.DecodeError as error:
                 _LOG.warning("run %s: a signal in its inbox is not understood: %s", item.run, error)
                 driver.receive(item.id, None)
-
-    async def _look(self) -> None:
-        seen = -1
-        while True:
-            try:
-                version = self._journal.version()
-                if version != seen:
-                    for item in await self._journal.inbox():
-                        driver = self._drivers.get(item.run)
-                        if driver is not None:
-                            self.hand_over(driver, [item])
-                    seen = version
-            except ClewError as error:
-                _LOG.warning("the inbox cannot be read: %s", error)
-            await asyncio.sleep(POLL_S)

@@ -7,17 +7,23 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
+import msgspec
+
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
 from clew.engine.logbook import DELAY_S, LogBook
 from clew.engine.looking import Looking
 from clew.engine.mailroom import Letter
-from clew.engine.status import NodeStatus, Result, RunStatus
+from clew.engine.questions import refuse_unfit
+from clew.engine.status import NodeStatus, OpenQuestion, Result, RunStatus, chosen
 from clew.errors import ClewError, RunFailedError
 from clew.journal.port import Journal
 from clew.journal.records import LogLine, Recorded
 from clew.kernel import signals as s
 from clew.kernel.states import RUN_ENDED, RunState
+from clew.kernel.values import Value
+
+Stream = AsyncGenerator[Recorded | Ephemeral, None]
 
 
 class Home(Protocol):
@@ -26,6 +32,14 @@ class Home(Protocol):
     journal: Journal
     logbook: LogBook
     looking: Looking
+
+    def arrival(self, run: str) -> asyncio.Event:
+        """Is set when the run is driven here from some moment on."""
+        ...
+
+    def encode(self, value: object) -> bytes:
+        """A value that goes into a run, as JSON text."""
+        ...
 
     def driver_of(self, run: str) -> Driver | None:
         """Who drives a run here, if anybody does."""
@@ -43,7 +57,7 @@ class Run:
         self.id = run
         self._engine = engine
         #: Held so that the state of a run that ended here need not be folded again.
-        self._driver = engine.driver_of(run)
+        self._memento = engine.looking.memento(run)
 
     # ------------------------------------------------------------------ looking
 
@@ -66,14 +80,19 @@ class Run:
 
     async def wait_ended(self) -> None:
         """Wait until the run has ended, however and wherever it is driven."""
-        while (driver := self._engine.driver_of(self.id)) is None:
-            async for _ in follow(self._engine.journal, self.id, await self._last_seq(), self._is_driven):
-                pass
-            if not self._is_driven():
-                return
-        lost = await asyncio.shield(driver.ended)
-        if lost is not None:
-            raise lost
+        while True:
+            driver = self._engine.driver_of(self.id)
+            if driver is None:
+                async for _ in follow(self._engine.journal, self.id, await self._last_seq(), self._arrival):
+                    pass
+                if not self._is_driven():
+                    return
+                continue
+            lost = await asyncio.shield(driver.ended)
+            if lost is not None:
+                raise lost
+            if not driver.parked:
+                break
         await driver.wait_durable()
         if not driver.run.ended or driver.durable < driver.run.seq:
             raise ClewError(f"the engine was closed before run {self.id} had ended; resume it to go on")
@@ -103,32 +122,41 @@ class Run:
         driver = self._engine.driver_of(self.id)
         if driver is None:
             return self._stream(after, ephemeral=True)
-        return self._driven(driver, driver.feed.stream(self._engine.journal, self.id, after, ephemeral=True))
+        begun = driver.feed.stream(self._engine.journal, self.id, after, ephemeral=True)
+        return self._stream(after, ephemeral=True, begun=(driver, begun))
 
-    async def _stream(self, after: int, *, ephemeral: bool) -> AsyncGenerator[Recorded | Ephemeral, None]:
-        while (driver := self._engine.driver_of(self.id)) is None:
-            async with aclosing(follow(self._engine.journal, self.id, after, self._is_driven)) as recorded:
-                async for item in recorded:
-                    after = item.seq
-                    yield item
-            if not self._is_driven():
-                return
-        stream = driver.feed.stream(self._engine.journal, self.id, after, ephemeral=ephemeral)
-        async with aclosing(self._driven(driver, stream)) as items:
-            async for item in items:
-                yield item
-
-    async def _driven(
-        self, driver: Driver, stream: AsyncGenerator[Recorded | Ephemeral, None]
+    async def _stream(
+        self, after: int, *, ephemeral: bool, begun: tuple[Driver, Stream] | None = None
     ) -> AsyncGenerator[Recorded | Ephemeral, None]:
-        async with aclosing(stream) as items:
-            async for item in items:
-                yield item
-        if driver.ended.done() and (lost := driver.ended.result()) is not None:
-            raise lost
+        """All that happens, whoever drives the run and how often that changes."""
+        journal = self._engine.journal
+        while True:
+            driver = begun[0] if begun is not None else self._engine.driver_of(self.id)
+            if begun is not None:
+                stream = begun[1]
+            elif driver is not None:
+                stream = driver.feed.stream(journal, self.id, after, ephemeral=ephemeral)
+            else:
+                stream = follow(journal, self.id, after, self._arrival)
+            begun = None
+            async with aclosing(stream) as items:
+                async for item in items:
+                    if isinstance(item, Recorded):
+                        after = item.seq
+                    yield item
+            if driver is None:
+                if not self._is_driven():
+                    return
+            elif not driver.parked:
+                if driver.ended.done() and (lost := driver.ended.result()) is not None:
+                    raise lost
+                return
 
     def _is_driven(self) -> bool:
         return self._engine.driver_of(self.id) is not None
+
+    def _arrival(self) -> asyncio.Event:
+        return self._engine.arrival(self.id)
 
     async def status(self) -> RunStatus:
         """Where the run stands, as far as it is on disk."""
@@ -161,9 +189,9 @@ class Run:
         """End the run: nothing new starts, what is under way is stopped. No effect on a run that has ended."""
         await self._engine.tell(self.id, s.Cancel(reason=reason, by=by))
 
-    async def pause(self, *, by: str = "") -> None:
-        """Start nothing new; attempts under way finish."""
-        await self._engine.tell(self.id, s.Pause(by=by))
+    async def pause(self, *, now: bool = False, by: str = "") -> None:
+        """Start nothing new. Attempts under way finish; with `now`, those that may be made again are stopped."""
+        await self._engine.tell(self.id, s.Pause(by=by, stop_attempts=now))
 
     async def resume(self, *, by: str = "") -> None:
         """Go on after `pause`."""
@@ -172,6 +200,40 @@ class Run:
     async def retry(self, *, by: str = "") -> None:
         """Take a failed or cancelled run up again: what was completed stays, the rest is done anew."""
         await self._engine.tell(self.id, s.RetryRun(by=by), ended=True)
+
+    async def questions(self) -> list[OpenQuestion]:
+        """What the run asks people now, in the order in which it was asked."""
+        return await self._engine.looking.questions(self.id)
+
+    async def answer(self, value: object, node: str = "", key: str = "", *, by: str = "", shown: str = "") -> None:
+        """Answer a question of the run; when this returns, the answer is on disk.
+
+        Args:
+            value: the answer.
+            node: address of the visit that asks; not needed if only one question fits.
+            key: names the question within the visit; likewise.
+            by: who answers.
+            shown: digest of the question that was shown; if another one is asked by now, the answer is refused.
+
+        Raises:
+            RefusedError: there is no such question, it has an answer or its deadline has passed.
+            InvalidInputError: the answer is not what is asked for, or several questions fit.
+        """
+        question = chosen(await self.questions(), self.id, node, key)
+        json = self._engine.encode(value)
+        refuse_unfit(question.question, json)
+        sent = Value(json=msgspec.Raw(json))
+        answer = s.Answer(path=question.node, key=question.key, value=sent, by=by, shown=shown or question.digest)
+        await self._engine.tell(self.id, answer)
+
+    async def send(self, name: str, value: object = None, *, by: str = "") -> None:
+        """Send the run a message; who waits for that name receives it, or who comes to do so first.
+
+        Raises:
+            RefusedError: the run has ended, or too many messages lie unreceived.
+        """
+        sent = Value(json=msgspec.Raw(self._engine.encode(value)))
+        await self._engine.tell(self.id, s.Send(name=name, value=sent, by=by))
 
     async def _last_seq(self) -> int:
         row = await self._engine.journal.row(self.id)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from clew.errors import InvalidInputError, RefusedError
 from clew.journal.records import RunRow
+from clew.kernel.commands import Wait
+from clew.kernel.questions import Question
 from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
@@ -74,6 +77,24 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nodes: list[NodeStatus] = []
 
 
+class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A question that waits for an answer.
+
+    Attributes:
+        node: address of the visit that asks.
+        key: names the question within the visit.
+        question: what is asked, and what an answer looks like.
+        due: its deadline, in seconds since the epoch.
+        digest: of the question; given with the answer, it tells what the person saw.
+    """
+
+    node: str
+    key: str
+    question: Question
+    due: float | None = None
+    digest: str = ""
+
+
 class Result(Mapping[str, Any]):
     """What came of a run: the outputs of its graph's nodes by id, as plain data.
 
@@ -129,7 +150,7 @@ def status_of(run: Run, seq: int) -> RunStatus:
     )
 
 
-def row_of(run: Run, before: RunRow, wake_at: float | None) -> RunRow:
+def row_of(run: Run, before: RunRow, wake_at: float | None, *, idle: bool) -> RunRow:
     """The row of a run in the journal; what no event changes is as it was before."""
     return RunRow(
         run=run.id,
@@ -150,6 +171,8 @@ def row_of(run: Run, before: RunRow, wake_at: float | None) -> RunRow:
         failed=run.failed,
         running=run.running,
         waiting=run.waiting,
+        idle=idle,
+        imported=before.imported,
         labels=before.labels,
         error=run.error.message if run.error else "",
     )
@@ -169,6 +192,35 @@ def visit_status(visit: Visit) -> NodeStatus:
         cause=visit.cause,
         members=_members(visit.inner),
     )
+
+
+def open_questions(run: Run) -> list[tuple[Visit, str, Wait]]:
+    """The questions that wait for an answer, in the order in which they were asked."""
+    found = [
+        (visit, key, wait)
+        for visit in run.visits.values()
+        if visit.waits is not None and visit.state is not NodeState.STOPPING
+        for key, wait in visit.waits.items()
+        if wait.kind == "answer" and not wait.outcome
+    ]
+    return sorted(found, key=lambda each: each[2].opened)
+
+
+def chosen(questions: Sequence[OpenQuestion], run: str, node: str, key: str) -> OpenQuestion:
+    """The one question that a node and a key name; each may be left out if that is enough.
+
+    Raises:
+        RefusedError: none fits.
+        InvalidInputError: several do.
+    """
+    fitting = [q for q in questions if node in ("", q.node) and key in ("", q.key)]
+    if len(fitting) == 1:
+        return fitting[0]
+    asked = "; ".join(f"{q.node} asks {q.key!r}" for q in (fitting or questions)[:10])
+    if fitting:
+        raise InvalidInputError(f"run {run} asks several things, say which is answered: {asked}")
+    wanted = " ".join(filter(None, (node, repr(key) if key else ""))) or "anything"
+    raise RefusedError(f"run {run} does not ask {wanted} now; open questions: {asked or 'none'}")
 
 
 def failures_of(run: Run) -> dict[str, ErrorInfo]:

@@ -19,9 +19,11 @@ from clew.bodies.errors import error_info
 from clew.bodies.functions import Signature, find
 from clew.bodies.groups import ProcessGroups
 from clew.bodies.http import HttpClient, run_http
+from clew.bodies.probes import answer_of_probe, output_of_probe
 from clew.bodies.shell import run_shell
 from clew.engine.context import BodyContext
 from clew.engine.definitions import Known
+from clew.engine.heartbeats import Heartbeat
 from clew.engine.inputs import InputReader, refuse_large, store
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
@@ -32,7 +34,7 @@ from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.definition import GraphSpec
-from clew.kernel.values import Absent, Value
+from clew.kernel.values import NOTHING, Absent, Binding, Value
 from clew.kernel.values import Known as KnownValue
 from clew.workers import capture, protocol
 from clew.workers.processes import ProcessPool
@@ -44,6 +46,8 @@ Functions = Mapping[str, Callable[..., Any]]
 KEPT_BODIES = 10_000
 #: Items that one map may have.
 MAX_ITEMS = 1_000_000
+#: Characters of an exclusive key.
+MAX_EXCLUSIVE = 1_000
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ class Job:
         context: makes the body's way to the engine, once.
         write: takes pieces of output, with the name of their stream.
         keep_slot: called when the attempt ends although something of it goes on; its result gives the slot back.
+        heartbeat: watches the body, once it is entered.
     """
 
     command: c.StartAttempt
@@ -63,6 +68,7 @@ class Job:
     context: Callable[[], BodyContext]
     write: Callable[[str, str], None]
     keep_slot: Callable[[], Callable[[], None]]
+    heartbeat: Heartbeat | None = None
 
 
 class Workshop:
@@ -116,11 +122,17 @@ class Workshop:
         await self._http.aclose()
         self._groups.close()
 
-    async def perform(self, job: Job) -> bytes:
-        """The output of an attempt, as JSON text."""
-        json = await self._performers[job.command.kind](job)
-        refuse_large(json)
-        self.secrets.refuse(json)
+    async def perform(self, job: Job) -> bytes | None:
+        """The output of an attempt, as JSON text; None if a probe has found that there is none."""
+        command = job.command
+        if command.exclusive is not None:
+            await self._take_key(job, command.exclusive)
+        json: bytes | None = await self._performers[command.kind](job)
+        if command.probe:
+            json = output_of_probe(json)
+        if json is not None:
+            refuse_large(json)
+            self.secrets.refuse(json)
         return json
 
     async def expand(self, command: c.ExpandMap, functions: Functions) -> tuple[s.MapExpanded, list[Blob]]:
@@ -157,25 +169,34 @@ class Workshop:
                 blobs.append(Blob(values[name].blob, data))
         return values, blobs
 
+    async def _take_key(self, job: Job, exclusive: Binding) -> None:
+        """Wait until the node's exclusive key is its own; the body is entered after that."""
+        context = job.context()
+        if not context.has_key:
+            await context.take_key(_key_text(await self.reader.read(exclusive)))
+
     # ------------------------------------------------------------------ performers
 
     async def _function(self, job: Job) -> bytes:
-        """A Python function: in the loop, in a process if it is time-limited and synchronous, else in a thread."""
-        body = self._function_body(job.command.body)
-        inputs = await self._inputs(job.command)
-        if not body.is_async and job.command.timeout_s is not None:
+        """A Python function: in the loop; if it is synchronous in a thread, or in a process that can be killed."""
+        command = job.command
+        body = self._function_body(command.body)
+        inputs = await self._inputs(command)
+        if not body.is_async and (command.timeout_s is not None or command.heartbeat_s is not None):
             return await self._in_process(job, body, inputs)
         function = find(body, job.functions)
         signature = Signature.of(function)
-        arguments = signature.bind(inputs)
+        arguments = signature.bind(signature.wanted(inputs) if command.probe else inputs)
         if signature.context:
             arguments[signature.context] = job.context()
+        if job.heartbeat is not None:
+            job.heartbeat.begin()
         with capture.captured(job.write, tee=self._tee):
             if body.is_async:
                 value = await function(**arguments)
             else:
                 value = await self._in_thread(job, function, arguments)
-        return codec.encode(value)
+        return answer_of_probe(value) if command.probe else codec.encode(value)
 
     async def _in_thread(self, job: Job, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         ended = asyncio.Event()
@@ -204,10 +225,15 @@ class Workshop:
             idempotency_key=context.idempotency_key,
             failed_upstream=command.failed_upstream,
             log_level=logging.getLogger().getEffectiveLevel(),
+            heartbeat_s=command.heartbeat_s,
+            probe=command.probe,
         )
+        heartbeat = job.heartbeat
         return await self._pool.run(
             sent,
             sink=job.write,
+            on_begin=heartbeat.begin if heartbeat is not None else None,
+            on_beat=heartbeat.beat if heartbeat is not None else None,
             on_progress=context.progress,
             on_emit=lambda json: context.emit(codec.decode(json)),
             secret=context.secret,
@@ -284,6 +310,17 @@ def _list(json: bytes) -> list[msgspec.Raw]:
     return items
 
 
+def _key_text(json: bytes) -> str:
+    key = codec.decode(json)
+    text = "" if isinstance(key, bool) or not isinstance(key, str | int | float) else str(key)
+    if not 0 < len(text) <= MAX_EXCLUSIVE:
+        shown = json[:60].decode(errors="replace")
+        raise InvalidInputError(
+            f"exclusive: a key is a number, or text of 1 to {MAX_EXCLUSIVE} characters, but not {shown}"
+        )
+    return text
+
+
 def _field(item: msgspec.Raw, key: str, number: int) -> Any:
     value = codec.decode(item)
     if not isinstance(value, dict) or key not in value:
@@ -295,5 +332,6 @@ def _functions(spec: GraphSpec) -> Iterator[FunctionBody]:
     for node in spec.nodes:
         if node.graph is not None:
             yield from _functions(node.graph)
-        elif node.kind == "function":
-            yield msgspec.json.decode(node.body, type=FunctionBody)
+        for function in (node.body if node.kind == "function" else NOTHING, node.probe):
+            if function:
+                yield msgspec.json.decode(function, type=FunctionBody)

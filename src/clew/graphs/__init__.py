@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clew.graphs.layers import execution_batches
     from clew.graphs.loading import load
     from clew.graphs.policies import Retry, exponential, fixed, linear, node
+    from clew.graphs.probing import Happened
 
 _HOMES = {
     "bodies": ("FunctionBody", "HttpBody", "ShellBody", "http", "shell"),
@@ -23,6 +24,7 @@ _HOMES = {
     "layers": ("execution_batches",),
     "loading": ("load",),
     "policies": ("Retry", "exponential", "fixed", "linear", "node"),
+    "probing": ("Happened",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -30,6 +32,7 @@ __all__ = [
     "FunctionBody",
     "Graph",
     "Handle",
+    "Happened",
     "HttpBody",
     "Retry",
     "ShellBody",

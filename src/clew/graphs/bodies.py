@@ -120,6 +120,11 @@ class HttpText(TypedDict):
     body: str
 
 
+#: What the body of each kind reads by itself, so that no name in its texts is given to a probe as one of these.
+_OWN_INPUTS = {
+    "shell": frozenset(("command", "stdin", "cwd", "env")),
+    "http": frozenset(("url", "params", "json", "data", "headers")),
+}
 _RETURNS = {"text": ShellOutput, "json": ShellJson, "none": ExitCode}
 
 
@@ -140,6 +145,11 @@ class Description:
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     timeout_s: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
+
+    @property
+    def own_inputs(self) -> frozenset[str]:
+        """The names of all inputs that the body reads."""
+        return _OWN_INPUTS[self.kind]
 
     @property
     def returns(self) -> Any:

@@ -10,7 +10,8 @@ import msgspec
 from clew.graphs.bodies import Description, describe_function
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
-from clew.graphs.policies import Options, one_of
+from clew.graphs.policies import Options
+from clew.graphs.signatures import signature_of
 from clew.kernel.definition import (
     ErrorPolicy,
     GraphSpec,
@@ -18,9 +19,9 @@ from clew.kernel.definition import (
     ItemPolicy,
     MapSpec,
     NodeSpec,
-    OnInterrupt,
     Retry,
 )
+from clew.kernel.values import NOTHING, Binding
 
 Bodies = dict[str, Callable[..., Any]]
 
@@ -61,14 +62,17 @@ def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
         kind=kind,
         body=body,
         graph=inner,
-        inputs=draft.inputs if draft.stored_inputs is None else draft.stored_inputs,
+        inputs=_inputs(draft),
         after=draft.after,
         map=_map(draft.map, f"{graph.name}/{draft.id}", bodies) if draft.map else None,
         retry=_retry(options),
         timeout_s=_seconds(options.timeout),
         total_timeout_s=_seconds(options.total_timeout),
         on_error=ErrorPolicy(options.on_error) if options.on_error is not None else None,
-        on_interrupt=one_of(OnInterrupt, options.on_interrupt, OnInterrupt.RETRY),
+        heartbeat_s=_seconds(options.heartbeat),
+        on_interrupt=options.interrupt_spec(),
+        probe=_probe(draft, graph, bodies),
+        exclusive=draft.exclusive,
         uses=options.uses_spec(),
         priority=options.priority or 0,
     )
@@ -87,6 +91,24 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
             described = draft.function_body(graph.name)
             bodies[described.ref] = function
             return "function", _raw(described), None
+
+
+def _inputs(draft: Draft) -> dict[str, Binding]:
+    """The inputs that are stored; those of a description, and what its probe takes besides."""
+    probe, stored = draft.options.probe, draft.stored_inputs
+    if probe is None or stored is None:
+        return draft.inputs if stored is None else stored
+    taken = signature_of(probe)
+    wanted = draft.inputs_of_probe if taken.takes_any else {*stored, *taken.parameters}
+    return {name: value for name, value in draft.inputs_of_probe.items() if name in wanted}
+
+
+def _probe(draft: Draft, graph: GraphDraft, bodies: Bodies) -> msgspec.Raw:
+    if draft.options.probe is None:
+        return NOTHING  # by identity, or it would stand in the definition
+    described = draft.probe_body(graph.name)
+    bodies[described.ref] = draft.options.probe
+    return _raw(described)
 
 
 def _map(draft: MapDraft, owner: str, bodies: Bodies) -> MapSpec:

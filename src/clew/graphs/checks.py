@@ -8,6 +8,7 @@ from typing import Any
 
 from clew.graphs.bodies import Description, is_importable
 from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.handles import UNBOUND
 from clew.graphs.names import did_you_mean, listed, nearest
 from clew.graphs.policies import (
     choice_problems,
@@ -16,7 +17,9 @@ from clew.graphs.policies import (
     policy_problems,
     seconds_problems,
 )
+from clew.graphs.probe_checks import probe_problems
 from clew.graphs.typing_of import Types
+from clew.graphs.writing import makes_attempts, uses_item
 from clew.kernel.definition import ErrorPolicy
 from clew.kernel.topology import find_cycle
 from clew.kernel.values import references
@@ -24,8 +27,9 @@ from clew.kernel.values import references
 _NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_CYCLES = 10
+_NO_ITEM = "item stands for something only in nodes with a map"
 #: What a sub-graph node cannot have, because attempts are made by the nodes inside.
-_OF_ATTEMPTS = ("retry", "timeout", "on_interrupt", "uses", "priority")
+_OF_ATTEMPTS = ("retry", "timeout", "heartbeat", "on_interrupt", "probe", "exclusive", "uses", "priority")
 _NEEDS_A_PROCESS = (
     "a synchronous function with a time limit runs in a process of its own, which cannot find this one (a lambda, "
     "a function inside a function, or one of an interactive session); define it at the top of a module, or make "
@@ -74,6 +78,8 @@ def _graph_problems(graph: GraphDraft) -> Iterator[str]:
         for about, sentence in (*draft.problems, *_node_problems(draft, graph, types)):
             yield draft.tell(about, sentence)
     if graph.output is not None:
+        if uses_item(graph.output):
+            yield graph.output_place.before(f"returns: {_NO_ITEM}")
         for sentence in types.problems_of(graph.output):
             yield graph.output_place.before(f"returns: {sentence}")
     yield from _cycles(graph)
@@ -112,6 +118,7 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
         if name not in graph.index:
             yield "depends_on", f"there is no node {name!r}{did_you_mean(name, graph.index)}"
     yield from policy_problems(draft.options)
+    yield from _stray_items(draft)
     if draft.map is not None:
         yield from map_policy_problems(draft.map.on_item_error, draft.map.max_concurrency)
         yield from types.map_problems(draft)
@@ -119,6 +126,10 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
         yield from _body_problems(draft, graph)
         yield from _parameter_problems(draft)
         yield from types.input_problems(draft)
+        yield from types.exclusive_problems(draft)
+        if makes_attempts(draft):
+            yield from _heartbeat_problems(draft)
+            yield from probe_problems(draft, types)
 
 
 def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
@@ -132,6 +143,25 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
         return
     if not is_importable(draft.function_body(graph.name)):
         yield "timeout", _NEEDS_A_PROCESS
+
+
+def _stray_items(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Uses of `item` where there is none."""
+    places = {} if draft.map else {f"parameter {name!r}": value for name, value in draft.inputs.items()}
+    places |= {"over": draft.map.over} if draft.map else {"exclusive": draft.exclusive or UNBOUND}
+    for about, binding in places.items():
+        if uses_item(binding):
+            yield about, _NO_ITEM
+
+
+def _heartbeat_problems(draft: Draft) -> Iterator[tuple[str, str]]:
+    if draft.options.heartbeat is None:
+        return
+    if isinstance(draft.body, Description):
+        what = {"shell": "a program", "http": "a request"}[draft.body.kind]
+        yield "heartbeat", f"{what} does not say that it is alive, only a function does; use timeout"
+    elif not draft.signature.takes_context:
+        yield "heartbeat", "the function does not take the Context, and so cannot say that it is alive"
 
 
 def _parameter_problems(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -171,6 +201,7 @@ def _cycles(graph: GraphDraft) -> Iterator[str]:
 def _needs(draft: Draft) -> frozenset[str]:
     inputs = draft.inputs if draft.stored_inputs is None else draft.stored_inputs
     names = frozenset(draft.after).union(*map(references, inputs.values()))
+    names |= references(draft.exclusive) if draft.exclusive is not None else frozenset()
     return names | references(draft.map.over) if draft.map else names
 
 
@@ -196,11 +227,19 @@ def _same_references(graph: GraphDraft) -> Iterator[str]:
     """Different functions that the definition could not tell apart."""
     seen: dict[str, tuple[Any, GraphDraft, Draft]] = {}
     for each in _all(graph):
-        for draft in each.nodes:
-            if isinstance(draft.body, Description | GraphDraft) or draft.body is None:
-                continue
-            ref = draft.function_body(each.name).ref
-            body, other, first = seen.setdefault(ref, (draft.body, each, draft))
-            if body is not draft.body and body != draft.body:
-                both = f"its function and that of node {first.id!r} ({first.place}) cannot be told apart"
-                yield draft.tell("", f"{both}: two graphs are called {other.name!r}; give them different names")
+        for draft, about, function, ref in _functions(each):
+            known, other, first = seen.setdefault(ref, (function, each, draft))
+            if known is not function and known != function:
+                both = (
+                    f"its {about or 'function'} and that of node {first.id!r} ({first.place}) cannot be told apart"
+                )
+                yield draft.tell(about, f"{both}: two graphs are called {other.name!r}; give them different names")
+
+
+def _functions(graph: GraphDraft) -> Iterator[tuple[Draft, str, Any, str]]:
+    """The functions of a graph's own nodes: node, field (empty for the body), function, reference."""
+    for draft in graph.nodes:
+        if draft.body is not None and not isinstance(draft.body, Description | GraphDraft):
+            yield draft, "", draft.body, draft.function_body(graph.name).ref
+        if draft.options.probe is not None:
+            yield draft, "probe", draft.options.probe, draft.probe_body(graph.name).ref

@@ -12,7 +12,7 @@ from typing import Any
 from clew.graphs.bodies import Description, FunctionBody, describe_function
 from clew.graphs.names import NOWHERE, Place
 from clew.graphs.policies import NOT_GIVEN, Options
-from clew.graphs.signatures import Parameter, Signature
+from clew.graphs.signatures import Parameter, Signature, is_async
 from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy
 from clew.kernel.values import Binding
 
@@ -55,6 +55,7 @@ class Draft:
         stored_inputs: what the definition holds, if that is not `inputs` (templates with these names in them).
         after: nodes to be settled first.
         map: run once per item.
+        exclusive: text of the key that an attempt holds.
         problems: what was wrong when it was written, as (field, sentence).
         places: where single fields were written, if not at `place`.
     """
@@ -68,6 +69,7 @@ class Draft:
     stored_inputs: dict[str, Binding] | None = None
     after: tuple[str, ...] = ()
     map: MapDraft | None = None
+    exclusive: Binding | None = None
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
 
@@ -77,6 +79,14 @@ class Draft:
         if isinstance(self.body, GraphDraft):
             return self.body.signature
         return self.own_signature or Signature(parameters={}, takes_any=True)
+
+    @property
+    def inputs_of_probe(self) -> dict[str, Binding]:
+        """What a probe can take: what the body is given; with it, the names in the texts of a description."""
+        if not isinstance(self.body, Description) or self.stored_inputs is None:
+            return self.inputs
+        named = {name: value for name, value in self.inputs.items() if name not in self.body.own_inputs}
+        return {**self.stored_inputs, **named}
 
     def report(self, about: str, sentence: str) -> None:
         """Note a problem."""
@@ -97,6 +107,12 @@ class Draft:
         """How the node's function is found again."""
         assert callable(self.body)
         return describe_function(self.body, f"{graph}/{self.id}", is_async=self.signature.is_async)
+
+    def probe_body(self, graph: str) -> FunctionBody:
+        """How the node's probe is found again."""
+        assert self.options.probe is not None
+        probe = self.options.probe
+        return describe_function(probe, f"{graph}/{self.id}:probe", is_async=is_async(probe))
 
 
 @dataclass(slots=True, frozen=True)

@@ -8,10 +8,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
+from clew import codec
+from clew.graphs.handles import tell
 from clew.graphs.layers import HasSpec, compiled
 from clew.graphs.layout import Layout, lay_out, shown_edges
 from clew.kernel.definition import GraphSpec, NodeSpec
 from clew.kernel.topology import Topology
+from clew.kernel.values import Binding, Expression, Literal
 
 _BOX = 44.0
 _GAP = 18.0
@@ -118,15 +121,26 @@ def svg(graph: HasSpec | GraphSpec, states: Mapping[str, str] | None = None) -> 
 
 def _note(node: NodeSpec) -> str:
     """The second line of a box: what the node does, where that is not what its id says."""
-    what = {"function": _function_name(node), "graph": f"graph {node.graph.name}" if node.graph else "graph"}
+    what = {"function": _function_name(node.body), "graph": f"graph {node.graph.name}" if node.graph else "graph"}
     note = what.get(node.kind, node.kind)
     if note == node.id:
         note = ""
     return f"each: {note or node.id}" if node.map is not None else note
 
 
-def _function_name(node: NodeSpec) -> str:
-    body = msgspec.json.decode(node.body)
+def _key(binding: Binding) -> str:
+    """An exclusive key as it was written."""
+    match binding:
+        case Expression(source=source):
+            return source
+        case Literal(json=json):
+            return codec.decode(json, str)
+        case _:
+            return tell(binding)
+
+
+def _function_name(function: msgspec.Raw) -> str:
+    body = msgspec.json.decode(function)
     return str(body.get("ref", "")).partition(":")[2].partition("@")[0].replace("<locals>.", "")
 
 
@@ -212,6 +226,12 @@ def _tooltip(node: NodeSpec, state: str) -> str:
         facts.append(f"up to {node.retry.max_attempts} attempts")
     if node.timeout_s is not None:
         facts.append(f"{node.timeout_s:g} s for an attempt")
+    if node.heartbeat_s is not None:
+        facts.append(f"{node.heartbeat_s:g} s of silence at most")
+    if node.probe:
+        facts.append(f"asks {_function_name(node.probe)} after an interruption")
+    if node.exclusive is not None:
+        facts.append(f"one at a time of {_key(node.exclusive)}")
     facts += [f"uses {units} of {name}" for name, units in node.uses.items()]
     return "\n".join(facts)
 

@@ -17,7 +17,7 @@ from clew.graphs.names import did_you_mean
 from clew.graphs.policies import Delays, Options, Retry, seconds_of
 from clew.graphs.signatures import Parameter, Signature
 from clew.graphs.templates import Meaning, Template, UnknownNameError, template_names
-from clew.graphs.writing import complete, draft_of
+from clew.graphs.writing import bind_exclusive, complete, draft_of, makes_attempts
 from clew.kernel.definition import Backoff
 from clew.kernel.values import Binding, DictOf, FromInput, FromItem, FromNode
 
@@ -129,7 +129,7 @@ class NodeReader:
         place = document.place(keys, of_key=True)
         problems: list[tuple[str, str]] = []
         body = self._body(keys, data, problems)
-        options = _options(data)
+        options = _options(data, self._probe(data, problems))
         if body is None:
             draft = Draft(id=node_id, place=place, body=None, options=options)
         else:
@@ -163,6 +163,13 @@ class NodeReader:
             self._around.graph.problems += error.problems
         return None
 
+    def _probe(self, data: dict[str, Any], problems: list[tuple[str, str]]) -> Any:
+        try:
+            return self._function(data["probe"]) if "probe" in data else None
+        except ImportProblem as error:
+            problems.append(("probe", str(error)))
+            return None
+
     def _function(self, reference: str) -> Any:
         found = import_from(reference, self._around.folder)
         if not callable(found):
@@ -195,9 +202,18 @@ class NodeReader:
             self._fill_description(draft, draft.body, keys, in_map=in_map)
         else:
             complete(draft)
+        self._exclusive(draft, keys, data, in_map=in_map)
+
+    def _exclusive(self, draft: Draft, keys: Keys, data: dict[str, Any], *, in_map: bool) -> None:
+        if "exclusive" not in data:
+            bind_exclusive(draft, self._around.graph)
+        elif makes_attempts(draft):
+            scope = self._around.scope(draft.inputs, in_map=in_map)
+            template = self._template(draft, scope, "exclusive", (*keys, "exclusive"))
+            draft.exclusive = template.binding(data["exclusive"])
 
     def _fill_description(self, draft: Draft, body: Description, keys: Keys, *, in_map: bool) -> None:
-        used = template_names(body.inputs)
+        used = template_names([body.inputs, draft.options.exclusive])
         known = {name: Parameter(name, required=False) for name in used if name in draft.inputs}
         draft.own_signature = Signature(parameters=known, is_async=True)
         scope = self._around.scope(draft.inputs, in_map=in_map)
@@ -274,14 +290,18 @@ def _http(value: Any) -> Description:
     return http(fields.pop("method", "GET"), fields.pop("url"), **fields)
 
 
-def _options(data: dict[str, Any]) -> Options:
+def _options(data: dict[str, Any], probe: Any) -> Options:
     priority = data.get("priority")
     return Options(
         retry=_retry(data.get("retry")),
         timeout=seconds_of(data.get("timeout")),
         total_timeout=seconds_of(data.get("total_timeout")),
+        heartbeat=seconds_of(data.get("heartbeat")),
         on_error=data.get("on_error"),
-        on_interrupt=data.get("on_interrupt"),
+        # Of a probe that is not found, nothing more is said.
+        on_interrupt=data.get("on_interrupt") if probe is not None or "probe" not in data else None,
+        probe=probe,
+        exclusive=data.get("exclusive"),
         uses=_uses(data.get("uses")),
         priority=None if priority is None else int(priority),
     )

@@ -21,7 +21,7 @@ from clew.graphs.handles import Handle, bind, item
 from clew.graphs.hints import told
 from clew.graphs.layers import execution_batches
 from clew.graphs.names import caller
-from clew.graphs.policies import Options, Retry, Uses
+from clew.graphs.policies import Exclusive, Options, Probe, Retry, Uses
 from clew.graphs.writing import draft_of, fill
 from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnInterrupt
 from clew.kernel.values import FromInput, FromNode
@@ -117,8 +117,11 @@ class Graph:
         retry: Retry | int | None = None,
         timeout: float | None = None,
         total_timeout: float | None = None,
+        heartbeat: float | None = None,
         on_error: ErrorPolicy | str | None = None,
         on_interrupt: OnInterrupt | str | None = None,
+        probe: Probe | None = None,
+        exclusive: Exclusive | None = None,
         uses: Uses | None = None,
         priority: int | None = None,
         **more_inputs: Any,
@@ -134,8 +137,12 @@ class Graph:
             retry: when a failed attempt is tried again; a number means so many attempts.
             timeout: limit of one attempt, in seconds.
             total_timeout: limit of the node with its retries, in seconds.
+            heartbeat: longest silence of a running function, in seconds; it calls ``ctx.heartbeat``.
             on_error: what its failure means for the others, if not what the graph says.
-            on_interrupt: ``retry`` or ``fail`` an attempt that was under way when its process died.
+            on_interrupt: what becomes of an attempt whose process died: ``retry``, ``probe``, ``ask``, ``fail``.
+            probe: a function of some of the inputs that tells whether it took effect: `Happened`, or None.
+            exclusive: a key; of all attempts that hold the same one, one runs at a time. Text, in which names
+                of the inputs may stand, or a handle.
             uses: resources of which an attempt holds units: a name, several, or units by name.
             priority: higher ones start first when slots are short.
             **more_inputs: its inputs by name.
@@ -144,19 +151,14 @@ class Graph:
             The handle of its output.
         """
         options = Options(
-            retry=retry,
-            timeout=timeout,
-            total_timeout=total_timeout,
-            on_error=on_error,
-            on_interrupt=on_interrupt,
-            uses=uses,
-            priority=priority,
-        )
+            retry=retry, timeout=timeout, total_timeout=total_timeout, heartbeat=heartbeat, on_error=on_error,
+            on_interrupt=on_interrupt, probe=probe, exclusive=exclusive, uses=uses, priority=priority,
+        )  # fmt: skip
         draft = self._draft(body, id, options, depends_on)
         fill(draft, self.draft, args, {**(inputs or {}), **more_inputs})
         return self._place(draft)
 
-    def map(
+    def map(  # noqa: D417 -- what is not described is described in `add`
         self,
         body: Body | Graph,
         /,
@@ -171,8 +173,11 @@ class Graph:
         retry: Retry | int | None = None,
         timeout: float | None = None,
         total_timeout: float | None = None,
+        heartbeat: float | None = None,
         on_error: ErrorPolicy | str | None = None,
         on_interrupt: OnInterrupt | str | None = None,
+        probe: Probe | None = None,
+        exclusive: Exclusive | None = None,
         uses: Uses | None = None,
         priority: int | None = None,
         **more_inputs: Any,
@@ -189,30 +194,16 @@ class Graph:
             key: a field of the item, or a function of it, that names it; the index otherwise.
             on_item_error: ``fail_fast`` stops at the first item that fails, ``collect`` keeps the successes.
             max_concurrency: how many items may run at once, besides the run's own limit.
-            id: as in `add`; as are all that follow (retry and timeout are those of each item).
-            depends_on: see `add`.
-            inputs: see `add`.
-            retry: see `add`.
-            timeout: see `add`.
-            total_timeout: see `add`.
-            on_error: see `add`.
-            on_interrupt: see `add`.
-            uses: see `add`.
-            priority: see `add`.
-            **more_inputs: see `add`.
+            id: as in `add`; as are all that follow (attempts, their limits and keys are those of each item).
+            **more_inputs: as in `add`.
 
         Returns:
             The handle of the list of outputs, in the order of the items.
         """
         options = Options(
-            retry=retry,
-            timeout=timeout,
-            total_timeout=total_timeout,
-            on_error=on_error,
-            on_interrupt=on_interrupt,
-            uses=uses,
-            priority=priority,
-        )
+            retry=retry, timeout=timeout, total_timeout=total_timeout, heartbeat=heartbeat, on_error=on_error,
+            on_interrupt=on_interrupt, probe=probe, exclusive=exclusive, uses=uses, priority=priority,
+        )  # fmt: skip
         draft = self._draft(body, id, options, depends_on)
         named = {**(inputs or {}), **more_inputs}
         if isinstance(over, dict) and len(cast("dict[str, Any]", over)) == 1:

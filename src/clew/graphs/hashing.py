@@ -27,12 +27,14 @@ def definition_hash(spec: GraphSpec) -> str:
 
 def _drop_places(graph: dict[str, Any]) -> None:
     for node in graph.get("nodes", ()):
-        if node["kind"] == "function":
-            for name in _PLACES_OF_FUNCTIONS:
+        for name in _PLACES_OF_FUNCTIONS:
+            if node["kind"] == "function":
                 node["body"].pop(name, None)
+            node.get("probe", {}).pop(name, None)
         if node.get("graph"):
             _drop_places(node["graph"])
-        for binding in (*node.get("inputs", {}).values(), node.get("map", {}).get("over")):
+        others = (node.get("map", {}).get("over"), node.get("exclusive"))
+        for binding in (*node.get("inputs", {}).values(), *others):
             _drop_where(binding)
     _drop_where(graph.get("output"))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar, overload
 
+from clew.graphs.handles import Handle
 from clew.graphs.names import did_you_mean
 from clew.kernel import definition as d
 from clew.kernel.definition import Backoff, ErrorPolicy, ItemPolicy, OnInterrupt
@@ -20,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=StrEnum)
 ErrorClasses = type[BaseException] | str | Sequence[type[BaseException] | str]
 Uses = str | Sequence[str] | Mapping[str, int]
+Probe = Callable[..., Any]
+Exclusive = str | Handle
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d)")
@@ -95,14 +98,20 @@ class Options:
     retry: Retry | d.Retry | int | None = None
     timeout: float | None = None
     total_timeout: float | None = None
+    heartbeat: float | None = None
     on_error: ErrorPolicy | str | None = None
     on_interrupt: OnInterrupt | str | None = None
+    probe: Probe | None = None
+    exclusive: Exclusive | None = None
     uses: Uses | None = None
     priority: int | None = None
 
     def over(self, other: Options) -> Options:
         """These, and where one is not given, the other's."""
-        given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.given()}
+        if self.probe is not None or self.on_interrupt not in (None, OnInterrupt.PROBE):
+            # The two are one policy: a probe of our own replaces their word, a word of our own their probe.
+            given = {"probe": None, "on_interrupt": None, **given}
         return replace(other, **given)
 
     def given(self) -> list[str]:
@@ -120,6 +129,12 @@ class Options:
                 return self.retry.spec()
             case attempts:
                 return Retry(max_attempts=attempts).spec()
+
+    def interrupt_spec(self) -> OnInterrupt:
+        """What an interruption means, as the kernel reads it."""
+        if self.probe is not None:
+            return OnInterrupt.PROBE
+        return one_of(OnInterrupt, self.on_interrupt, OnInterrupt.RETRY)
 
     def uses_spec(self) -> dict[str, int]:
         """Units per resource."""
@@ -146,8 +161,11 @@ def node(
     retry: Retry | int | None = None,
     timeout: float | None = None,
     total_timeout: float | None = None,
+    heartbeat: float | None = None,
     on_error: ErrorPolicy | str | None = None,
     on_interrupt: OnInterrupt | str | None = None,
+    probe: Probe | None = None,
+    exclusive: Exclusive | None = None,
     uses: Uses | None = None,
     priority: int | None = None,
 ) -> Callable[[F], F]: ...
@@ -181,10 +199,12 @@ def one_of(kind: type[E], value: str | None, default: E) -> E:
 
 def policy_problems(options: Options) -> Iterator[tuple[str, str]]:
     """What is wrong with the policies of a node, as (field, sentence)."""
-    for name in ("timeout", "total_timeout"):
+    for name in ("timeout", "total_timeout", "heartbeat"):
         yield from seconds_problems(name, getattr(options, name))
     yield from choice_problems("on_error", ErrorPolicy, options.on_error)
     yield from choice_problems("on_interrupt", OnInterrupt, options.on_interrupt)
+    yield from _interrupt_problems(options)
+    yield from _exclusive_problems(options.exclusive)
     if options.retry is not None:
         yield from _retry_problems(options)
     if options.priority is not None and not _is_int(options.priority):
@@ -240,6 +260,25 @@ def _retry_problems(options: Options) -> Iterator[tuple[str, str]]:
             yield f"retry.{name}", f"is a number of at least {least}, not {value!r}"
     if not (_is_number(retry.jitter) and 0 <= retry.jitter <= 1):
         yield "retry.jitter", f"is a share from 0 to 1, not {retry.jitter!r}"
+
+
+def _interrupt_problems(options: Options) -> Iterator[tuple[str, str]]:
+    said = options.on_interrupt
+    if options.probe is None:
+        if said == OnInterrupt.PROBE:
+            yield "on_interrupt", "a probe is a function that tells whether an attempt took effect; none is given"
+        return
+    if not callable(options.probe):
+        yield "probe", f"is a function, not {options.probe!r}"
+    if said != OnInterrupt.PROBE and said in [*OnInterrupt]:
+        yield "probe", f"is asked only if on_interrupt is 'probe', not {str(said)!r}; leave one of them out"
+
+
+def _exclusive_problems(exclusive: Any) -> Iterator[tuple[str, str]]:
+    if exclusive is not None and not isinstance(exclusive, str | Handle):
+        yield "exclusive", f"is text, which may hold {{{{ … }}}}, or a handle, not {exclusive!r}"
+    elif isinstance(exclusive, str) and not exclusive.strip():
+        yield "exclusive", "is empty"
 
 
 def _uses_problems(options: Options) -> Iterator[tuple[str, str]]:

@@ -115,7 +115,17 @@ _NODE_KEYS: Schema = {
     "timeout": _said(_ref("duration"), "Limit of one attempt."),
     "total_timeout": _said(_ref("duration"), "Limit of the node with its retries."),
     "on_error": _ref("on_error"),
-    "on_interrupt": {"enum": [str(policy) for policy in OnInterrupt]},
+    "heartbeat": _said(_ref("duration"), "Longest silence of a running function."),
+    "on_interrupt": {
+        "enum": [str(policy) for policy in OnInterrupt],
+        "description": "What becomes of an attempt whose process died; ask puts it to a person.",
+    },
+    "probe": _said(_TEXT, "A function, module:function, that tells whether a lost attempt took effect."),
+    "exclusive": {
+        "type": "string",
+        "minLength": 1,
+        "description": "A key; of all attempts that hold the same one, one runs at a time.",
+    },
     "uses": _said(
         _either(*_NAMES["anyOf"], {"type": "object", "additionalProperties": _COUNT}),
         "Resources of which an attempt holds units.",

@@ -30,6 +30,7 @@ class Signature:
         returns: annotation of what it returns.
         is_async: it is a coroutine function.
         takes_any: it takes inputs of any other name, too.
+        takes_context: one more parameter takes the context; true also if the parameters cannot be read.
         problems: why it cannot be the body of a node.
     """
 
@@ -37,6 +38,7 @@ class Signature:
     returns: Any = Any
     is_async: bool = False
     takes_any: bool = False
+    takes_context: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -52,16 +54,18 @@ def _read_signature(function: Callable[..., Any]) -> Signature:
     try:
         given = inspect.signature(function)
     except (TypeError, ValueError):
-        return Signature(parameters={}, takes_any=True)
+        return Signature(parameters={}, takes_any=True, takes_context=True)
     hints = _Hints(function)
     parameters: dict[str, Parameter] = {}
     problems: list[str] = []
-    takes_any = False
+    takes_any = takes_context = False
     for name, parameter in given.parameters.items():
         if parameter.kind is _KINDS.VAR_KEYWORD:
             takes_any = True
-        elif parameter.kind is _KINDS.VAR_POSITIONAL or _takes_context(parameter, hints):
+        elif parameter.kind is _KINDS.VAR_POSITIONAL:
             continue
+        elif _takes_context(parameter, hints):
+            takes_context = True
         elif parameter.kind is _KINDS.POSITIONAL_ONLY:
             problems.append(
                 f"parameter {name!r} is positional-only, but inputs are given by name; wrap it in a function"
@@ -74,6 +78,7 @@ def _read_signature(function: Callable[..., Any]) -> Signature:
         returns=_returned(function, given, hints),
         is_async=is_async(function),
         takes_any=takes_any,
+        takes_context=takes_context,
         problems=(*problems, *_generator_problem(function)),
     )
 

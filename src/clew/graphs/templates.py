@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from clew.graphs.expressions import ExpressionError, Reference, is_template, parse, quoted
 from clew.graphs.handles import UNBOUND, bind
+from clew.graphs.names import did_you_mean, listed
 from clew.kernel.values import Binding, DictOf, Expression, ListOf, Pick
 
 Keys = tuple[str | int, ...]
@@ -122,6 +123,25 @@ class GivenNames:
     def meaning(self, reference: Reference) -> Meaning:
         """See `Scope`."""
         return Meaning(self._inputs.get(reference.name, UNBOUND))
+
+
+class OwnInputs:
+    """The scope of a text about a node: the node's own inputs.
+
+    Args:
+        inputs: of the node.
+    """
+
+    def __init__(self, inputs: dict[str, Binding]) -> None:
+        self._inputs = inputs
+
+    def meaning(self, reference: Reference) -> Meaning:
+        """See `Scope`."""
+        name = reference.name
+        if name not in self._inputs:
+            has = f"; it has {listed(self._inputs, last='and')}" if self._inputs else ""
+            raise UnknownNameError(f"the node has no input {name!r}{did_you_mean(name, self._inputs) or has}")
+        return Meaning(self._inputs[name])
 
 
 def template_names(value: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin
 
 from clew import codec
@@ -13,6 +13,7 @@ from clew.graphs.expressions import parse
 from clew.graphs.handles import tell
 from clew.graphs.hints import NOTHING, bare, fields_of, fits, item_of, part_of, told
 from clew.graphs.names import did_you_mean, listed
+from clew.graphs.signatures import Parameter
 from clew.kernel.values import (
     Binding,
     DictOf,
@@ -41,18 +42,45 @@ class Types:
 
     def input_problems(self, draft: Draft) -> list[Problem]:
         """Inputs of a node that do not fit its parameters."""
-        found: list[Problem] = []
+        found = self.misfits_of(draft, "", draft.inputs, draft.signature.parameters)
         item = self._item(draft)
-        parameters = draft.signature.parameters
-        for name, binding in draft.inputs.items():
-            hint = parameters[name].hint if name in parameters else Any
-            found += self._problems(f"parameter {name!r}", binding, hint, item)
-            if wrong := codec.hint_problem(hint):
-                found.append((f"parameter {name!r}", f"no stored value can be given to it: {wrong}"))
         told_already = {sentence for _, sentence in found}
         for name, binding in (draft.stored_inputs or {}).items():
             found += [each for each in self._problems(name, binding, Any, item) if each[1] not in told_already]
         return found
+
+    def misfits_of(
+        self, draft: Draft, owner: str, inputs: Mapping[str, Binding], parameters: Mapping[str, Parameter]
+    ) -> list[Problem]:
+        """Inputs that do not fit parameters.
+
+        Args:
+            draft: the node that they are inputs of.
+            owner: what has the parameters, if not the node's body; `probe`.
+            inputs: by the name of the parameter.
+            parameters: of the body, or of `owner`; a name that is not there takes anything.
+        """
+        found: list[Problem] = []
+        item = self._item(draft)
+        for name, binding in inputs.items():
+            about = f"{owner}.{name}" if owner else f"parameter {name!r}"
+            hint = parameters[name].hint if name in parameters else Any
+            found += self._problems(about, binding, hint, item)
+            if wrong := codec.hint_problem(hint):
+                found.append((about, f"no stored value can be given to it: {wrong}"))
+        return found
+
+    def exclusive_problems(self, draft: Draft) -> Iterator[Problem]:
+        """A key that is declared and no text, or that names fields which do not exist."""
+        if draft.exclusive is None:
+            return
+        item = self._item(draft)
+        wrong = [*self._problems("exclusive", draft.exclusive, Any, item)]
+        yield from wrong
+        hint = self.of(draft.exclusive, item)
+        if not wrong and not fits(hint, str):
+            named = _named(draft.exclusive)
+            yield "exclusive", f"{named} is {told(hint)}, and a key is text, as in 'user-{{{{ id }}}}'"
 
     def map_problems(self, draft: Draft) -> Iterator[Problem]:
         """A map over what is declared and no list."""

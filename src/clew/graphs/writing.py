@@ -7,11 +7,11 @@ from typing import Any
 
 from clew.graphs.bodies import Description, ShellBody, node_id
 from clew.graphs.drafts import Draft, GraphDraft
-from clew.graphs.handles import bind
+from clew.graphs.handles import Handle, bind
 from clew.graphs.names import Place
 from clew.graphs.policies import Options, attached_to
 from clew.graphs.signatures import Parameter, Signature, signature_of
-from clew.graphs.templates import GivenNames, Template, template_names
+from clew.graphs.templates import GivenNames, OwnInputs, Template, template_names
 from clew.kernel.values import Binding, DictOf, Expression, FromItem, ListOf, Pick
 
 
@@ -22,7 +22,7 @@ def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: 
     )
     draft = Draft(id=wanted, place=place, body=body, options=options.over(attached_to(body)))
     if isinstance(body, Description):
-        draft.own_signature = _template_signature(body)
+        draft.own_signature = _template_signature(body, options.exclusive)
         given = Options(timeout=body.timeout_s, on_interrupt=body.on_interrupt)
         draft.options = options.over(given)
     elif callable(body):
@@ -50,11 +50,12 @@ def fill(draft: Draft, graph: GraphDraft, args: Sequence[Any], named: Mapping[st
         about = f"parameter {name!r}"
         draft.inputs[name] = bind(value, graph, lambda sentence, about=about: draft.report(about, sentence))
     complete(draft)
+    bind_exclusive(draft, graph)
 
 
 def complete(draft: Draft) -> None:
     """Send the item of a map to the first free parameter, and put the inputs of a description into it."""
-    if draft.map is not None and not any(map(_uses_item, draft.inputs.values())):
+    if draft.map is not None and not any(map(uses_item, draft.inputs.values())):
         free = next((name for name in draft.signature.parameters if name not in draft.inputs), None)
         if free is not None:
             draft.inputs[free] = FromItem()
@@ -62,6 +63,27 @@ def complete(draft: Draft) -> None:
             draft.report("", "no parameter is left for the item of the map")
     if isinstance(draft.body, Description):
         _resolve_templates(draft, draft.body)
+
+
+def bind_exclusive(draft: Draft, graph: GraphDraft) -> None:
+    """Bind the key of a node that has its inputs: a handle, or text with names of these inputs in it."""
+    exclusive = draft.options.exclusive
+    if not makes_attempts(draft):
+        return
+    if isinstance(exclusive, Handle):
+        draft.exclusive = bind(exclusive, graph, lambda sentence: draft.report("exclusive", sentence))
+    elif isinstance(exclusive, str):
+        # That a name in the texts of a description is not given is told of the parameter.
+        scope = (GivenNames if isinstance(draft.body, Description) else OwnInputs)(draft.inputs)
+        template = Template(
+            scope, f"{draft.id}.exclusive", lambda _, sentence: draft.report("exclusive", sentence)
+        )
+        draft.exclusive = template.binding(exclusive)
+
+
+def makes_attempts(draft: Draft) -> bool:
+    """Whether a node runs something by itself, as sub-graphs and what could not be found do not."""
+    return draft.body is not None and not isinstance(draft.body, GraphDraft)
 
 
 def _positional(draft: Draft, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,9 +97,10 @@ def _positional(draft: Draft, args: Sequence[Any], named: Mapping[str, Any]) -> 
     return given
 
 
-def _template_signature(body: Description) -> Signature:
-    """A description takes the names that its templates use."""
-    return Signature(parameters={name: Parameter(name) for name in template_names(body.inputs)}, is_async=True)
+def _template_signature(body: Description, exclusive: object) -> Signature:
+    """A description takes the names that its texts use, that of its key included."""
+    names = template_names([body.inputs, exclusive])
+    return Signature(parameters={name: Parameter(name) for name in names}, is_async=True)
 
 
 def _resolve_templates(draft: Draft, body: Description) -> None:
@@ -93,15 +116,16 @@ def _resolve_templates(draft: Draft, body: Description) -> None:
     draft.stored_inputs = stored
 
 
-def _uses_item(binding: Binding) -> bool:
+def uses_item(binding: Binding) -> bool:
+    """Whether a binding holds the item of a map, at any depth."""
     match binding:
         case FromItem():
             return True
         case Pick(of=of):
-            return _uses_item(of)
+            return uses_item(of)
         case ListOf(items=items):
-            return any(map(_uses_item, items))
+            return any(map(uses_item, items))
         case DictOf(items=items) | Expression(names=items):
-            return any(map(_uses_item, items.values()))
+            return any(map(uses_item, items.values()))
         case _:
             return False

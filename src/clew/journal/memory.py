@@ -5,17 +5,40 @@ It keeps the same promises as the others for as long as the process lives; only 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
+from operator import itemgetter
 
 from msgspec.structs import replace
 
-from clew.errors import InternalError, RunBusyError, RunConflictError, StorageError, UnknownRunError
+from clew import codec
+from clew.errors import (
+    InternalError,
+    RunBusyError,
+    RunConflictError,
+    StorageError,
+    UnknownRunError,
+)
 from clew.journal.ownership import is_alive
-from clew.journal.port import Outcomes, fenced
-from clew.journal.records import CHANGING, Append, InboxItem, LogLine, Owner, Recorded, RunRow, Snapshot
+from clew.journal.port import AGE_STEP_S, Outcomes, fenced, lacks_definition, not_ended
+from clew.journal.records import (
+    ALL_RUNS,
+    CHANGING,
+    Append,
+    InboxItem,
+    KeyHolder,
+    LogLine,
+    Owner,
+    Recorded,
+    RunFilter,
+    RunRow,
+    Snapshot,
+    Sweep,
+)
 from clew.kernel.events import AnyEvent
+from clew.kernel.states import RunState
 
 
 @dataclass(slots=True)
@@ -24,6 +47,14 @@ class _Stored:
     events: list[AnyEvent] = field(default_factory=list[AnyEvent])
     snapshot: Snapshot | None = None
     logs: list[LogLine] = field(default_factory=list[LogLine])
+    #: Digests of the values that its events refer to.
+    refs: set[str] = field(default_factory=set[str])
+
+
+@dataclass(slots=True)
+class _Blob:
+    data: bytes
+    stored_at: float
 
 
 class MemoryJournal:
@@ -33,7 +64,8 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._runs: dict[str, _Stored] = {}
-        self._blobs: dict[str, bytes] = {}
+        self._blobs: dict[str, _Blob] = {}
+        self._keys: dict[str, KeyHolder] = {}
         self._owners: dict[str, tuple[Owner, float]] = {}
         self._ids = count(1)
         #: Signals by id, and what became of those that have an outcome.
@@ -64,6 +96,8 @@ class MemoryJournal:
         if append.after == 0:
             if stored is not None:
                 return RunConflictError(f"run {row.run} exists already")
+            if not self._has_definition(append):
+                return lacks_definition(append)
             stored = self._runs[row.run] = _Stored(replace(row))
         elif stored is None or (stored.row.epoch, stored.row.seq) != (row.epoch, append.after):
             return fenced(append, (stored.row.epoch, stored.row.seq) if stored else None)
@@ -71,13 +105,35 @@ class MemoryJournal:
             setattr(stored.row, name, getattr(row, name))
         stored.events += append.events
         for blob in append.blobs:
-            self._blobs.setdefault(blob.digest, blob.data)
+            self._blobs.setdefault(blob.digest, _Blob(blob.data, append.at))
+            stored.refs.add(blob.digest)
         if append.snapshot is not None:
             stored.snapshot = append.snapshot
         for item in append.inbox:
             if item.id in self._inbox and self._inbox[item.id].run == row.run:
                 self._outcomes.setdefault(item.id, item.refusal)
+        if row.ended_at is not None:
+            self._free(row.run)
+        elif append.freed:
+            self._free(row.run, append.freed)
         return None
+
+    def _has_definition(self, append: Append) -> bool:
+        digest = append.row.definition
+        known = self._blobs.get(digest)
+        if known is None:
+            return not digest or any(blob.digest == digest for blob in append.blobs)
+        if known.stored_at < append.at - AGE_STEP_S:
+            known.stored_at = append.at
+        return True
+
+    def _free(self, run: str, paths: Sequence[str] | None = None) -> None:
+        held = self._keys.items()
+        self._keys = {
+            key: holder
+            for key, holder in held
+            if holder.run != run or (paths is not None and holder.path not in paths)
+        }
 
     async def row(self, run: str) -> RunRow | None:
         """See `port.Journal.row`."""
@@ -86,26 +142,42 @@ class MemoryJournal:
 
     async def rows(
         self,
+        filter: RunFilter = ALL_RUNS,  # noqa: A002 - the word that users expect
         *,
-        states: Sequence[str] = (),
-        name: str = "",
-        labels: dict[str, str] | None = None,
         limit: int = 50,
         before: str = "",
     ) -> list[RunRow]:
         """See `port.Journal.rows`."""
-        rows = [stored.row for stored in reversed(self._open().values())]
+        newest_first = (stored.row for stored in reversed(self._open().values()))
         if before:
-            ids = [row.run for row in rows]
-            rows = rows[ids.index(before) + 1 :] if before in ids else []
-        fitting = (
-            row
-            for row in rows
-            if (not states or row.state in states)
-            and (not name or row.name == name)
-            and (labels or {}).items() <= row.labels.items()
-        )
+            # Reads on until it is found.
+            any(row.run == before for row in newest_first)
+        fitting = (row for row in newest_first if _fits(row, filter))
         return [replace(row) for row in islice(fitting, max(0, limit))]
+
+    async def count(self, filter: RunFilter = ALL_RUNS) -> int:  # noqa: A002
+        """See `port.Journal.count`."""
+        return sum(_fits(stored.row, filter) for stored in self._open().values())
+
+    async def due(self, now: float, limit: int = 100) -> list[RunRow]:
+        """See `port.Journal.due`."""
+        told = {item.run for item in await self.inbox()}
+        free = [row for row in self._free_rows() if row.state != RunState.PAUSED]
+        at_once = sorted((row for row in free if not row.idle), key=_by_time)
+        woken = sorted((row for row in free if row.wake_at is not None and row.wake_at <= now), key=_by_time)
+        rows = {row.run: row for row in [*at_once, *woken]}
+        rows |= {row.run: row for row in self._free_rows() if row.run in told}
+        return [replace(row) for row in islice(rows.values(), max(0, limit))]
+
+    async def next_wake(self) -> float | None:
+        """See `port.Journal.next_wake`."""
+        times = (row.wake_at for row in self._free_rows() if row.idle and row.state != RunState.PAUSED)
+        return min((at for at in times if at is not None), default=None)
+
+    def _free_rows(self) -> list[RunRow]:
+        """Of runs that somebody might drive and nobody does."""
+        rows = [stored.row for stored in self._open().values()]
+        return [row for row in rows if not row.owner and row.ended_at is None and not row.imported]
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
         """See `port.Journal.read`."""
@@ -123,7 +195,10 @@ class MemoryJournal:
         self._open()
         if digest not in self._blobs:
             raise StorageError(f"the value {digest[:12]}… is missing")
-        return self._blobs[digest]
+        data = self._blobs[digest].data
+        if codec.digest(data) != digest:
+            raise StorageError(f"the value {digest} is damaged: what is stored has another digest")
+        return data
 
     def version(self) -> int:
         """Nobody else can write here."""
@@ -133,14 +208,18 @@ class MemoryJournal:
     async def acquire(self, run: str, owner: Owner, now: float) -> RunRow:
         """See `port.Journal.acquire`."""
         row = self._stored(run).row
-        known = self._owners.get(row.owner)
-        if row.owner != owner.id and known is not None and is_alive(*known, now):
-            raise RunBusyError(
-                f"run {run} is being driven by {row.owner} (process {known[0].pid}), which is alive"
-            )
+        if row.owner != owner.id:
+            self._refuse_if_busy(row, now)
         self.renew(owner, now)
         row.owner, row.epoch = owner.id, row.epoch + 1
         return replace(row)
+
+    def _refuse_if_busy(self, row: RunRow, now: float) -> None:
+        known = self._owners.get(row.owner)
+        if known is not None and is_alive(*known, now):
+            raise RunBusyError(
+                f"run {row.run} is being driven by {row.owner} (process {known[0].pid}), which is alive"
+            )
 
     async def release(self, run: str, owner: Owner) -> None:
         """See `port.Journal.release`."""
@@ -159,6 +238,28 @@ class MemoryJournal:
             if stored.row.ended_at is None:
                 await self.release(run, owner)
         self._owners.pop(owner.id, None)
+
+    async def live_owners(self, now: float) -> set[str]:
+        """See `port.Journal.live_owners`."""
+        self._open()
+        return {id_ for id_, known in self._owners.items() if is_alive(*known, now)}
+
+    async def take_key(self, run: str, path: str, key: str) -> KeyHolder | None:
+        """See `port.Journal.take_key`."""
+        self._stored(run)
+        mine = KeyHolder(run, path)
+        holder = dict(await self.keys()).get(key)
+        if holder is None:
+            self._keys[key] = mine
+        return None if holder == mine else holder
+
+    async def keys(self) -> list[tuple[str, KeyHolder]]:
+        """See `port.Journal.keys`."""
+        runs = self._open()
+        return sorted(
+            ((key, holder) for key, holder in self._keys.items() if runs[holder.run].row.ended_at is None),
+            key=itemgetter(0),
+        )
 
     async def note(self, run: str, text: str) -> None:
         """See `port.Journal.note`."""
@@ -197,6 +298,45 @@ class MemoryJournal:
         fitting = (line for line in lines if line.id > after and (not path or line.path == path))
         return list(islice(fitting, max(0, limit)))
 
+    async def delete(self, run: str, now: float) -> None:
+        """See `port.Journal.delete`."""
+        row = self._stored(run).row
+        if row.ended_at is None:
+            self._refuse_if_busy(row, now)
+        del self._runs[run]
+        self._free(run)
+        for item in [item.id for item in self._inbox.values() if item.run == run]:
+            del self._inbox[item]
+            self._outcomes.pop(item, None)
+
+    async def pack(self, run: str) -> int:
+        """See `port.Journal.pack`; events take what they take here."""
+        stored = self._stored(run)
+        if stored.row.ended_at is None:
+            raise not_ended(run, stored.row.state)
+        snapshot, stored.snapshot = stored.snapshot, None
+        return len(snapshot.data) if snapshot is not None else 0
+
+    async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
+        """See `port.Journal.sweep`."""
+        runs = self._open().values()
+        used = {stored.row.definition for stored in runs}.union(*(stored.refs for stored in runs))
+        blobs = [digest for digest, blob in self._blobs.items() if blob.stored_at < before and digest not in used]
+        busy = {stored.row.owner for stored in runs if stored.row.ended_at is None}
+        gone = [id_ for id_, known in self._owners.items() if id_ not in busy and not is_alive(*known, before)]
+        swept = Sweep(len(blobs), sum(len(self._blobs[digest].data) for digest in blobs), len(gone))
+        if not dry_run:
+            for digest in blobs:
+                del self._blobs[digest]
+            for id_ in gone:
+                del self._owners[id_]
+        return swept
+
+    async def reclaim(self) -> int:
+        """Nothing is given back here."""
+        self._open()
+        return 0
+
     def _stored(self, run: str) -> _Stored:
         stored = self._open().get(run)
         if stored is None:
@@ -208,6 +348,22 @@ class MemoryJournal:
         if self._closed:
             raise _closed()
         return self._runs
+
+
+def _fits(row: RunRow, wanted: RunFilter) -> bool:
+    ended, before, created = row.ended_at, wanted.ended_before, wanted.created_before
+    return (
+        (not wanted.states or row.state in wanted.states)
+        and (not wanted.name or row.name == wanted.name)
+        and wanted.labels.items() <= row.labels.items()
+        and (before is None or (ended is not None and ended < before))
+        and (created is None or row.created_at < created)
+        and (not wanted.unfinished or ended is None)
+    )
+
+
+def _by_time(row: RunRow) -> float:
+    return row.wake_at if row.wake_at is not None else -math.inf
 
 
 def _closed() -> StorageError:

@@ -10,8 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from clew.errors import RunFencedError
-from clew.journal.records import Append, InboxItem, LogLine, Owner, Recorded, RunRow, Snapshot
+from clew.errors import MissingDefinitionError, RefusedError, RunFencedError
+from clew.journal.records import (
+    ALL_RUNS,
+    Append,
+    InboxItem,
+    KeyHolder,
+    LogLine,
+    Owner,
+    Recorded,
+    RunFilter,
+    RunRow,
+    Snapshot,
+    Sweep,
+)
 
 #: One outcome per append: None when it is durable, otherwise why it is not.
 Outcomes = list[Exception | None]
@@ -39,10 +51,14 @@ class Journal(Protocol):
 
         `done` is called on the event loop, before `commit` returns or later, with one outcome per append in
         their order: None, `RunFencedError` (another epoch or sequence number is on disk), `RunConflictError` (a
-        run to be created exists) or `StorageError`. The others are not affected, except by a `StorageError` that
-        is the store's own fault, which all of them get. At most one commit is under way at a time.
+        run to be created exists), `MissingDefinitionError` (the definition of a run to be created is neither
+        stored nor among the append's blobs) or `StorageError`. The others are not affected, except by a
+        `StorageError` that is the store's own fault, which all of them get. At most one commit is under way at a
+        time. A run whose `definition` is empty has none.
         """
         ...
+
+    # ------------------------------------------------------------------ looking
 
     async def row(self, run: str) -> RunRow | None:
         """The row of one run."""
@@ -50,18 +66,40 @@ class Journal(Protocol):
 
     async def rows(
         self,
+        filter: RunFilter = ALL_RUNS,  # noqa: A002 - the word that users expect
         *,
-        states: Sequence[str] = (),
-        name: str = "",
-        labels: dict[str, str] | None = None,
         limit: int = 50,
         before: str = "",
     ) -> list[RunRow]:
-        """Rows, newest first, from the one after run `before`; at most `limit`. All that is given must fit."""
+        """Rows of the runs that fit, newest first, from the one after run `before`; at most `limit`.
+
+        Nothing comes after a run that is not there (any more).
+        """
+        ...
+
+    async def count(self, filter: RunFilter = ALL_RUNS) -> int:  # noqa: A002
+        """How many runs fit."""
+        ...
+
+    async def due(self, now: float, limit: int = 100) -> list[RunRow]:
+        """Runs that nobody owns and that have something to do: at most `limit`.
+
+        First come those that are not idle, then those whose `wake_at` has come, the earliest first, then those
+        for which a signal waits in the inbox. A paused run is due for the last reason only; an ended or an
+        imported one never is. What a dead owner has left is not among them: see `live_owners`.
+        """
+        ...
+
+    async def next_wake(self) -> float | None:
+        """The earliest `wake_at` of a run that nobody owns and that is idle until then; None without one."""
         ...
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
-        """Events with sequence numbers above `after`, in order; at least one if there is one, about `limit`."""
+        """Events with sequence numbers above `after`, in order; at least one if there is one.
+
+        About `limit` of them, but for the rest of what was stored together: up to 1,000 more, or 10,000 of a run
+        that was packed.
+        """
         ...
 
     async def snapshot(self, run: str) -> Snapshot | None:
@@ -72,9 +110,11 @@ class Journal(Protocol):
         """A stored value.
 
         Raises:
-            StorageError: there is none with this digest.
+            StorageError: there is none with this digest, or what is stored has another one (it was damaged).
         """
         ...
+
+    # ------------------------------------------------------------------ owners
 
     async def acquire(self, run: str, owner: Owner, now: float) -> RunRow:
         """Become the one who may write a run; its epoch rises by one.
@@ -96,6 +136,31 @@ class Journal(Protocol):
     async def retire(self, owner: Owner) -> None:
         """An owner ends in good order: its runs are free."""
         ...
+
+    async def live_owners(self, now: float) -> set[str]:
+        """The ids of the owners that must be taken for alive."""
+        ...
+
+    # ------------------------------------------------------------------ keys
+
+    async def take_key(self, run: str, path: str, key: str) -> KeyHolder | None:
+        """Take an exclusive key for a visit, unless another visit has it; atomic, whoever else tries.
+
+        It is given back by `Append.freed`. A run that has ended or was deleted holds no keys.
+
+        Returns:
+            None if the visit has it now (or had it already), else who has it.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
+        ...
+
+    async def keys(self) -> list[tuple[str, KeyHolder]]:
+        """All keys that are held, in order."""
+        ...
+
+    # ------------------------------------------------------------------ notes, inbox and logs
 
     async def note(self, run: str, text: str) -> None:
         """Keep a remark for people on a run that nobody drives.
@@ -133,9 +198,70 @@ class Journal(Protocol):
         """Lines with ids above `after`, of one visit or (with an empty path) of all."""
         ...
 
+    # ------------------------------------------------------------------ housekeeping
+
+    async def delete(self, run: str, now: float) -> None:
+        """Take away all that is kept of a run, at once or not at all; its values go with the next `sweep`.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            RunBusyError: it has not ended, and its owner is alive.
+        """
+        ...
+
+    async def pack(self, run: str) -> int:
+        """Store the events of an ended run compressed, and drop its snapshot; it reads as before.
+
+        Nothing is decided by it: a packed run can be retried, and packed again when it has ended.
+
+        Returns:
+            How many bytes less it takes, 0 or more.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            RefusedError: it has not ended, or was taken up again meanwhile; nothing was changed.
+            StorageError: its events cannot be read; nothing was changed.
+        """
+        ...
+
+    async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
+        """Take away values that no run refers to, and owners that are gone.
+
+        Args:
+            before: only values stored before this time (a definition: last used to create a run, give or take
+                `AGE_STEP_S`), and owners that were dead by then; not in the future.
+            dry_run: only tell what would go.
+        """
+        ...
+
+    async def reclaim(self) -> int:
+        """Give space that is not used any more back to the system; returns how many bytes.
+
+        This may take long and needs room for a copy. Whoever writes waits meanwhile, the renewal of leases
+        included: call it while nothing is driven.
+        """
+        ...
+
     def version(self) -> int:
         """A number that changes when another process has written to the store (it may change without that)."""
         ...
+
+
+#: The age of a definition is written anew if it is off by more than this, in seconds.
+AGE_STEP_S = 60.0
+
+
+def lacks_definition(append: Append) -> MissingDefinitionError:
+    """Why a run is not created: nothing tells what its graph is."""
+    return MissingDefinitionError(
+        f"the definition {append.row.definition[:12]}… of run {append.row.run} is not in the journal; "
+        "send it along with the run"
+    )
+
+
+def not_ended(run: str, state: str) -> RefusedError:
+    """Why a run is not packed."""
+    return RefusedError(f"run {run} has not ended ({state}); its events are packed when it has")
 
 
 def fenced(append: Append, stored: tuple[int, int] | None) -> RunFencedError:

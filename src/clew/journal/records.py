@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from clew.kernel.events import AnyEvent
@@ -22,13 +24,15 @@ class RunRow(msgspec.Struct, kw_only=True, omit_defaults=True):
         generation: counts the retries of the whole run, from 1.
         created_at: seconds since the epoch, like all times here.
         started_at: when it first ran.
-        ended_at: when it ended.
+        ended_at: when it ended; set in the states in `kernel.states.RUN_ENDED`, and only there.
         wake_at: when something of it is due, if it needs waking.
         total: leaf nodes and items known so far.
         settled: how many of them have settled.
         failed: how many of them have failed.
         running: attempts under way.
         waiting: visits that only wait.
+        idle: nothing is to be done until `wake_at` or a signal from outside.
+        imported: a copy for inspection, which nobody drives; fixed when the run is created.
         labels: given at start.
         error: why it failed, one line.
         note: what keeps it from going on, for people (a body that cannot be found).
@@ -52,6 +56,8 @@ class RunRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     failed: int = 0
     running: int = 0
     waiting: int = 0
+    idle: bool = False
+    imported: bool = False
     labels: dict[str, str] = {}
     error: str = ""
     note: str = ""
@@ -60,7 +66,7 @@ class RunRow(msgspec.Struct, kw_only=True, omit_defaults=True):
 #: Fields of its row that an append changes: not the epoch, nor what was fixed when the run was created.
 CHANGING = (
     "state", "seq", "owner", "generation", "started_at", "ended_at", "wake_at", "total", "settled", "failed",
-    "running", "waiting", "error", "note",
+    "running", "waiting", "idle", "error", "note",
 )  # fmt: skip
 
 
@@ -92,9 +98,12 @@ class Append(msgspec.Struct, kw_only=True):
         row: the run's row afterwards; `row.epoch` must be the run's epoch on disk.
         after: sequence number of the last event on disk; 0 creates the run.
         events: what happened, in order.
-        blobs: values that the events refer to.
+        blobs: every value that the events refer to and that no earlier append of the run came with; a blob is
+            kept for as long as there is a run whose appends came with it.
         snapshot: folded state at some sequence number up to `after`, or None.
         inbox: signals from outside that this append answers.
+        freed: addresses of visits that give back all their exclusive keys. An append that ends the run gives
+            back all keys of the run.
     """
 
     row: RunRow
@@ -103,6 +112,57 @@ class Append(msgspec.Struct, kw_only=True):
     blobs: list[Blob] = []
     snapshot: Snapshot | None = None
     inbox: list[InboxOutcome] = []
+    freed: list[str] = []
+
+    @property
+    def at(self) -> float:
+        """When it was decided, in seconds since the epoch."""
+        return self.events[-1].at if self.events else self.row.created_at
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which runs are meant: those that fit all that is given. Without anything, all.
+
+    Attributes:
+        states: any of these.
+        name: of the graph.
+        labels: all of these, with these values.
+        ended_before: has ended, earlier than this time.
+        created_before: was created earlier than this time.
+        unfinished: has not ended.
+    """
+
+    states: Sequence[str] = ()
+    name: str = ""
+    labels: dict[str, str] = {}
+    ended_before: float | None = None
+    created_before: float | None = None
+    unfinished: bool = False
+
+
+#: Every run.
+ALL_RUNS = RunFilter()
+
+
+class KeyHolder(msgspec.Struct, frozen=True):
+    """The visit that holds an exclusive key."""
+
+    run: str
+    path: str
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """What a sweep has taken away, or would take.
+
+    Attributes:
+        blobs: how many values.
+        bytes: their size.
+        owners: rows of owners that are gone.
+    """
+
+    blobs: int
+    bytes: int
+    owners: int
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):

@@ -12,23 +12,36 @@ import contextlib
 import logging
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from clew.errors import RunBusyError, StorageError, UnknownRunError
-from clew.journal.ownership import is_alive
+from clew import codec
+from clew.errors import StorageError
+from clew.journal import sqlite_housekeeping as housekeeping
+from clew.journal import sqlite_listing as listing
+from clew.journal import sqlite_owners as owners
 from clew.journal.port import Outcomes
-from clew.journal.records import Append, InboxItem, LogLine, Owner, Recorded, RunRow, Snapshot
-from clew.journal.sqlite_append import COLUMNS, append_to, weigh
+from clew.journal.records import (
+    ALL_RUNS,
+    Append,
+    InboxItem,
+    KeyHolder,
+    LogLine,
+    Owner,
+    Recorded,
+    RunFilter,
+    RunRow,
+    Snapshot,
+    Sweep,
+)
+from clew.journal.sqlite_append import append_to, weigh
 from clew.journal.sqlite_connections import Connections
 from clew.journal.sqlite_file import BUSY_S, DURABILITIES, LockedError, UnfitError
 from clew.journal.upcast import decode_events
 from clew.kernel import snapshot as images
 from clew.kernel.events import AnyEvent
-from clew.kernel.states import RUN_ENDED
 
 _LOG = logging.getLogger("clew.journal")
 
@@ -42,7 +55,14 @@ INLINE_BYTES = 256_000
 #: What an append, an event and a byte take in a commit, in seconds; the rest of its time tells about the disk.
 _APPEND_S, _EVENT_S, _BYTE_S = 15e-6, 2e-6, 2e-9
 
-_SELECT = f"SELECT run, labels, {', '.join(COLUMNS)} FROM runs"  # noqa: S608 - names of our own
+
+#: The batches of a run, packed ones first; they are told apart by the type of their data.
+_EVENTS = (
+    "SELECT seq, count, version, data FROM packs WHERE run = (SELECT id FROM runs WHERE run = ?) AND seq > ? "
+    "UNION ALL "
+    "SELECT seq, count, version, data FROM events WHERE run = (SELECT id FROM runs WHERE run = ?) AND seq > ? "
+    "ORDER BY seq"
+)
 
 
 class SqliteJournal:
@@ -134,47 +154,36 @@ class SqliteJournal:
 
     async def row(self, run: str) -> RunRow | None:
         """See `port.Journal.row`."""
-        found = self._db.read(f"{_SELECT} WHERE run = ?", run)
-        return _row(found[0]) if found else None
+        found = self._db.read(f"{listing.SELECT} WHERE run = ?", run)
+        return listing.row_of(found[0]) if found else None
 
     async def rows(
         self,
+        filter: RunFilter = ALL_RUNS,  # noqa: A002 - the word that users expect
         *,
-        states: Sequence[str] = (),
-        name: str = "",
-        labels: dict[str, str] | None = None,
         limit: int = 50,
         before: str = "",
     ) -> list[RunRow]:
         """See `port.Journal.rows`."""
-        where, values = ["1"], list[Any]()
-        if states:
-            where.append(f"state IN ({', '.join('?' * len(states))})")
-            values += states
-            if RUN_ENDED.isdisjoint(states):
-                # It follows, but lets SQLite take the index of the few unfinished ones.
-                where.append("ended_at IS NULL")
-        if name:
-            where.append("name = ?")
-            values.append(name)
-        for key, value in (labels or {}).items():
-            where.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ? AND value = ?)")
-            values += [key, value]
-        if before:
-            where.append("id < (SELECT id FROM runs WHERE run = ?)")
-            values.append(before)
-        sql = f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
-        return [_row(found) for found in self._db.read(sql, *values, max(0, limit))]
+        return listing.list_rows(self._db, filter, limit, before)
+
+    async def count(self, filter: RunFilter = ALL_RUNS) -> int:  # noqa: A002
+        """See `port.Journal.count`."""
+        return listing.count_rows(self._db, filter)
+
+    async def due(self, now: float, limit: int = 100) -> list[RunRow]:
+        """See `port.Journal.due`."""
+        return listing.due_rows(self._db, now, limit)
+
+    async def next_wake(self) -> float | None:
+        """See `port.Journal.next_wake`."""
+        return listing.next_wake(self._db)
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
         """See `port.Journal.read`."""
-        sql = (
-            "SELECT seq, count, version, data FROM events "
-            "WHERE run = (SELECT id FROM runs WHERE run = ?) AND seq > ? ORDER BY seq"
-        )
         recorded: list[Recorded] = []
         last = after
-        with contextlib.closing(self._db.stream(sql, run, after)) as batches:
+        with contextlib.closing(self._db.stream(_EVENTS, run, after, run, after)) as batches:
             for batch in batches:
                 first, events = self._decode(run, *batch)
                 if first > last + 1:
@@ -187,11 +196,15 @@ class SqliteJournal:
                     break
         return recorded
 
-    def _decode(self, run: str, seq: int, count: int, version: int, data: str) -> tuple[int, list[AnyEvent]]:
+    def _decode(
+        self, run: str, seq: int, count: int, version: int, data: str | bytes
+    ) -> tuple[int, list[AnyEvent]]:
         """The number of the first event of a batch, and its events."""
         first = seq - count + 1
         try:
-            events = decode_events(data, version)
+            events = decode_events(zlib.decompress(data) if isinstance(data, bytes) else data, version)
+        except zlib.error as error:
+            raise self._damaged(run, first, seq, f"they are damaged: {error}") from error
         except StorageError as error:
             raise self._damaged(run, first, seq, str(error)) from error
         if len(events) != count:
@@ -212,60 +225,62 @@ class SqliteJournal:
         found = self._db.read("SELECT data FROM blobs WHERE digest = ?", digest)
         if not found:
             raise StorageError(f"{self._db.path}: the value {digest[:12]}… is missing; was the file edited?")
-        return found[0][0]
+        data: bytes = found[0][0]
+        if codec.digest(data) != digest:
+            raise StorageError(
+                f"{self._db.path}: the value {digest} is damaged: what is stored has another digest. "
+                "Restore the file from a copy"
+            )
+        return data
 
-    # ------------------------------------------------------------------ ownership
+    # ------------------------------------------------------------------ owners and keys
 
     async def acquire(self, run: str, owner: Owner, now: float) -> RunRow:
         """See `port.Journal.acquire`."""
-
-        def take(connection: sqlite3.Connection) -> RunRow:
-            found = connection.execute(f"{_SELECT} WHERE run = ?", (run,)).fetchone()
-            if found is None:
-                raise UnknownRunError(f"there is no run {run} in {self._db.path}")
-            row = _row(found)
-            _refuse_if_busy(connection, row, owner, now)
-            _renew(connection, owner, now)
-            connection.execute("UPDATE runs SET owner = ?, epoch = epoch + 1 WHERE run = ?", (owner.id, run))
-            row.owner, row.epoch = owner.id, row.epoch + 1
-            return row
-
-        return await self._db.write_async(take)
+        return await owners.acquire(self._db, run, owner, now)
 
     async def release(self, run: str, owner: Owner) -> None:
         """See `port.Journal.release`."""
-        sql = "UPDATE runs SET owner = '' WHERE run = ? AND owner = ?"
-        await self._db.write_async(lambda connection: connection.execute(sql, (run, owner.id)))
+        await owners.release(self._db, run, owner)
 
     def renew(self, owner: Owner, now: float) -> None:
         """See `port.Journal.renew`."""
-        self._db.write(lambda connection: _renew(connection, owner, now))
+        self._db.write(lambda connection: owners.renew(connection, owner, now))
 
     async def retire(self, owner: Owner) -> None:
         """See `port.Journal.retire`."""
+        await owners.retire(self._db, owner)
 
-        def leave(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE runs SET owner = '' WHERE owner = ? AND ended_at IS NULL", (owner.id,))
-            connection.execute("DELETE FROM owners WHERE owner = ?", (owner.id,))
+    async def live_owners(self, now: float) -> set[str]:
+        """See `port.Journal.live_owners`."""
+        return owners.live_owners(self._db, now)
 
-        await self._db.write_async(leave)
+    async def take_key(self, run: str, path: str, key: str) -> KeyHolder | None:
+        """See `port.Journal.take_key`."""
+        return await owners.take_key(self._db, run, path, key)
+
+    async def keys(self) -> list[tuple[str, KeyHolder]]:
+        """See `port.Journal.keys`."""
+        return owners.keys(self._db)
+
+    # ------------------------------------------------------------------ notes, inbox and logs
 
     async def note(self, run: str, text: str) -> None:
         """See `port.Journal.note`."""
 
         def keep(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE runs SET note = ? WHERE id = ?", (text, _key(connection, run)))
+            connection.execute("UPDATE runs SET note = ? WHERE id = ?", (text, owners.number_of(connection, run)))
 
         await self._db.write_async(keep)
-
-    # ------------------------------------------------------------------ inbox and logs
 
     async def post(self, run: str, data: bytes, at: float, by: str) -> int:
         """See `port.Journal.post`."""
 
         def put(connection: sqlite3.Connection) -> int:
             sql = "INSERT INTO inbox (run, data, at, by) VALUES (?, ?, ?, ?)"
-            return connection.execute(sql, (_key(connection, run), data.decode(), at, by)).lastrowid or 0
+            return (
+                connection.execute(sql, (owners.number_of(connection, run), data.decode(), at, by)).lastrowid or 0
+            )
 
         return await self._db.write_async(put)
 
@@ -288,7 +303,7 @@ class SqliteJournal:
         """See `port.Journal.write_logs`."""
 
         def put(connection: sqlite3.Connection) -> None:
-            key = _key(connection, run)
+            key = owners.number_of(connection, run)
             connection.executemany(
                 "INSERT INTO logs (run, path, attempt, at, stream, text) VALUES (?, ?, ?, ?, ?, ?)",
                 [(key, line.path, line.attempt, line.at, line.stream, line.text) for line in lines],
@@ -308,35 +323,20 @@ class SqliteJournal:
             values.append(path)
         return [LogLine(*found) for found in self._db.read(sql + " ORDER BY id LIMIT ?", *values, max(0, limit))]
 
+    # ------------------------------------------------------------------ housekeeping
 
-def _row(found: Sequence[Any]) -> RunRow:
-    run, labels, *rest = found
-    return RunRow(
-        run=run,
-        labels=msgspec.json.decode(labels, type=dict[str, str]),
-        **dict(zip(COLUMNS, rest, strict=True)),
-    )
+    async def delete(self, run: str, now: float) -> None:
+        """See `port.Journal.delete`."""
+        await housekeeping.delete(self._db, run, now)
 
+    async def pack(self, run: str) -> int:
+        """See `port.Journal.pack`."""
+        return await housekeeping.pack(self._db, run)
 
-def _key(connection: sqlite3.Connection, run: str) -> int:
-    found = connection.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
-    if found is None:
-        raise UnknownRunError(f"there is no run {run}")
-    return found[0]
+    async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
+        """See `port.Journal.sweep`."""
+        return await housekeeping.sweep(self._db, before, dry_run=dry_run)
 
-
-def _renew(connection: sqlite3.Connection, owner: Owner, now: float) -> None:
-    connection.execute(
-        "INSERT INTO owners (owner, host, pid, started, renewed_at) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET renewed_at = excluded.renewed_at",
-        (owner.id, owner.host, owner.pid, owner.started, now),
-    )
-
-
-def _refuse_if_busy(connection: sqlite3.Connection, row: RunRow, owner: Owner, now: float) -> None:
-    if not row.owner or row.owner == owner.id:
-        return
-    sql = "SELECT owner, host, pid, started, renewed_at FROM owners WHERE owner = ?"
-    found = connection.execute(sql, (row.owner,)).fetchone()
-    if found is not None and is_alive(Owner(*found[:4]), found[4], now):
-        raise RunBusyError(f"run {row.run} is being driven by {row.owner} (process {found[2]}), which is alive")
+    async def reclaim(self) -> int:
+        """See `port.Journal.reclaim`."""
+        return await housekeeping.reclaim(self._db)

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,12 +96,13 @@ class Connections:
         """Whether somebody writes at this moment."""
         return self._lock.locked()
 
-    def write(self, work: Callable[[sqlite3.Connection], T], *, wait: bool = True) -> T:
+    def write(self, work: Callable[[sqlite3.Connection], T], *, wait: bool = True, transaction: bool = True) -> T:
         """Do some work in one transaction, on whatever thread this is.
 
         Args:
             work: what to do; whatever it raises undoes all of it.
             wait: for other processes that write; if False, give up at once.
+            transaction: False for the few statements that begin and end their own.
 
         Raises:
             LockedError: another process writes.
@@ -118,15 +120,16 @@ class Connections:
                 )
             try:
                 self._set_patience(connection, wait)
-                return _transact(connection, work)
+                return _transact(connection, work) if transaction else work(connection)
             except sqlite3.Error as error:
                 raise explain(error, self.path) from error
 
-    async def write_async(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write_async(self, work: Callable[[sqlite3.Connection], T], *, transaction: bool = True) -> T:
         """`write` in the writer's thread."""
         if self._thread is None:
             raise self._closed()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.write, work)
+        job = partial(self.write, work, transaction=transaction)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
 
     def submit(self, job: Callable[[], None]) -> bool:
         """Do something in the writer's thread; False if there is none any more."""

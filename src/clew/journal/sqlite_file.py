@@ -13,17 +13,15 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 from clew.errors import StorageError
+from clew.journal.sqlite_migrations import MIGRATIONS
 
 #: Marks a SQLite file as a journal of Clew ("CLEW").
 APPLICATION_ID = 0x434C4557
-#: `MIGRATIONS[n - 1]` leads from the tables of version n to those of n + 1; `sqlite_schema.sql` are the newest.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = ()
 #: How long to wait for another process that writes, in seconds.
 BUSY_S = 10.0
 
@@ -195,8 +193,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
                 if statement.strip():
                     connection.execute(statement)
         else:
-            for step in MIGRATIONS[version - 1 :]:
-                step(connection)
+            _migrate(connection, version, path)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {newest_version()}")
         connection.execute("COMMIT")
@@ -204,6 +201,14 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    try:
+        for step in MIGRATIONS[version - 1 :]:
+            step(connection)
+    except StorageError as error:
+        raise StorageError(f"{path}: {error}") from error
 
 
 def _check_place(path: Path) -> bool:

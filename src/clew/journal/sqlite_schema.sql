@@ -1,4 +1,5 @@
--- Version 1. Later versions are steps in sqlite_file.py; a test compares a migrated database with a new one.
+-- Version 2. The steps from older versions are in sqlite_migrations.py; a test compares a migrated database with
+-- a new one.
 -- Times are seconds since the epoch.
 
 CREATE TABLE runs (
@@ -23,11 +24,31 @@ CREATE TABLE runs (
   waiting    INTEGER NOT NULL,
   labels     TEXT NOT NULL,
   error      TEXT NOT NULL,
-  note       TEXT NOT NULL
+  note       TEXT NOT NULL,
+  idle       INTEGER NOT NULL DEFAULT 0,
+  imported   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Unfinished runs are few among many ended ones; whoever starts up looks for just these.
 CREATE INDEX runs_unfinished ON runs (id) WHERE ended_at IS NULL;
+
+-- Written when a run ends, so that the many appends of a run that goes on do not pay for it.
+CREATE INDEX runs_ended ON runs (state) WHERE ended_at IS NOT NULL;
+
+-- Written when a run is created.
+CREATE INDEX runs_named ON runs (name);
+
+-- What nobody drives and is to be woken, by time; a run that is driven is not in it.
+CREATE INDEX runs_due ON runs (idle, wake_at)
+  WHERE owner = '' AND ended_at IS NULL AND imported = 0 AND state <> 'paused';
+
+-- The labels of runs once more, to find runs by them; a run without labels costs nothing here.
+CREATE TABLE labels (
+  key   TEXT NOT NULL,
+  value TEXT NOT NULL,
+  run   INTEGER NOT NULL REFERENCES runs (id),
+  PRIMARY KEY (key, value, run)
+) STRICT, WITHOUT ROWID;
 
 -- One row per append: `seq` is the number of its last event, `data` the JSON array of its events. An ordinary
 -- table, so that the appends of many runs that share a commit are written side by side, and not page by page.
@@ -40,6 +61,17 @@ CREATE TABLE events (
   PRIMARY KEY (run, seq)
 ) STRICT;
 
+-- The events of ended runs, once they are packed: like `events`, but many appends in one row, and `data` is
+-- compressed by zlib. What is in here is not in `events`.
+CREATE TABLE packs (
+  run     INTEGER NOT NULL REFERENCES runs (id),
+  seq     INTEGER NOT NULL,
+  count   INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  data    BLOB NOT NULL,
+  PRIMARY KEY (run, seq)
+) STRICT;
+
 -- The newest of each run. It only saves time: one of another `version` is passed over.
 CREATE TABLE snapshots (
   run     INTEGER PRIMARY KEY REFERENCES runs (id),
@@ -48,10 +80,28 @@ CREATE TABLE snapshots (
   data    BLOB NOT NULL
 ) STRICT;
 
+-- `stored_at` has no default: a process of an older version, which would write no references, is refused.
 CREATE TABLE blobs (
-  digest TEXT PRIMARY KEY,
-  data   BLOB NOT NULL
+  digest    TEXT PRIMARY KEY,
+  stored_at REAL NOT NULL,
+  data      BLOB NOT NULL
 ) STRICT;
+
+-- Which runs need a blob, besides those whose definition it is.
+CREATE TABLE blob_refs (
+  run    INTEGER NOT NULL REFERENCES runs (id),
+  digest TEXT NOT NULL,
+  PRIMARY KEY (run, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Exclusive keys, and the visits that hold them.
+CREATE TABLE keys (
+  key  TEXT PRIMARY KEY,
+  run  INTEGER NOT NULL REFERENCES runs (id),
+  path TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX keys_of_run ON keys (run, path);
 
 CREATE TABLE owners (
   owner      TEXT PRIMARY KEY,

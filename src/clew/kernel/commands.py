@@ -13,22 +13,43 @@ from clew.kernel.values import Binding, ErrorInfo, Value
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a step left behind: `value` or `error`, and the digest of its arguments."""
+    """What a step left behind: `value` or `error`, and the digest of its arguments.
+
+    One that has neither began and was lost: whether it took effect is not known.
+    """
 
     digest: str
     value: Value | None = None
     error: ErrorInfo | None = None
     effect: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it began and did not end."""
+        return self.value is None and self.error is None
+
 
 class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A wait of a body; `outcome` is empty while it is open."""
+    """A wait of a visit; `outcome` is empty while it is open. See `events.WaitOpened`.
+
+    Attributes:
+        since: when it was opened, in seconds since the epoch.
+        opened: sequence number of the event that opened it.
+        message: `values.Message.number` of what was received.
+    """
 
     kind: str
     due: float | None = None
     question: Value | None = None
     outcome: str = ""
     value: Value | None = None
+    name: str = ""
+    digest: str = ""
+    default: Value | None = None
+    by: str = ""
+    since: float = 0.0
+    opened: int = 0
+    message: int = 0
 
 
 class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -42,6 +63,9 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
         body: the body's own description, JSON text.
         inputs: a value, or the recipe of one, per parameter; no leaf names a node any more.
         timeout_s: the attempt's limit in seconds, for bodies that must be run where they can be killed.
+        heartbeat_s: the longest silence that is allowed, in seconds.
+        exclusive: text of the key to hold while the body runs.
+        probe: `body` is the node's probe: it tells whether the lost attempt took effect.
         uses: the resources whose units it holds.
         steps: what earlier entries of the body recorded, by key.
         waits: likewise for sleeps and questions.
@@ -56,6 +80,9 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     body: msgspec.Raw
     inputs: dict[str, Binding]
     timeout_s: float | None = None
+    heartbeat_s: float | None = None
+    exclusive: Binding | None = None
+    probe: bool = False
     uses: dict[str, int] = {}
     steps: dict[str, Step] = {}
     waits: dict[str, Wait] = {}

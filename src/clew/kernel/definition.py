@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from clew.kernel.values import Binding
+from clew.kernel.values import NOTHING, Binding
 
 
 class ErrorPolicy(StrEnum):
@@ -29,9 +29,14 @@ class ItemPolicy(StrEnum):
 
 
 class OnInterrupt(StrEnum):
-    """What happens to an attempt that was under way when its process died."""
+    """What happens to an attempt that was under way when its process died.
+
+    It is made again, or a probe finds out whether it took effect, or a person says so, or its node fails.
+    """
 
     RETRY = "retry"
+    PROBE = "probe"
+    ASK = "ask"
     FAIL = "fail"
 
 
@@ -101,7 +106,11 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         total_timeout_s: limit of the whole visit with its retries, in seconds; the time it waits (sleeps,
             questions) is not counted.
         on_error: overrides the graph's policy for failures of this node.
+        heartbeat_s: longest silence of a running attempt, in seconds; one that is silent for longer is stopped
+            and has failed.
         on_interrupt: what becomes of an attempt that was under way when its process died.
+        probe: the function that tells whether a lost attempt took effect, described like a body; empty without.
+        exclusive: text of a key; of all attempts on one journal that hold the same one, one runs at a time.
         uses: how many units of each named resource an attempt holds.
         priority: higher ones start first when slots are short.
     """
@@ -117,7 +126,10 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: float | None = None
     total_timeout_s: float | None = None
     on_error: ErrorPolicy | None = None
+    heartbeat_s: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
+    probe: msgspec.Raw = NOTHING
+    exclusive: Binding | None = None
     uses: dict[str, int] = {}
     priority: int = 0
 

@@ -129,14 +129,15 @@ class MapOpened(Event, frozen=True, kw_only=True):
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
-    """One try of a visit was handed to a worker."""
+    """One try of a visit was handed to a worker; with `probe`, to find out whether a lost one took effect."""
 
     path: str
     attempt: int = 1
+    probe: bool = False
 
 
 class AttemptSuspended(Event, frozen=True, kw_only=True):
-    """The attempt only waits (a sleep, a question): it holds no slot and needs no process."""
+    """The attempt only waits (a sleep, a question, a message, a key): it holds no slot and needs no process."""
 
     path: str
     attempt: int = 1
@@ -150,7 +151,10 @@ class AttemptResumed(Event, frozen=True, kw_only=True):
 
 
 class AttemptStopping(Event, frozen=True, kw_only=True):
-    """The attempt was told to stop: ``timeout``, ``total_timeout``, or that of its group."""
+    """The attempt was told to stop.
+
+    Why: ``timeout``, ``total_timeout``, ``heartbeat``, ``pause``, or the reason of its group.
+    """
 
     path: str
     attempt: int = 1
@@ -158,7 +162,14 @@ class AttemptStopping(Event, frozen=True, kw_only=True):
 
 
 class AttemptInterrupted(Event, frozen=True, kw_only=True):
-    """The process that ran the attempt was lost; whether its effect happened is not known."""
+    """The attempt was lost with its process, or stopped for a pause; whether it took effect is not known."""
+
+    path: str
+    attempt: int = 1
+
+
+class DoubtCleared(Event, frozen=True, kw_only=True):
+    """A probe found that the lost attempt took no effect: the visit is tried again."""
 
     path: str
     attempt: int = 1
@@ -210,6 +221,22 @@ class NodeCancelled(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class StepStarted(Event, frozen=True, kw_only=True):
+    """A step that acts on the outside world began; without its end, whether it took effect is not known.
+
+    Attributes:
+        path: the visit.
+        attempt: the attempt that makes the step.
+        key: names the step within the visit.
+        digest: of the step's arguments.
+    """
+
+    path: str
+    attempt: int = 1
+    key: str
+    digest: str
+
+
 class StepCompleted(Event, frozen=True, kw_only=True):
     """A step of a body returned; entering the body again returns what is recorded here.
 
@@ -241,15 +268,18 @@ class StepFailed(Event, frozen=True, kw_only=True):
 
 
 class WaitOpened(Event, frozen=True, kw_only=True):
-    """A body waits: for a moment (``timer``) or for an answer from outside (``answer``).
+    """A visit waits: for a moment (``timer``), an answer, a ``message``, or an exclusive ``key``.
 
     Attributes:
         path: the visit.
         attempt: the attempt that waits.
         key: names the wait within the visit.
-        kind: ``timer`` or ``answer``.
+        kind: ``timer``, ``answer``, ``message`` or ``key``.
         due: when it ends by itself, in seconds since the epoch; None waits for ever.
-        question: what is asked, as stored JSON.
+        name: of the message, or of the exclusive key.
+        question: what is asked: a `questions.Question` as stored JSON.
+        digest: of the question; an answer to what was shown before it changed is refused.
+        default: what counts as the answer when nobody has given one in time.
     """
 
     path: str
@@ -257,16 +287,37 @@ class WaitOpened(Event, frozen=True, kw_only=True):
     key: str
     kind: str
     due: float | None = None
+    name: str = ""
     question: Value | None = None
+    digest: str = ""
+    default: Value | None = None
 
 
 class WaitResolved(Event, frozen=True, kw_only=True):
-    """What a body waited for came about: ``fired``, ``answered`` or ``expired``."""
+    """What a visit waited for came about: ``fired``, ``answered``, ``expired``, ``received`` or ``taken``.
+
+    Attributes:
+        path: the visit.
+        key: names the wait within the visit.
+        outcome: what came about.
+        value: the answer, the default that counts as one, or the message.
+        by: who gave the answer or sent the message.
+        shown: digest of the question as it was shown to that person, if the answer says so.
+    """
 
     path: str
     key: str
     outcome: str
     value: Value | None = None
+    by: str = ""
+    shown: str = ""
+
+
+class MessageArrived(Event, frozen=True, kw_only=True):
+    """A message from outside lies in the run's mailbox of that name until a body receives it."""
+
+    name: str
+    value: Value
     by: str = ""
 
 
@@ -288,14 +339,17 @@ AnyEvent = (
     | AttemptResumed
     | AttemptStopping
     | AttemptInterrupted
+    | DoubtCleared
     | RetryScheduled
     | RetryDue
     | NodeCompleted
     | NodeFailed
     | NodeSkipped
     | NodeCancelled
+    | StepStarted
     | StepCompleted
     | StepFailed
     | WaitOpened
     | WaitResolved
+    | MessageArrived
 )

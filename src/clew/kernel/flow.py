@@ -13,10 +13,13 @@ from typing import assert_never
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import reasons
-from clew.kernel.definition import ErrorPolicy
+from clew.kernel.definition import ErrorPolicy, OnInterrupt
 from clew.kernel.fold import fold
+from clew.kernel.groups import failures, has_room, is_cut_short, is_lost
+from clew.kernel.mail import receiver
 from clew.kernel.policies import is_retried, retry_delay
-from clew.kernel.resolve import resolve_inputs, resolve_over, surroundings
+from clew.kernel.questions import IN_DOUBT, question_of_doubt
+from clew.kernel.resolve import resolve_exclusive, resolve_inputs, resolve_over, surroundings
 from clew.kernel.state import Group, Items, Run, Scope, Visit, feeding_items
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node
@@ -54,6 +57,14 @@ class Flow:
         fold(self.run, event)
         self.events.append(event)
 
+    def current(self, path: str, attempt: int) -> Visit | None:
+        """The visit whose attempt a signal speaks of, unless the signal comes too late."""
+        visit = self.run.visits.get(path)
+        if visit is None or visit.attempt != attempt or visit.is_group:
+            return None
+        # A suspended body is still in memory, and may go on by itself (a time limit of its own).
+        return visit if visit.state in UNDER_WAY or visit.suspended_at is not None else None
+
     def failed(self, visit: Visit, error: ErrorInfo) -> None:
         """An attempt failed: it is tried again, or the visit has failed for good."""
         retry = visit.node.spec.retry
@@ -81,6 +92,10 @@ class Flow:
             self.settled(visit)
         elif reason == "timeout":
             self.failed(visit, reasons.timed_out("the attempt", visit.node.spec.timeout_s))
+        elif reason == "heartbeat":
+            self.failed(visit, reasons.silent(visit.node.spec.heartbeat_s))
+        elif reason == "pause":
+            self.emit(e.AttemptInterrupted(at=self.now, path=visit.path, attempt=visit.attempt))
         else:
             self.fail(visit, reasons.timed_out("the node with its retries", visit.node.spec.total_timeout_s))
 
@@ -118,8 +133,9 @@ class Flow:
                 member = scope.members[index]
                 assert member is not None
                 assert member.inner is not None
-                if not member.inner.stop:
-                    self.stop(member.inner, "upstream", reasons.because(failed), cause=failed.path)
+                if member.inner.stop:
+                    continue  # it ends already; what that means for its readers is decided by how it ends
+                self.stop(member.inner, "upstream", reasons.because(failed), cause=failed.path)
             elif state not in SETTLED:
                 self.emit(e.NodeSkipped(at=self.now, path=scope.member_path(index), cause=failed.path))
             else:
@@ -142,14 +158,14 @@ class Flow:
         assert group.owner is not None
         if item.state is NodeState.FAILED and not group.stop and not group.collects:
             self.stop(group, "failed", reasons.because(item))
-        elif _is_lost(group, item):
+        elif is_lost(group, item):
             for consumer in self._consumers(group.owner):
                 self._skip_item(consumer, item)
 
     def _skip_lost_items(self, source: Items, consumer: Items) -> None:
         for item in source.members:
             assert item is not None
-            if _is_lost(source, item):
+            if is_lost(source, item):
                 self._skip_item(consumer, item)
 
     def _skip_item(self, consumer: Items, lost: Visit) -> None:
@@ -210,8 +226,8 @@ class Flow:
 
         A group that was to end early and whose members have all come in nevertheless is as good as any other.
         """
-        bad = _failures(group)
-        if group.stop and _is_cut_short(group) and not (bad and group.stop == "failed"):
+        bad = failures(group)
+        if group.stop and is_cut_short(group) and not (bad and group.stop == "failed"):
             return group.error
         return reasons.because(bad[0], len(bad) - 1) if bad else None
 
@@ -244,7 +260,11 @@ class Flow:
 
     def _open(self, visit: Visit) -> None:
         if not visit.is_map:
+            anew = visit.inner is not None
             self.emit(e.ScopeOpened(at=self.now, path=visit.path))
+            if anew:  # messages that its members had received may lie in the mailboxes again
+                for name in list(self.run.mail):
+                    self.hand_out(name)
             self._close_if_finished(visit)
         elif (source := feeding_items(visit)) is not None:
             self.open_map(visit, len(source.members), source.keys, None)
@@ -270,11 +290,13 @@ class Flow:
         opened = False
         while heads and run.running < limit:
             visit = heappop(heads)[2]
-            if not _has_room(visit):
+            if not has_room(visit):
                 continue
             if visit.is_group:
                 self._open(visit)
                 opened = True
+            elif visit.in_doubt and visit.node.spec.on_interrupt is OnInterrupt.ASK:
+                self._ask_about(visit)
             elif self.gate(visit.path, visit.node):
                 self._begin(visit)
             else:
@@ -293,27 +315,57 @@ class Flow:
         if visit.inner.finished:
             self.close(visit.inner)
 
+    def _ask_about(self, visit: Visit) -> None:
+        """Whether a lost attempt took effect is put to a person."""
+        question, digest = question_of_doubt(visit.path, visit.attempt)
+        self.emit(
+            e.WaitOpened(
+                at=self.now,
+                path=visit.path,
+                attempt=visit.attempt,
+                key=IN_DOUBT,
+                kind="answer",
+                question=question,
+                digest=digest,
+            )
+        )
+
+    def hand_out(self, name: str) -> None:
+        """Give the messages of a name to those who wait for them, who has waited longest first."""
+        while (messages := self.run.mail.get(name)) and (found := receiver(self.run, name)) is not None:
+            (visit, key), message = found, messages[0]
+            self.emit(
+                e.WaitResolved(
+                    at=self.now, path=visit.path, key=key, outcome="received", value=message.value, by=message.by
+                )
+            )
+
     def _begin(self, visit: Visit) -> None:
         resumed = visit.resumes
         if resumed:
             self.emit(e.AttemptResumed(at=self.now, path=visit.path, attempt=visit.attempt))
         else:
-            self.emit(e.AttemptStarted(at=self.now, path=visit.path, attempt=visit.attempt + 1))
+            attempt = visit.attempt + 1
+            self.emit(e.AttemptStarted(at=self.now, path=visit.path, attempt=attempt, probe=visit.in_doubt))
         self.commands.append(self.start(visit, resumed=resumed))
 
     def start(self, visit: Visit, *, resumed: bool = False) -> c.StartAttempt:
         """The command that runs a visit's body."""
         spec = visit.node.spec
+        probe = visit.probing
         return c.StartAttempt(
             run=self.run.id,
             path=visit.path,
             attempt=visit.attempt,
-            kind=spec.kind,
-            body=spec.body,
+            kind="function" if probe else spec.kind,
+            body=spec.probe if probe else spec.body,
             inputs=resolve_inputs(self.run, visit),
             timeout_s=spec.timeout_s,
+            heartbeat_s=None if probe else spec.heartbeat_s,
+            exclusive=resolve_exclusive(self.run, visit) if spec.exclusive is not None else None,
+            probe=probe,
             uses=spec.uses,
-            steps=dict(visit.steps or {}),
+            steps={} if probe else dict(visit.steps or {}),
             waits=dict(visit.waits or {}),
             failed_upstream=self._failed_upstream(visit),
             resumed=resumed,
@@ -332,30 +384,3 @@ class Flow:
         """The command that finds a map's items."""
         assert visit.node.spec.map is not None
         return c.ExpandMap(path=visit.path, over=resolve_over(self.run, visit), map=visit.node.spec.map)
-
-
-def _failures(group: Group) -> list[Visit]:
-    """The failed members that make their group fail, in the order in which they did."""
-    if isinstance(group, Items) and group.collects:
-        return []
-    failed = [visit for index in group.failed if (visit := group.members[index]) is not None]
-    return failed if isinstance(group, Items) else [visit for visit in failed if not visit.node.goes_on]
-
-
-def _is_cut_short(group: Group) -> bool:
-    return any(visit is None or visit.state is NodeState.CANCELLED for visit in group.members)
-
-
-def _is_lost(group: Items, item: Visit) -> bool:
-    """Whether a map goes on without an item: not if the item makes it fail, for then the map itself tells."""
-    assert group.owner is not None
-    if item.state is NodeState.COMPLETED or item.state not in SETTLED:
-        return False
-    fatal = item.state is NodeState.CANCELLED or (item.state is NodeState.FAILED and not group.collects)
-    return not fatal or group.owner.state in SETTLED
-
-
-def _has_room(visit: Visit) -> bool:
-    """Whether the map of an item may have one more under way."""
-    spec = visit.node.spec.map
-    return spec is None or spec.max_concurrency is None or visit.group.active < spec.max_concurrency

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 from clew.kernel import events as e
-from clew.kernel.commands import Step, Wait
+from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
+from clew.kernel.recording import CAME_ABOUT, GIVEN, RECORDING, keep_waits
 from clew.kernel.reset import reset_group, reset_run
 from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
+
+#: Declarations by which a lost attempt is not simply made again.
+_DOUBTFUL = frozenset({OnInterrupt.PROBE, OnInterrupt.ASK})
 
 
 def fold(run: Run, event: e.AnyEvent) -> None:
@@ -141,12 +145,13 @@ def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
     visit = run.visits[event.path]
     run.move(visit, NodeState.RUNNING)
     visit.attempt = event.attempt
+    visit.probing = event.probe
     if visit.started_at is None:
         visit.started_at = event.at
     spec = visit.node.spec
     if spec.timeout_s is not None:
         visit.attempt_due = event.at + spec.timeout_s
-        run.set_timer(visit.attempt_due, "attempt", visit)
+        run.timers.set(visit.attempt_due, "attempt", visit)
     if spec.total_timeout_s is not None and visit.total_due is None and isinstance(visit.group, Scope):
         visit.total_due = event.at + spec.total_timeout_s
         run.set_total_timer(visit)
@@ -167,7 +172,7 @@ def _attempt_resumed(run: Run, event: e.AttemptResumed) -> None:
     visit.suspended_at = None
     if visit.attempt_due is not None:
         visit.attempt_due += waited
-        run.set_timer(visit.attempt_due, "attempt", visit)
+        run.timers.set(visit.attempt_due, "attempt", visit)
     if visit.total_due is not None:
         visit.total_due += waited
         run.set_total_timer(visit)
@@ -181,9 +186,22 @@ def _attempt_stopping(run: Run, event: e.AttemptStopping) -> None:
 
 def _attempt_interrupted(run: Run, event: e.AttemptInterrupted) -> None:
     visit = run.visits[event.path]
-    if visit.state is not NodeState.STOPPING:  # one that was to stop has done so; what follows is next
+    paused = visit.stop == "pause"
+    if not visit.stops_for_good:  # one that does has done so; what follows is next
         run.make_ready(visit)
-    visit.interruptions += 1
+        visit.stop = ""
+    if paused:
+        run.set_total_timer(visit)
+    else:
+        visit.interruptions += 1
+    visit.attempt_due = None
+    visit.in_doubt = visit.node.spec.on_interrupt in _DOUBTFUL
+
+
+def _doubt_cleared(run: Run, event: e.DoubtCleared) -> None:
+    visit = run.visits[event.path]
+    run.make_ready(visit)
+    visit.in_doubt = visit.probing = False
     visit.attempt_due = None
 
 
@@ -193,7 +211,7 @@ def _retry_scheduled(run: Run, event: e.RetryScheduled) -> None:
     _record_failure(visit, event)
     visit.stop = ""
     visit.retry_due = event.due
-    run.set_timer(event.due, "retry", visit)
+    run.timers.set(event.due, "retry", visit)
     run.set_total_timer(visit)
 
 
@@ -210,6 +228,7 @@ def _node_completed(run: Run, event: e.NodeCompleted) -> None:
     visit.error = None
     # What the body recorded serves entering it again, which will not happen.
     visit.steps = visit.waits = None
+    visit.in_doubt = visit.probing = False
     _release_dependents(run, visit)
 
 
@@ -228,8 +247,8 @@ def _settle(run: Run, visit: Visit, state: NodeState, at: float) -> None:
     visit.ended_at = at
     visit.attempt_due = visit.retry_due = visit.suspended_at = None
     visit.resumes = False
-    if visit.waits is not None:  # nobody waits any more; what came about serves a retry of the run
-        visit.waits = {key: wait for key, wait in visit.waits.items() if wait.outcome} or None
+    # Nobody waits any more; what came about serves a retry of the run, but a key is given back.
+    keep_waits(visit, CAME_ABOUT)
 
 
 def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> None:
@@ -237,7 +256,10 @@ def _record_failure(visit: Visit, event: e.NodeFailed | e.RetryScheduled) -> Non
     visit.failures += 1
     visit.attempt_due = visit.suspended_at = None
     visit.resumes = False
-    visit.waits = None
+    if visit.probing:  # the body has not failed: what it had done before it was lost stays done
+        keep_waits(visit, CAME_ABOUT)
+        return
+    keep_waits(visit, GIVEN)
     if visit.steps is not None:
         visit.steps = {
             key: step for key, step in visit.steps.items() if step.effect and step.error is None
@@ -252,39 +274,6 @@ def _node_skipped(run: Run, event: e.NodeSkipped) -> None:
 
 def _node_cancelled(run: Run, event: e.NodeCancelled) -> None:
     _settle(run, run.visits[event.path], NodeState.CANCELLED, event.at)
-
-
-def _step_completed(run: Run, event: e.StepCompleted) -> None:
-    _record_step(run.visits[event.path], event.key, Step(event.digest, value=event.value, effect=event.effect))
-
-
-def _step_failed(run: Run, event: e.StepFailed) -> None:
-    _record_step(run.visits[event.path], event.key, Step(event.digest, error=event.error))
-
-
-def _record_step(visit: Visit, key: str, step: Step) -> None:
-    if visit.steps is None:
-        visit.steps = {}
-    visit.steps[key] = step
-
-
-def _wait_opened(run: Run, event: e.WaitOpened) -> None:
-    visit = run.visits[event.path]
-    if visit.waits is None:
-        visit.waits = {}
-    visit.waits[event.key] = Wait(event.kind, due=event.due, question=event.question)
-    if event.due is not None:
-        run.set_timer(event.due, "wait", visit, event.key)
-
-
-def _wait_resolved(run: Run, event: e.WaitResolved) -> None:
-    visit = run.visits[event.path]
-    assert visit.waits is not None
-    wait = visit.waits[event.key]
-    visit.waits[event.key] = Wait(wait.kind, wait.due, wait.question, event.outcome, event.value)
-    if visit.state is NodeState.WAITING:
-        visit.resumes = True
-        run.make_ready(visit)
 
 
 def _release_dependents(run: Run, visit: Visit) -> None:
@@ -323,7 +312,7 @@ def _set_run_timer(run: Run, at: float) -> None:
     limit = run.timeout_s if run.timeout_s is not None else run.topology.spec.timeout_s
     if limit is not None:
         run.due = at + limit
-        run.set_timer(run.due, "run", None)
+        run.timers.set(run.due, "run", None)
 
 
 def _member_of_path(run: Run, path: str) -> Visit:
@@ -353,14 +342,12 @@ _FOLDS: dict[type, Callable[[Run, Any], None]] = {
     e.AttemptResumed: _attempt_resumed,
     e.AttemptStopping: _attempt_stopping,
     e.AttemptInterrupted: _attempt_interrupted,
+    e.DoubtCleared: _doubt_cleared,
     e.RetryScheduled: _retry_scheduled,
     e.RetryDue: _retry_due,
     e.NodeCompleted: _node_completed,
     e.NodeFailed: _node_failed,
     e.NodeSkipped: _node_skipped,
     e.NodeCancelled: _node_cancelled,
-    e.StepCompleted: _step_completed,
-    e.StepFailed: _step_failed,
-    e.WaitOpened: _wait_opened,
-    e.WaitResolved: _wait_resolved,
+    **RECORDING,
 }

@@ -15,19 +15,20 @@ Three ideas carry everything:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 from typing import Any, ClassVar, NamedTuple
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
-from clew.kernel import reasons
+from clew.kernel import reasons, waiting
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
+from clew.kernel.groups import has_room
 from clew.kernel.state import Run, Visit, feeding_items
 from clew.kernel.states import UNDER_WAY, NodeState, RunState
+from clew.kernel.timers import Timer
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
 
@@ -51,6 +52,17 @@ class Decision(NamedTuple):
 def admit_all(_path: str, _node: Node) -> bool:
     """The gate that never refuses."""
     return True
+
+
+#: What bodies record and wait for, and what people answer and send.
+_OF_BODIES: dict[type, Callable[[Flow, Any], str | None]] = {
+    s.StepBegun: waiting.step_begun,
+    s.StepEnded: waiting.step_ended,
+    s.OpenWait: waiting.open_wait,
+    s.KeyTaken: waiting.key_taken,
+    s.Answer: waiting.answer,
+    s.Send: waiting.send,
+}
 
 
 class Machine:
@@ -83,7 +95,11 @@ class Machine:
         self._flow.begin(now)
         refusals: dict[int, str] = {}
         for place, signal in enumerate(signals):
-            refusal = self._HANDLERS[type(signal)](self, signal)
+            kind = type(signal)
+            if kind in _OF_BODIES:
+                refusal = _OF_BODIES[kind](self._flow, signal)
+            else:
+                refusal = self._HANDLERS[kind](self, signal)
             if refusal is not None:
                 refusals[place] = refusal
         self._flow.advance()
@@ -112,10 +128,35 @@ class Machine:
         """When `signals.Tick` is needed next, in seconds since the epoch; None if nothing is due."""
         run = self.run
         if run.state is RunState.PAUSED:
-            return min((t[0] for t in run.timers if t[2] == "attempt" and run.is_due(t)), default=None)
-        while run.timers and not run.is_due(run.timers[0]):
-            heappop(run.timers)
-        return run.timers[0][0] if run.timers else None
+            return min((timer.due for timer in run.timers if timer.kind == "attempt"), default=None)
+        return run.timers.earliest()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way or could start, so that only time or somebody outside moves the run on.
+
+        One that waits for an exclusive key is not idle: somebody has to look whether it is free.
+        """
+        run = self.run
+        if run.running or run.ended:
+            return False
+        if run.state is RunState.PAUSED:
+            return True
+        if run.unopened or self._awaits_key():
+            return False
+        heads = (run.next_ready(lane) for lane in list(run.ready))
+        return not any(visit is not None and has_room(visit) for visit in heads)
+
+    def _awaits_key(self) -> bool:
+        waiting_ = self.run.key_waits
+        while waiting_ and not waiting_[-1][1].open_wait(waiting_[-1][2], waiting_[-1][0]):
+            waiting_.pop()
+        return bool(waiting_)
+
+    def has_question_due(self, now: float) -> bool:
+        """Whether a question's deadline has come: an answer recorded before it is to be handed in first."""
+        waits = (timer for timer in self.run.timers if timer.kind == "wait" and timer.due <= now)
+        return any(t.of is not None and (t.of.waits or {})[t.key].kind == "answer" for t in waits)
 
     # ------------------------------------------------------------------ signals
 
@@ -140,17 +181,14 @@ class Machine:
 
     def _tick(self, _: s.Tick) -> None:
         run = self.run
-        kept: list[Any] = []
-        while run.timers and run.timers[0][0] <= self._flow.now:
-            timer = heappop(run.timers)
-            if not run.is_due(timer):
-                continue
-            if run.state is RunState.PAUSED and timer[2] != "attempt":
+        kept: list[Timer[Visit]] = []
+        while (timer := run.timers.take_due(self._flow.now)) is not None:
+            if run.state is RunState.PAUSED and timer.kind != "attempt":
                 kept.append(timer)
-                continue
-            self._fire(timer[2], timer[3], timer[4])
+            else:
+                self._fire(timer.kind, timer.of, timer.key)
         for timer in kept:
-            heappush(run.timers, timer)
+            run.timers.put_back(timer)
 
     def _fire(self, kind: str, visit: Visit | None, key: str) -> None:
         if visit is None:
@@ -160,9 +198,7 @@ class Machine:
             case "retry":
                 self._flow.emit(e.RetryDue(at=self._flow.now, path=visit.path))
             case "wait":
-                assert visit.waits is not None
-                outcome = "fired" if visit.waits[key].kind == "timer" else "expired"
-                self._flow.emit(e.WaitResolved(at=self._flow.now, path=visit.path, key=key, outcome=outcome))
+                waiting.expire(self._flow, visit, key)
             case "attempt":
                 self._flow.stop_attempt(visit, "timeout")
             case _:
@@ -195,10 +231,12 @@ class Machine:
     def _interrupt(self, visit: Visit) -> None:
         self._flow.emit(e.AttemptInterrupted(at=self._flow.now, path=visit.path, attempt=visit.attempt))
         limit = self.run.topology.spec.max_interruptions
-        if visit.stop:
+        if visit.group.stop:
             self._flow.stopped(visit, visit.stop)
         elif visit.node.spec.on_interrupt is OnInterrupt.FAIL:
             self._flow.fail(visit, reasons.interrupted(visit))
+        elif visit.stop:
+            self._flow.stopped(visit, visit.stop)
         elif visit.interruptions > limit:
             self._flow.fail(visit, reasons.interrupted_too_often(visit, limit))
 
@@ -214,7 +252,7 @@ class Machine:
         self._flow.open_map(visit, signal.count, signal.keys, signal.items)
 
     def _attempt_succeeded(self, signal: s.AttemptSucceeded) -> None:
-        visit = self._current(signal.path, signal.attempt)
+        visit = self._flow.current(signal.path, signal.attempt)
         if visit is None:
             return
         # A result that arrives while the attempt is being stopped counts: the work is done and paid for.
@@ -224,7 +262,7 @@ class Machine:
         self._flow.settled(visit)
 
     def _attempt_failed(self, signal: s.AttemptFailed) -> None:
-        visit = self._current(signal.path, signal.attempt)
+        visit = self._flow.current(signal.path, signal.attempt)
         if visit is None:
             return
         if visit.stop:
@@ -233,72 +271,41 @@ class Machine:
             self._flow.failed(visit, signal.error)
 
     def _attempt_stopped(self, signal: s.AttemptStopped) -> None:
-        visit = self._current(signal.path, signal.attempt)
+        visit = self._flow.current(signal.path, signal.attempt)
         if visit is not None and visit.stop:
             self._flow.stopped(visit, visit.stop)
 
+    def _probed_absent(self, signal: s.ProbedAbsent) -> None:
+        visit = self._flow.current(signal.path, signal.attempt)
+        if visit is None or not visit.probing:
+            return
+        if visit.stop:
+            self._flow.stopped(visit, visit.stop)
+        else:
+            self._flow.emit(e.DoubtCleared(at=self._flow.now, path=visit.path, attempt=visit.attempt))
+
+    def _heartbeat_missed(self, signal: s.HeartbeatMissed) -> None:
+        visit = self._flow.current(signal.path, signal.attempt)
+        if visit is not None and visit.state is NodeState.RUNNING:
+            self._flow.stop_attempt(visit, "heartbeat")
+
     def _attempt_idle(self, signal: s.AttemptIdle) -> None:
-        visit = self._current(signal.path, signal.attempt)
+        visit = self._flow.current(signal.path, signal.attempt)
         if visit is None or visit.state is not NodeState.RUNNING:
             return
         waits = visit.waits or {}
         if signal.keys and all(key in waits and not waits[key].outcome for key in signal.keys):
             self._flow.emit(e.AttemptSuspended(at=self._flow.now, path=visit.path, attempt=visit.attempt))
 
-    def _step_ended(self, signal: s.StepEnded) -> None:
-        visit = self._current(signal.path, signal.attempt)
-        if visit is None or signal.key in (visit.steps or {}):
-            return
-        where: dict[str, Any] = {
-            "at": self._flow.now, "path": visit.path, "attempt": visit.attempt,
-            "key": signal.key, "digest": signal.digest,
-        }  # fmt: skip
-        if signal.error is not None:
-            self._flow.emit(e.StepFailed(**where, error=signal.error))
-        else:
-            assert signal.value is not None
-            self._flow.emit(e.StepCompleted(**where, value=signal.value, effect=signal.effect))
-
-    def _open_wait(self, signal: s.OpenWait) -> None:
-        visit = self._current(signal.path, signal.attempt)
-        if visit is None or signal.key in (visit.waits or {}):
-            return
-        self._flow.emit(
-            e.WaitOpened(
-                at=self._flow.now,
-                path=visit.path,
-                attempt=visit.attempt,
-                key=signal.key,
-                kind=signal.kind,
-                due=signal.due,
-                question=signal.question,
-            )
-        )
-
-    def _answer(self, signal: s.Answer) -> str | None:
-        visit = self.run.visits.get(signal.path)
-        wait = (visit.waits or {}).get(signal.key) if visit is not None else None
-        if visit is None or wait is None or wait.kind != "answer":
-            return f"{signal.path} asks nothing called {signal.key!r}"
-        if wait.outcome or visit.state is NodeState.STOPPING:
-            why = wait.outcome or "it is being stopped"
-            return f"{signal.path} does not wait for {signal.key!r} any more ({why})"
-        self._flow.emit(
-            e.WaitResolved(
-                at=self._flow.now,
-                path=visit.path,
-                key=signal.key,
-                outcome="answered",
-                value=signal.value,
-                by=signal.by,
-            )
-        )
-        return None
-
     def _pause(self, signal: s.Pause) -> str | None:
         if self.run.state is not RunState.RUNNING:
             return f"only a running one can be paused, and it is {self.run.state}"
         self._flow.emit(e.RunPaused(at=self._flow.now, by=signal.by))
+        if signal.stop_attempts:
+            for visit in list(self.run.visits.values()):
+                harmless = visit.node.spec.on_interrupt is OnInterrupt.RETRY and not visit.is_group
+                if visit.state is NodeState.RUNNING and harmless:
+                    self._flow.stop_attempt(visit, "pause")
         return None
 
     def _resume(self, signal: s.Resume) -> str | None:
@@ -330,14 +337,6 @@ class Machine:
         """Whether a map is to be opened by `signals.MapExpanded`."""
         return visit.is_map and visit.state is NodeState.READY and feeding_items(visit) is None
 
-    def _current(self, path: str, attempt: int) -> Visit | None:
-        """The visit whose attempt a signal speaks of, unless the signal comes too late."""
-        visit = self.run.visits.get(path)
-        if visit is None or visit.attempt != attempt or visit.is_group:
-            return None
-        # A suspended body is still in memory, and may go on by itself (a time limit of its own).
-        return visit if visit.state in UNDER_WAY or visit.suspended_at is not None else None
-
     def _consider_snapshot(self) -> None:
         tail = self.run.seq - self.run.snapshot_seq
         if self._flow.events and tail >= max(SNAPSHOT_EVENTS, len(self.run.visits)):
@@ -352,11 +351,10 @@ class Machine:
         s.MapExpanded: _map_expanded,
         s.AttemptSucceeded: _attempt_succeeded,
         s.AttemptFailed: _attempt_failed,
+        s.ProbedAbsent: _probed_absent,
+        s.HeartbeatMissed: _heartbeat_missed,
         s.AttemptStopped: _attempt_stopped,
         s.AttemptIdle: _attempt_idle,
-        s.StepEnded: _step_ended,
-        s.OpenWait: _open_wait,
-        s.Answer: _answer,
         s.Pause: _pause,
         s.Resume: _resume,
         s.Cancel: _cancel,

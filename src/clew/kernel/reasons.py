@@ -20,12 +20,29 @@ def timed_out(what: str, limit_s: float | None) -> ErrorInfo:
     return ErrorInfo(type="timeout", message=message, classes=("TimeoutError", "OSError", "Exception"))
 
 
+def silent(limit_s: float | None) -> ErrorInfo:
+    """A body gave no sign of life for so many seconds."""
+    message = (
+        f"the body was silent for longer than its heartbeat of {limit_s:g} s; it is to call ctx.heartbeat() or "
+        "ctx.progress() more often, or needs a longer heartbeat="
+    )
+    return ErrorInfo(type="heartbeat", message=message, classes=("TimeoutError", "OSError", "Exception"))
+
+
+def said_to_have_failed(visit: Visit, by: str) -> ErrorInfo:
+    """A person was asked about a lost attempt."""
+    who = f" by {by}" if by else ""
+    message = f"attempt {visit.attempt} was lost with its process, and was said{who} to have failed"
+    return ErrorInfo(type="interrupted", message=message, retryable=False)
+
+
 def interrupted(visit: Visit) -> ErrorInfo:
     """An attempt of unknown effect was lost with its process."""
     return ErrorInfo(
         type="interrupted",
         message=f"attempt {visit.attempt} was under way when its process ended, and whether it took effect is not "
-        "known; look, then retry the run, or declare on_interrupt='retry' if repeating it does no harm",
+        "known; look, then retry the run, or declare on_interrupt='retry' if repeating it does no harm, 'ask' to "
+        "be asked, or probe= to find out",
         retryable=False,
     )
 

@@ -7,6 +7,7 @@ that ended early keep their completed members.
 
 from __future__ import annotations
 
+from clew.kernel.mail import give_back
 from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import SETTLED, NodeState
 
@@ -102,6 +103,7 @@ def _clear(run: Run, visit: Visit) -> None:
 
 def _make_anew(run: Run, visit: Visit) -> None:
     """Forget what was done for other inputs."""
+    give_back(run, visit)
     visit.steps = visit.waits = None
     if visit.inner is not None:
         _forget(run, visit.inner)
@@ -119,8 +121,9 @@ def _forget(run: Run, group: Group) -> None:
             continue
         run.settled -= visit.state in SETTLED and not visit.is_group
         run.failed -= visit.state is NodeState.FAILED and visit.inner is None
+        give_back(run, visit)
         if visit.attempt:
-            run.earlier_attempts[visit.path] = visit.attempt
+            run.earlier_attempts[visit.path] = visit.attempt, visit.in_doubt
         del run.visits[visit.path]
         if visit.inner is not None:
             _forget(run, visit.inner)

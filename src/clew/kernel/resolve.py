@@ -33,6 +33,13 @@ def resolve_inputs(run: Run, visit: Visit) -> dict[str, Binding]:
     return {name: _resolve(run, binding, scope, item) for name, binding in visit.node.spec.inputs.items()}
 
 
+def resolve_exclusive(run: Run, visit: Visit) -> Binding:
+    """The recipe of the key that a visit's attempts hold."""
+    assert visit.node.spec.exclusive is not None
+    scope, item = surroundings(visit)
+    return _resolve(run, visit.node.spec.exclusive, scope, item)
+
+
 def resolve_over(run: Run, visit: Visit) -> Binding:
     """The recipe of the list that a map runs over."""
     assert visit.node.spec.map is not None

@@ -67,6 +67,20 @@ class AttemptFailed(Signal, frozen=True, kw_only=True):
     error: ErrorInfo
 
 
+class ProbedAbsent(Signal, frozen=True, kw_only=True):
+    """A probe found that the lost attempt took no effect; that it did is `AttemptSucceeded`."""
+
+    path: str
+    attempt: int
+
+
+class HeartbeatMissed(Signal, frozen=True, kw_only=True):
+    """A body was silent for longer than its node allows."""
+
+    path: str
+    attempt: int
+
+
 class AttemptStopped(Signal, frozen=True, kw_only=True):
     """A body that was told to stop has stopped."""
 
@@ -82,6 +96,15 @@ class AttemptIdle(Signal, frozen=True, kw_only=True):
     keys: tuple[str, ...]
 
 
+class StepBegun(Signal, frozen=True, kw_only=True):
+    """A step that acts on the outside world is about to be made."""
+
+    path: str
+    attempt: int
+    key: str
+    digest: str
+
+
 class StepEnded(Signal, frozen=True, kw_only=True):
     """A step of a body returned (`value`) or raised (`error`)."""
 
@@ -95,29 +118,59 @@ class StepEnded(Signal, frozen=True, kw_only=True):
 
 
 class OpenWait(Signal, frozen=True, kw_only=True):
-    """A body asks to be woken: at `due`, or by an answer."""
+    """A body asks to be woken: at `due`, by an answer, by a message, or when an exclusive key is its own."""
 
     path: str
     attempt: int
     key: str
     kind: str
     due: float | None = None
+    name: str = ""
     question: Value | None = None
+    digest: str = ""
+    default: Value | None = None
+
+
+class KeyTaken(Signal, frozen=True, kw_only=True):
+    """The exclusive key that a body waits for is its own."""
+
+    path: str
+    key: str
 
 
 class Answer(Signal, frozen=True, kw_only=True):
-    """Somebody outside answers what a body waits for."""
+    """Somebody outside answers a question.
+
+    Attributes:
+        path: the visit that asks.
+        key: names the question within it.
+        value: the answer.
+        by: who gives it.
+        shown: digest of the question that this person saw; empty if that is not known.
+        at: when it was recorded, in seconds since the epoch; None is now.
+    """
 
     path: str
     key: str
     value: Value
     by: str = ""
+    shown: str = ""
+    at: float | None = None
+
+
+class Send(Signal, frozen=True, kw_only=True):
+    """A message for whichever body receives it by this name."""
+
+    name: str
+    value: Value
+    by: str = ""
 
 
 class Pause(Signal, frozen=True, kw_only=True):
-    """Start nothing new."""
+    """Start nothing new; with `stop_attempts`, also stop attempts that can be made again without harm."""
 
     by: str = ""
+    stop_attempts: bool = False
 
 
 class Resume(Signal, frozen=True, kw_only=True):
@@ -147,11 +200,16 @@ AnySignal = (
     | MapExpanded
     | AttemptSucceeded
     | AttemptFailed
+    | ProbedAbsent
+    | HeartbeatMissed
     | AttemptStopped
     | AttemptIdle
+    | StepBegun
     | StepEnded
     | OpenWait
+    | KeyTaken
     | Answer
+    | Send
     | Pause
     | Resume
     | Cancel

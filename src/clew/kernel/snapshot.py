@@ -11,14 +11,15 @@ from operator import attrgetter
 import msgspec
 
 from clew.kernel.commands import Step, Wait
+from clew.kernel.mail import watch_wait
 from clew.kernel.reset import is_released
 from clew.kernel.state import Group, Items, Run, Scope, Visit
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
-from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.values import ErrorInfo, Message, Value
 
 #: Of the images below. A snapshot of another version is not used: the run is folded from its first event.
-VERSION = 1
+VERSION = 2
 
 
 class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
@@ -30,6 +31,8 @@ class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
     attempt: int = 0
     failures: int = 0
     interruptions: int = 0
+    in_doubt: bool = False
+    probing: bool = False
     output: Value | None = None
     error: ErrorInfo | None = None
     cause: str = ""
@@ -79,7 +82,8 @@ class RunImage(msgspec.Struct, omit_defaults=True):
     ended_at: float | None = None
     timeout_s: float | None = None
     due: float | None = None
-    earlier_attempts: dict[str, int] = {}
+    earlier_attempts: dict[str, tuple[int, bool]] = {}
+    mail: dict[str, list[Message]] = {}
 
 
 _VISIT = tuple(name for name in VisitImage.__struct_fields__ if name != "inner")
@@ -92,6 +96,7 @@ def image(run: Run) -> RunImage:
     """The facts of a run's folded state."""
     fields = {name: getattr(run, name) for name in _RUN}
     fields["earlier_attempts"] = run.earlier_attempts.copy()
+    fields["mail"] = {name: messages.copy() for name, messages in run.mail.items()}
     return RunImage(**fields, root=_group_image(run.root) if run.root else None)
 
 
@@ -101,13 +106,14 @@ def revive(data: RunImage, topology: Topology) -> Run:
     for name in _RUN:
         setattr(run, name, getattr(data, name))
     run.earlier_attempts = data.earlier_attempts.copy()
+    run.mail = {name: messages.copy() for name, messages in data.mail.items()}
     run.snapshot_seq = data.seq
     if data.root is not None:
         run.root = Scope("", None, topology)
         _fill(run, run.root, data.root)
         _derive_queues(run)
     if run.due is not None:
-        run.set_timer(run.due, "run", None)
+        run.timers.set(run.due, "run", None)
     return run
 
 
@@ -163,6 +169,7 @@ def _node(group: Group, index: int) -> Node:
 
 def _count(run: Run, visit: Visit) -> None:
     leaf = not visit.is_group
+    run.unopened += visit.is_map and visit.state is NodeState.READY
     settled, active = visit.state in SETTLED, visit.state in UNDER_WAY
     visit.group.settled += settled
     visit.group.active += active
@@ -185,7 +192,6 @@ def _derive_queues(run: Run) -> None:
             (visit.retry_due, "retry"),
         ):
             if due is not None:
-                run.set_timer(due, kind, visit)
+                run.timers.set(due, kind, visit)
         for key, wait in (visit.waits or {}).items():
-            if wait.due is not None:
-                run.set_timer(wait.due, "wait", visit, key)
+            watch_wait(run, visit, key, wait)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 from clew.kernel import addresses
 from clew.kernel.commands import Step, Wait
@@ -24,14 +24,15 @@ from clew.kernel.states import (
     NodeState,
     RunState,
 )
+from clew.kernel.timers import Timer, Timers
 from clew.kernel.topology import Node, Topology
-from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.values import ErrorInfo, Message, Value
 
 #: States in which a visit's total time limit can be reached.
 _TIMED = frozenset({NodeState.READY, NodeState.RUNNING, NodeState.RETRYING})
 
-Timer = tuple[float, int, str, "Visit | None", str]
 ReadyQueue = list[tuple[int, int, "Visit"]]
+Waiting = tuple[int, "Visit", str]  # `Wait.opened`, whose wait it is, and its key
 
 
 class Visit:
@@ -46,6 +47,8 @@ class Visit:
         attempt: number of the last attempt, 0 before the first.
         failures: recorded failures in this generation.
         interruptions: attempts lost with their process.
+        in_doubt: an attempt was lost, and whether it took effect has to be found out before another one is made.
+        probing: its last attempt is the probe.
         order: when it became ready, relative to others; set anew each time.
         output: what it returned, when completed.
         error: why it failed, or the last error while it is retried.
@@ -56,18 +59,19 @@ class Visit:
         attempt_due: end of the attempt's time limit.
         total_due: end of the visit's time limit.
         retry_due: when the next attempt is due.
+        resumes: its attempt was suspended and its wait is over; the next start resumes it.
         suspended_at: since when its attempt is suspended: it waits, or its wait is over and it has no slot yet.
         steps: what its body recorded.
-        waits: the sleeps and questions of its body.
+        waits: what its body waits or has waited for, and the machine's question about a lost attempt.
         inner: its members, if it is a sub-graph or a map that has begun.
         is_map: its members are the items of a list.
         is_group: it settles through members instead of attempts of its own.
     """
 
     __slots__ = (
-        "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "index", "inner",
-        "interruptions", "is_group", "is_map", "node", "order", "output", "path", "resumes", "retry_due",
-        "started_at", "state", "steps", "stop", "suspended_at", "total_due", "waits",
+        "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "in_doubt", "index",
+        "inner", "interruptions", "is_group", "is_map", "node", "order", "output", "path", "probing", "resumes",
+        "retry_due", "started_at", "state", "steps", "stop", "suspended_at", "total_due", "waits",
     )  # fmt: skip
 
     def __init__(self, path: str, node: Node, group: Group, index: int) -> None:
@@ -79,6 +83,8 @@ class Visit:
         self.attempt = 0
         self.failures = 0
         self.interruptions = 0
+        self.in_doubt = False
+        self.probing = False
         self.order = -1
         self.output: Value | None = None
         self.error: ErrorInfo | None = None
@@ -90,13 +96,24 @@ class Visit:
         self.total_due: float | None = None
         self.retry_due: float | None = None
         self.suspended_at: float | None = None
-        #: Its attempt was suspended and its wait is over: the next start resumes it.
         self.resumes = False
         self.steps: dict[str, Step] | None = None
         self.waits: dict[str, Wait] | None = None
         self.inner: Group | None = None
         self.is_map = node.spec.map is not None and isinstance(group, Scope)
         self.is_group = self.is_map or node.inner is not None
+
+    @property
+    def stops_for_good(self) -> bool:
+        """Whether its attempt is told to stop and will not be gone on with, as one stopped for a pause is."""
+        return self.state is NodeState.STOPPING and (self.stop != "pause" or bool(self.group.stop))
+
+    def open_wait(self, key: str, opened: int = 0) -> Wait | None:
+        """A wait that somebody or something may still end: by its key, and `Wait.opened` if that is known."""
+        wait = (self.waits or {}).get(key)
+        if wait is None or wait.outcome or self.stops_for_good or (opened and wait.opened != opened):
+            return None
+        return wait
 
     def __repr__(self) -> str:
         return f"<{self.path} {self.state} attempt {self.attempt}>"
@@ -215,15 +232,17 @@ class Run:
         visits: every visit that exists, by address.
         ready: visits that may start, by lane; entries of visits that are not ready any more are stale.
         openable: groups whose turn has come, in order; those that are not ready any more are stale.
-        earlier_attempts: the last attempts of visits that a retry has dropped, by address, so that the same
-            number is never used twice.
+        earlier_attempts: of visits that a retry has dropped, by address: their last attempts, so that the same
+            number is never used twice, and whether it is in doubt.
         running: attempts under way.
         total: leaf members known so far (nodes that are no groups, items of maps).
         settled: leaf visits that have settled.
         failed: visits that have failed by themselves, not through their members.
         waiting: visits that only wait.
-        timers: heap of (due, order, kind, visit, key); entries that do not hold any more are stale.
-        timers_limit: length at which the heap is cleared of stale entries; twice what the last clearing left.
+        unopened: maps whose turn has come and whose items are not known yet.
+        timers: what is due.
+        mail: messages that nobody has received yet, by name, oldest first; each with who sent it.
+        receivers: waits for messages, by name, as heaps; key_waits: waits for exclusive keys. Some may be over.
     """
 
     id: str
@@ -253,11 +272,16 @@ class Run:
     settled: int = 0
     failed: int = 0
     waiting: int = 0
-    timers: list[Timer] = field(default_factory=list[Timer])
-    timers_limit: int = 64
+    unopened: int = 0
+    timers: Timers[Visit] = field(init=False)
+    mail: dict[str, list[Message]] = field(default_factory=dict[str, list[Message]])
+    receivers: dict[str, list[Waiting]] = field(default_factory=dict[str, list[Waiting]])
+    key_waits: list[Waiting] = field(default_factory=list[Waiting])
     next_order: int = 0
-    next_timer: int = 0
-    earlier_attempts: dict[str, int] = field(default_factory=dict[str, int])
+    earlier_attempts: dict[str, tuple[int, bool]] = field(default_factory=dict[str, tuple[int, bool]])
+
+    def __post_init__(self) -> None:
+        self.timers = Timers(self.is_due)
 
     @property
     def ended(self) -> bool:
@@ -285,20 +309,20 @@ class Run:
                 self.running += change
         if leaf:
             self.waiting += (target is NodeState.WAITING) - (source is NodeState.WAITING)
+        elif visit.is_map:
+            self.unopened += (target is NodeState.READY) - (source is NodeState.READY)
         if target in SETTLED:
-            self._count_settled(visit, leaf, 1)
+            group.settled += 1
+            self.settled += leaf
             if target is NodeState.FAILED:
                 group.failed.append(visit.index)
                 self.failed += visit.inner is None
         elif source in SETTLED:
-            self._count_settled(visit, leaf, -1)
+            group.settled -= 1
+            self.settled -= leaf
             if source is NodeState.FAILED:
                 group.failed.remove(visit.index)
                 self.failed -= visit.inner is None
-
-    def _count_settled(self, visit: Visit, leaf: bool, change: int) -> None:
-        visit.group.settled += change
-        self.settled += change * leaf
 
     def visit(self, group: Group, index: int, node: Node) -> Visit:
         """The visit of a member, made if it does not exist yet."""
@@ -306,7 +330,7 @@ class Run:
         if visit is None:
             visit = Visit(group.member_path(index), node, group, index)
             if self.earlier_attempts:
-                visit.attempt = self.earlier_attempts.pop(visit.path, 0)
+                visit.attempt, visit.in_doubt = self.earlier_attempts.pop(visit.path, (0, False))
             group.members[index] = visit
             self.visits[visit.path] = visit
         return visit
@@ -347,19 +371,10 @@ class Run:
         del self.ready[lane]
         return None
 
-    def set_timer(self, due: float, kind: str, visit: Visit | None, key: str = "") -> None:
-        """Remember that something is due; the heap is cleared of stale entries when they are many."""
-        if len(self.timers) > self.timers_limit:
-            self.timers = [timer for timer in self.timers if self.is_due(timer)]
-            heapify(self.timers)
-            self.timers_limit = 2 * len(self.timers) + 64
-        self.next_timer += 1
-        heappush(self.timers, (due, self.next_timer, kind, visit, key))
-
     def set_total_timer(self, visit: Visit) -> None:
         """Remember the end of a visit's time limit, if it has one."""
         if visit.total_due is not None:
-            self.set_timer(visit.total_due, "total", visit)
+            self.timers.set(visit.total_due, "total", visit)
 
     def begin_group(self, visit: Visit, at: float) -> None:
         """A group is under way; the time limit of a map is one for all its items."""
@@ -370,23 +385,16 @@ class Run:
             visit.total_due = at + limit
             self.set_total_timer(visit)
 
-    def is_due(self, timer: Timer) -> bool:
-        """Whether a timer means something in the present state.
-
-        One that has lost its meaning is forgotten; whoever gives it a meaning again sets it again.
-        """
+    def is_due(self, timer: Timer[Visit]) -> bool:
+        """Whether a timer means something in the present state."""
         due, _, kind, visit, key = timer
         if visit is None:
             return self.due == due and self.state in (RunState.RUNNING, RunState.PAUSED)
-        match kind:
-            case "attempt":
-                return visit.attempt_due == due and visit.state is NodeState.RUNNING
-            case "total":
-                # The clock stands still while the body is suspended, until it holds a slot again.
-                return visit.total_due == due and visit.state in _TIMED and visit.suspended_at is None
-            case "retry":
-                return visit.retry_due == due and visit.state is NodeState.RETRYING
-            case _:
-                wait = (visit.waits or {}).get(key)
-                open_ = wait is not None and not wait.outcome and wait.due == due
-                return open_ and visit.state is not NodeState.STOPPING
+        if kind == "attempt":
+            return visit.attempt_due == due and visit.state is NodeState.RUNNING
+        if kind == "total":  # the clock stands still while the body is suspended, until it holds a slot again
+            return visit.total_due == due and visit.state in _TIMED and visit.suspended_at is None
+        if kind == "retry":
+            return visit.retry_due == due and visit.state is NodeState.RETRYING
+        wait = visit.open_wait(key)
+        return wait is not None and wait.due == due

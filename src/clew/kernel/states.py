@@ -56,11 +56,12 @@ RUN_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
     N.PENDING: frozenset({N.READY, N.RUNNING, N.SKIPPED, N.CANCELLED}),
     # A body that waited may end by itself (a time limit of its own), also between being woken and its turn.
-    N.READY: frozenset({N.RUNNING, N.RETRYING, N.COMPLETED, N.SKIPPED, N.CANCELLED, N.FAILED}),
+    # One that is in doubt waits for a person instead of starting.
+    N.READY: frozenset({N.RUNNING, N.WAITING, N.RETRYING, N.COMPLETED, N.SKIPPED, N.CANCELLED, N.FAILED}),
     N.RUNNING: frozenset({N.WAITING, N.RETRYING, N.STOPPING, N.READY, N.COMPLETED, N.FAILED}),
     N.WAITING: frozenset({N.READY, N.RETRYING, N.COMPLETED, N.CANCELLED, N.FAILED}),
     N.RETRYING: frozenset({N.READY, N.CANCELLED, N.FAILED}),
-    N.STOPPING: frozenset({N.RETRYING, N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED}),
+    N.STOPPING: frozenset({N.READY, N.RETRYING, N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED}),
     N.COMPLETED: frozenset({N.PENDING}),
     N.FAILED: frozenset({N.PENDING}),
     N.SKIPPED: frozenset({N.PENDING}),

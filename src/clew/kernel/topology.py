@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from clew.kernel import addresses
-from clew.kernel.definition import ErrorPolicy, GraphSpec, NodeSpec
+from clew.kernel.definition import ErrorPolicy, GraphSpec, NodeSpec, OnInterrupt
 from clew.kernel.errors import DefinitionError
 from clew.kernel.values import FromNode, references
 
@@ -96,8 +96,14 @@ def compile_graph(spec: GraphSpec) -> Topology:
 
 def dependencies(node: NodeSpec) -> frozenset[str]:
     """The ids of all nodes that `node` waits for, by data or by order."""
-    names = frozenset(node.after).union(*map(references, node.inputs.values()))
+    names = frozenset(node.after) | _read_by(node)
     return names | references(node.map.over) if node.map else names
+
+
+def _read_by(node: NodeSpec) -> frozenset[str]:
+    """The nodes whose outputs an attempt of `node` reads, besides the list that it is mapped over."""
+    names = frozenset[str]().union(*map(references, node.inputs.values()))
+    return names | references(node.exclusive) if node.exclusive is not None else names
 
 
 def find_cycle(needs: dict[str, frozenset[str]]) -> list[str]:
@@ -129,6 +135,8 @@ def _index(spec: GraphSpec) -> dict[str, int]:
 
 
 def _node(graph: GraphSpec, index: int, spec: NodeSpec) -> Node:
+    if spec.on_interrupt is OnInterrupt.PROBE and not spec.probe:
+        raise DefinitionError(f"graph {graph.name}: {spec.id} is to be probed after an interruption, by nothing")
     return Node(
         spec=spec,
         index=index,
@@ -144,7 +152,7 @@ def _feeder(node: NodeSpec, graph: GraphSpec, index: dict[str, int]) -> int | No
     if node.map is None or not isinstance(node.map.over, FromNode):
         return None
     name = node.map.over.node
-    otherwise = frozenset(node.after).union(*map(references, node.inputs.values()))
+    otherwise = frozenset(node.after) | _read_by(node)
     if name in otherwise or graph.nodes[index[name]].map is None:
         return None
     return index[name]

@@ -106,6 +106,14 @@ Binding = (
 )  # fmt: skip
 
 
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message that lies in a mailbox, and who sent it; `number` is that of the event by which it arrived."""
+
+    value: Value
+    by: str = ""
+    number: int = 0
+
+
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error as a fact: what can be stored, shown and matched by a retry policy.
 

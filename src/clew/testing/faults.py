@@ -6,17 +6,29 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from clew.errors import StorageError
 from clew.journal.port import Journal, Outcomes
-from clew.journal.records import Append, InboxItem, LogLine, Owner, Recorded, RunRow, Snapshot
+from clew.journal.records import (
+    ALL_RUNS,
+    Append,
+    InboxItem,
+    KeyHolder,
+    LogLine,
+    Owner,
+    Recorded,
+    RunFilter,
+    RunRow,
+    Snapshot,
+    Sweep,
+)
 from clew.testing.crashes import CrashPlan, SimulatedCrash
 
 #: The calls that can be made to fail, besides `commit`.
 CALLS = (
-    "row", "rows", "read", "snapshot", "blob", "acquire", "release", "renew", "retire", "note", "post", "inbox",
-    "outcome", "write_logs", "read_logs",
+    "row", "rows", "count", "due", "next_wake", "read", "snapshot", "blob", "acquire", "release", "renew",
+    "retire", "live_owners", "take_key", "keys", "note", "post", "inbox", "outcome", "write_logs", "read_logs",
+    "delete", "pack", "sweep", "reclaim",
 )  # fmt: skip
 
 
@@ -115,10 +127,31 @@ class FaultyJournal:
         self._enter("row")
         return await self.inner.row(run)
 
-    async def rows(self, **filters: Any) -> list[RunRow]:
+    async def rows(
+        self,
+        filter: RunFilter = ALL_RUNS,  # noqa: A002 - the word that users expect
+        *,
+        limit: int = 50,
+        before: str = "",
+    ) -> list[RunRow]:
         """See `journal.port`."""
         self._enter("rows")
-        return await self.inner.rows(**filters)
+        return await self.inner.rows(filter, limit=limit, before=before)
+
+    async def count(self, filter: RunFilter = ALL_RUNS) -> int:  # noqa: A002
+        """See `journal.port`."""
+        self._enter("count")
+        return await self.inner.count(filter)
+
+    async def due(self, now: float, limit: int = 100) -> list[RunRow]:
+        """See `journal.port`."""
+        self._enter("due")
+        return await self.inner.due(now, limit)
+
+    async def next_wake(self) -> float | None:
+        """See `journal.port`."""
+        self._enter("next_wake")
+        return await self.inner.next_wake()
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
         """See `journal.port`."""
@@ -155,6 +188,21 @@ class FaultyJournal:
         self._enter("retire")
         await self.inner.retire(owner)
 
+    async def live_owners(self, now: float) -> set[str]:
+        """See `journal.port`."""
+        self._enter("live_owners")
+        return await self.inner.live_owners(now)
+
+    async def take_key(self, run: str, path: str, key: str) -> KeyHolder | None:
+        """See `journal.port`."""
+        self._enter("take_key")
+        return await self.inner.take_key(run, path, key)
+
+    async def keys(self) -> list[tuple[str, KeyHolder]]:
+        """See `journal.port`."""
+        self._enter("keys")
+        return await self.inner.keys()
+
     async def note(self, run: str, text: str) -> None:
         """See `journal.port`."""
         self._enter("note")
@@ -184,6 +232,26 @@ class FaultyJournal:
         """See `journal.port`."""
         self._enter("read_logs")
         return await self.inner.read_logs(run, path, after, limit)
+
+    async def delete(self, run: str, now: float) -> None:
+        """See `journal.port`."""
+        self._enter("delete")
+        await self.inner.delete(run, now)
+
+    async def pack(self, run: str) -> int:
+        """See `journal.port`."""
+        self._enter("pack")
+        return await self.inner.pack(run)
+
+    async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
+        """See `journal.port`."""
+        self._enter("sweep")
+        return await self.inner.sweep(before, dry_run=dry_run)
+
+    async def reclaim(self) -> int:
+        """See `journal.port`."""
+        self._enter("reclaim")
+        return await self.inner.reclaim()
 
     def version(self) -> int:
         """See `journal.port`; never fails."""

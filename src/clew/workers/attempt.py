@@ -9,7 +9,18 @@ from collections.abc import Callable
 import msgspec
 
 from clew.bodies.output import ByteLines, Sink
-from clew.workers.protocol import Answer, Asked, Done, Emitted, Failed, Job, Logged, Progressed, ToParent
+from clew.workers.protocol import (
+    Answer,
+    Asked,
+    Beaten,
+    Done,
+    Emitted,
+    Failed,
+    Job,
+    Logged,
+    Progressed,
+    ToParent,
+)
 
 #: Bytes of standard error that are told when a process dies.
 _TOLD = 1_000
@@ -28,6 +39,7 @@ class Attempt:
         on_progress: told of `ctx.progress`.
         on_emit: given what `ctx.emit` shows, encoded.
         secret: answers `ctx.secret`.
+        on_beat: told of every sign of life.
 
     Attributes:
         over: the reply, or what ended the attempt; settled when both streams have reached the marker as well.
@@ -40,6 +52,7 @@ class Attempt:
         on_progress: Callable[[float, str], None] | None,
         on_emit: Callable[[msgspec.Raw], None] | None,
         secret: Callable[[str], str] | None,
+        on_beat: Callable[[], None] | None = None,
     ) -> None:
         self.job = msgspec.structs.replace(job, marker=f"\0clew {secrets.token_hex(16)}\n")
         self.sink = sink
@@ -51,10 +64,14 @@ class Attempt:
         self._on_progress = on_progress
         self._on_emit = on_emit
         self._secret = secret
+        self._on_beat = on_beat
 
     def take(self, message: ToParent) -> Answer | None:
         """Deal with a message; return what is to be answered."""
+        self._beat()
         match message:
+            case Beaten():
+                pass
             case Progressed(fraction=fraction, message=text):
                 if self._on_progress is not None:
                     self._on_progress(fraction, text)
@@ -72,6 +89,7 @@ class Attempt:
 
     def feed(self, stream: str, data: bytes) -> None:
         """Take output."""
+        self._beat()
         self.streams[stream].feed(data)
         self.settle()
 
@@ -95,6 +113,10 @@ class Attempt:
         """End the attempt without a reply."""
         if not self.over.done():
             self.over.set_exception(error)
+
+    def _beat(self) -> None:
+        if self._on_beat is not None:
+            self._on_beat()
 
     def _answer(self, name: str) -> Answer:
         try:

@@ -13,6 +13,7 @@ import faulthandler
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -25,12 +26,14 @@ from clew.bodies.context import Context
 from clew.bodies.errors import error_info
 from clew.bodies.functions import Signature, find
 from clew.bodies.output import storable
+from clew.bodies.probes import answer_of_probe
 from clew.errors import ClewError
 from clew.kernel.values import Absent
 from clew.workers.protocol import (
     HEADER,
     Answer,
     Asked,
+    Beaten,
     Done,
     Emitted,
     Failed,
@@ -46,9 +49,11 @@ if TYPE_CHECKING:
     import logging
 
 _SYNC_ONLY = (
-    "a synchronous body with a time limit runs in a process of its own, from where {what} cannot be recorded; "
-    "make the body async"
+    "a synchronous body with a time limit or a heartbeat runs in a process of its own, from where {what} cannot "
+    "be recorded; make the body async"
 )
+#: Of the signs of life of a body only so many are sent while it may be silent once.
+_BEATS = 20
 
 
 def main(descriptor: int) -> NoReturn:
@@ -79,7 +84,10 @@ def _perform(job: Job, link: _Link) -> Done | Failed:
     try:
         function = find(job, {})
         handler = _log_handler(job.log_level, context)
-        return Done(msgspec.Raw(codec.encode(function(**_arguments(job, function, context)))))
+        arguments = _arguments(job, function, context)
+        context.heartbeat()  # importing the function has taken its time
+        value = function(**arguments)
+        return Done(msgspec.Raw(answer_of_probe(value) if job.probe else codec.encode(value)))
     except BaseException as error:  # `sys.exit()` in a body fails the body; the process goes on
         return Failed(error_info(error))
     finally:
@@ -93,7 +101,8 @@ def _arguments(job: Job, function: Callable[..., Any], context: Context) -> dict
     if signature.is_async:
         raise ClewError(f"{job.ref} is async now; such bodies run in the engine's own loop: start the run again")
     absent = {name: Absent(node) for name, node in job.absent.items()}
-    arguments = signature.bind({**job.inputs, **absent})
+    inputs = {**job.inputs, **absent}
+    arguments = signature.bind(signature.wanted(inputs) if job.probe else inputs)
     if signature.context:
         arguments[signature.context] = context
     return arguments
@@ -215,6 +224,8 @@ class _ChildContext(Context):
         self.failed_upstream = job.failed_upstream
         self.over = False
         self._link = link
+        self._pause_s = job.heartbeat_s / _BEATS if job.heartbeat_s is not None else None
+        self._next_beat = 0.0
 
     def secret(self, name: str) -> str:
         answer = self._link.ask(name)
@@ -222,18 +233,22 @@ class _ChildContext(Context):
             raise LookupError(answer.why)
         return answer.value
 
-    def step(
-        self,
-        key: str,
-        function: Callable[..., Any],  # noqa: ARG002
-        *args: Any,  # noqa: ARG002
-        effect: bool = False,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> NoReturn:
+    def step(self, key: str, *_: Any, **__: Any) -> NoReturn:
         raise ClewError(_SYNC_ONLY.format(what=f"the step {key!r}"))
 
     def sleep(self, seconds: float, key: str | None = None) -> NoReturn:  # noqa: ARG002
         raise ClewError(_SYNC_ONLY.format(what="a durable sleep"))
+
+    def ask(self, text: str, **_: Any) -> NoReturn:
+        raise ClewError(_SYNC_ONLY.format(what=f"the question {text!r:.80}"))
+
+    def receive(self, name: str, **_: Any) -> NoReturn:
+        raise ClewError(_SYNC_ONLY.format(what=f"that the message {name!r} was received"))
+
+    def heartbeat(self) -> None:
+        if self._pause_s is not None and time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + self._pause_s
+            self._send(Beaten())
 
     def progress(self, fraction: float, message: str = "") -> None:
         self._send(Progressed(float(fraction), storable(str(message))))

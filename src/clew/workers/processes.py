@@ -1,4 +1,4 @@
-"""Run synchronous bodies in processes, which can be killed: for those with a time limit.
+"""Run synchronous bodies in processes, which can be killed: for those with a time limit, or a heartbeat.
 
 The processes stay and take one job after the other, so that imports are paid for once. Each leads a process
 group of its own (`clew.bodies.groups`); when an attempt is cancelled, all of it is killed and reaped before
@@ -61,6 +61,8 @@ class ProcessPool:
         on_progress: Callable[[float, str], None] | None = None,
         on_emit: Callable[[msgspec.Raw], None] | None = None,
         secret: Callable[[str], str] | None = None,
+        on_begin: Callable[[], None] | None = None,
+        on_beat: Callable[[], None] | None = None,
     ) -> bytes:
         """Run a job; return its encoded output. All that it printed is at the sink by then.
 
@@ -70,6 +72,8 @@ class ProcessPool:
             on_progress: told of `ctx.progress`.
             on_emit: given what `ctx.emit` shows, encoded.
             secret: answers `ctx.secret`; raises LookupError for those there are not.
+            on_begin: told when a process is there for the job.
+            on_beat: told of every sign of life: what is said here, output of any kind, and `ctx.heartbeat`.
 
         Raises:
             BodyError: the body failed; with type ``process died`` if it took its process with it.
@@ -79,7 +83,9 @@ class ProcessPool:
             child = await self._take()
             bounded = Bounded(sink, self._max_output)
             try:
-                return await child.run(Attempt(job, bounded, on_progress, on_emit, secret))
+                if on_begin is not None:
+                    on_begin()
+                return await child.run(Attempt(job, bounded, on_progress, on_emit, secret, on_beat))
             except ProcessGone:
                 if self._closed:
                     raise PoolClosed(f"the pool was closed while {job.path or job.ref} was running") from None

@@ -30,6 +30,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="jo
         idempotency_key: the visit's.
         failed_upstream: errors of the nodes it depends on.
         log_level: records below it are not kept.
+        heartbeat_s: the longest silence of the body, in seconds.
+        probe: the function is a probe; its output is what `bodies.probes` makes of its answer.
         marker: set by the pool; written to both output streams when the body has ended, so that it is known
             what belongs to the attempt.
     """
@@ -45,6 +47,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="jo
     idempotency_key: str = ""
     failed_upstream: dict[str, ErrorInfo] = {}
     log_level: int = 30
+    heartbeat_s: float | None = None
+    probe: bool = False
     marker: str = ""
 
 
@@ -74,6 +78,10 @@ class Emitted(msgspec.Struct, frozen=True, tag="emitted"):
     item: msgspec.Raw
 
 
+class Beaten(msgspec.Struct, frozen=True, tag="beaten"):
+    """The body is alive."""
+
+
 class Logged(msgspec.Struct, frozen=True, tag="logged"):
     """The body has logged something."""
 
@@ -93,7 +101,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 ToChild = Job | Answer
-ToParent = Asked | Progressed | Emitted | Logged | Done | Failed
+ToParent = Asked | Progressed | Emitted | Beaten | Logged | Done | Failed
 
 
 def framed(message: ToChild | ToParent) -> bytes:

@@ -25,3 +25,6 @@ def lines(count: int):
 
 
 NAMES = ["fetch"]
+
+
+def found(text: str): ...

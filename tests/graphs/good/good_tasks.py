@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+from clew import Context, Happened
+
 
 class Page(TypedDict):
     title: str
@@ -22,3 +24,11 @@ def name_of(page: Page) -> str:
 
 def report(title: str, summaries: list[str], links: list[str]) -> dict[str, str]:
     return {"title": title, "text": "\n".join([*summaries, *links])}
+
+
+async def pay(order: str, ctx: Context) -> str:
+    return f"{order} for {ctx.run_id}"
+
+
+def paid(order: str) -> Happened[str] | None:
+    return Happened(order) if order else None

@@ -1,0 +1,319 @@
+"""The runs that this engine drives: taken over, let go of while they only wait, and taken up when they are due.
+
+A run that is idle (all that is left of it is sleeps, questions and messages) need not be in memory. It is parked:
+it stays this engine's, whose lease goes on, and what comes for it (a moment, a signal) brings it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from clew.engine.clock import Clock
+from clew.engine.definitions import Definitions, Known
+from clew.engine.driver import Driver
+from clew.engine.feed import POLL_S
+from clew.engine.keeper import Keeper
+from clew.engine.keys import Keys
+from clew.engine.mailroom import Letter, Mailroom
+from clew.engine.slots import Slots
+from clew.engine.workshop import Workshop
+from clew.errors import ClewError, RunBusyError, StorageError, UnknownRunError
+from clew.journal.port import Journal
+from clew.journal.records import InboxItem, Owner, RunRow
+from clew.kernel import signals as s
+from clew.kernel.state import Run as FoldedRun
+
+_LOG = logging.getLogger("clew.engine")
+
+#: Idle runs that are kept in memory; of more, those that have been idle longest are parked.
+MAX_IDLE = 100
+#: A run that has been idle for so many seconds is parked.
+IDLE_S = 60.0
+#: So many runs are taken up at once.
+TOGETHER = 100
+#: Idle runs are counted every so many looks.
+_LOOKS_PER_COUNT = 10
+#: A run that was lost to a fault of the journal is taken up again after so many seconds, then after twice as many.
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+
+
+class Parts(NamedTuple):
+    """What of the engine a driver is made of; see `Driver`."""
+
+    make: Callable[..., Driver]
+    journal: Journal
+    definitions: Definitions
+    workshop: Workshop
+    slots: Slots
+    keeper: Keeper
+    keys: Keys
+    mailroom: Mailroom
+    clock: Clock
+    owner: Owner
+    performs: bool
+
+
+class Parked(NamedTuple):
+    """A run of this engine that is not in memory: when it is due, and whether it was lost to a fault."""
+
+    due: float | None
+    lost: bool = False
+
+
+class Drivers:
+    """All runs of one engine, in memory and parked.
+
+    Attributes:
+        by_run: those in memory.
+    """
+
+    def __init__(self, parts: Parts, on_end: Callable[[Driver], None]) -> None:
+        self._parts = parts
+        self._on_end = on_end
+        self.by_run: dict[str, Driver] = {}
+        self._parked: dict[str, Parked] = {}
+        #: When parked runs are due, earliest first; entries that do not hold any more are stale.
+        self._due: list[tuple[float, str]] = []
+        #: Since when runs in memory have been idle, the longest first.
+        self._idle: OrderedDict[str, float] = OrderedDict()
+        self._faults: dict[str, int] = {}
+        #: Held while a run is started or taken over here: whoever comes meanwhile finds it driven.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        #: Set when a run is driven here, for whoever waits for it.
+        self._arrivals: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        #: Runs that nobody drives are taken up when they are due; those that cannot be, by their sequence number.
+        self._attends = False
+        self._declined: dict[str, int] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._closed = False
+
+    # ------------------------------------------------------------------ taking up
+
+    def turn(self, run: str) -> asyncio.Lock:
+        """Held by who decides about a run that is not driven here."""
+        return self._turns.setdefault(run, asyncio.Lock())
+
+    def arrival(self, run: str) -> asyncio.Event:
+        """Is set when the run is driven here from some moment on."""
+        event = self._arrivals.setdefault(run, asyncio.Event())
+        if run in self.by_run:
+            event.set()
+        else:
+            event.clear()
+        return event
+
+    def drive(self, row: RunRow, known: Known, folded: FoldedRun | None) -> Driver:
+        """Drive a run from here on; its row says that it is this engine's."""
+        driver = self._parts.make(row, known.topology, folded, functions=known.functions, on_end=self._forget)
+        self._parked.pop(row.run, None)
+        self.by_run[row.run] = driver
+        if (event := self._arrivals.get(row.run)) is not None:
+            event.set()
+        return driver
+
+    async def adopt(self, row: RunRow, signal: Letter | None = None) -> str:
+        """Take a run up and let it go on where it was; why the signal was refused, or nothing.
+
+        A signal is decided together with the taking over: a run that is to be cancelled starts nothing first (and
+        needs no functions for it), and one that has ended and is to be retried is not let go of again.
+
+        Raises:
+            RunBusyError: another process drives it and is alive.
+            UnresolvedBodyError: functions of its graph cannot be found here.
+        """
+        parts = self._parts
+        known = await parts.definitions.load(row)
+        self.begin()
+        parked = self._parked.get(row.run)
+        mine = parked is not None and not parked.lost and row.owner == parts.owner.id
+        if not mine:
+            row = await parts.journal.acquire(row.run, parts.owner, parts.clock.now())
+        try:
+            if parts.performs and not isinstance(signal, s.Cancel):
+                missing = parts.workshop.missing(known)
+                await parts.definitions.refuse_unfit(row.run, known, missing, parts.slots)
+            waiting = await parts.journal.inbox(row.run)
+            driver = self.drive(row, known, await parts.definitions.fold(row, known))
+        except BaseException:
+            self._parked.pop(row.run, None)
+            await parts.journal.release(row.run, parts.owner)
+            raise
+        driver.begin()
+        if mine:
+            done = driver.submit(s.SlotsFreed())
+        else:
+            done = driver.submit(s.TakeOver(epoch=row.epoch, owner=parts.owner.id))
+        parts.mailroom.hand_over(driver, waiting)
+        if signal is not None:
+            done = driver.submit(signal)
+        driver.signal(s.Tick())  # after what came before: an answer that was given in time beats the timer
+        return await done
+
+    async def undriven(self, run: str) -> RunRow | None:
+        """The row of a run, read when nobody drives it here (not as it was before its end); else None.
+
+        Raises:
+            UnknownRunError: there is none.
+        """
+        row = await self._parts.journal.row(run)
+        if row is None:
+            raise UnknownRunError(f"there is no run {run} in {self._parts.journal.url}")
+        return None if run in self.by_run else await self._parts.journal.row(run)
+
+    async def take_up(self, run: str) -> None:
+        """Take a run up if it has not ended and is not driven here; see `adopt`."""
+        async with self.turn(run):
+            await self._take_up(run)
+
+    async def _take_up(self, run: str) -> None:
+        row = await self.undriven(run)
+        if row is not None and row.ended_at is None:
+            await self.adopt(row)
+
+    async def tell(self, run: str, signal: Letter, *, ended: bool) -> str:
+        """Give a run a signal, wherever it is driven; why it is refused, or nothing. See `Engine.tell`."""
+        async with self.turn(run):
+            row = await self.undriven(run)
+            if row is None:
+                return await self.by_run[run].submit(signal)
+            if row.ended_at is not None and not ended:
+                return "" if isinstance(signal, s.Cancel) else f"it has ended ({row.state})"
+            try:
+                return await self.adopt(row, signal)
+            except RunBusyError as error:
+                busy = error
+        return await self._parts.mailroom.send(run, signal, busy, lambda: self.take_up(run))
+
+    # ------------------------------------------------------------------ letting go
+
+    def _forget(self, driver: Driver) -> None:
+        run = driver.id
+        if self.by_run.get(run) is not driver:
+            return
+        del self.by_run[run]
+        self._idle.pop(run, None)
+        error = driver.ended.result()
+        if driver.parked:
+            self._park(run, Parked(driver.row.wake_at))
+        elif isinstance(error, StorageError) and driver.durable and not self._closed:
+            self._park_lost(run)
+        self._on_end(driver)
+
+    def _park_lost(self, run: str) -> None:
+        """The journal failed: the run is taken up again when it may do better."""
+        faults = self._faults[run] = self._faults.get(run, 0) + 1
+        delay = min(FIRST_RETRY_S * 2 ** (faults - 1), LAST_RETRY_S)
+        self._park(run, Parked(self._parts.clock.now() + delay, lost=True))
+
+    def _park(self, run: str, parked: Parked) -> None:
+        self._parked[run] = parked
+        if parked.due is not None:
+            heappush(self._due, (parked.due, run))
+
+    def _park_idle(self) -> None:
+        """Park runs that have been idle for long, or of which there are too many."""
+        now = self._parts.clock.now()
+        for run, driver in self.by_run.items():
+            if not driver.is_idle:
+                self._idle.pop(run, None)
+            else:
+                self._faults.pop(run, None)
+                self._idle.setdefault(run, now)
+        while self._idle:
+            run, since = next(iter(self._idle.items()))
+            if len(self._idle) <= MAX_IDLE and now - since < IDLE_S:
+                return
+            self.by_run[run].park()
+
+    # ------------------------------------------------------------------ watching
+
+    def begin(self) -> None:
+        """From now on this engine drives runs: it keeps its lease and looks for what comes for them."""
+        self._parts.keeper.begin()
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._look_out(), name="clew watch")
+
+    def attend(self) -> None:
+        """From now on, runs that nobody drives are taken up here when they are due."""
+        self._attends = True
+        self.begin()
+
+    async def close(self) -> None:
+        """Look out no more."""
+        self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def _look_out(self) -> None:
+        seen = -1
+        for look in count():
+            try:
+                version = self._parts.journal.version()
+                if version != seen:
+                    await self._collect(await self._parts.journal.inbox())
+                    self._parts.keys.try_again()
+                    seen = version
+                await self._take_up_due()
+                if self._attends:
+                    await self._attend()
+                if look % _LOOKS_PER_COUNT == 0:
+                    self._park_idle()
+            except ClewError as error:
+                _LOG.warning("the journal cannot be looked at: %s", error)
+            await asyncio.sleep(POLL_S)
+
+    async def _collect(self, items: list[InboxItem]) -> None:
+        """Hand signals from outside to the runs that are driven here; parked ones are taken up for them."""
+        parked: dict[str, None] = {}
+        for item in items:
+            driver = self.by_run.get(item.run)
+            if driver is not None:
+                self._parts.mailroom.hand_over(driver, [item])
+            elif item.run in self._parked:
+                parked[item.run] = None
+        await self._try_all(list(parked))
+
+    async def _take_up_due(self) -> None:
+        now = self._parts.clock.now()
+        runs: list[str] = []
+        while self._due and self._due[0][0] <= now:
+            due, run = heappop(self._due)
+            parked = self._parked.get(run)
+            if parked is not None and parked.due == due:
+                runs.append(run)
+        await self._try_all(runs)
+
+    async def _attend(self) -> None:
+        """Take up what nobody drives and has something to do."""
+        due = await self._parts.journal.due(self._parts.clock.now())
+        rows = [row for row in due if row.run not in self.by_run and self._declined.get(row.run) != row.seq]
+        await self._try_all([row.run for row in rows])
+        for row in rows:
+            if row.run not in self.by_run:
+                self._declined[row.run] = row.seq
+
+    async def _try_all(self, runs: list[str]) -> None:
+        """Take runs up, many at a time: what they decide shares commits."""
+        for batch in range(0, len(runs), TOGETHER):
+            await asyncio.gather(*map(self._try, runs[batch : batch + TOGETHER]))
+
+    async def _try(self, run: str) -> None:
+        """Take a run up; what keeps one from going on says nothing about the others."""
+        try:
+            await self.take_up(run)
+        except StorageError as error:
+            _LOG.warning("run %s cannot go on yet: %s", run, error)
+            self._park_lost(run)
+        except RunBusyError:
+            self._parked.pop(run, None)
+        except ClewError as error:
+            self._parked.pop(run, None)
+            _LOG.warning("run %s is left alone: %s", run, error)

@@ -1,0 +1,189 @@
+"""Questions to people: made from what a body asks, and what is refused as an answer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+from importlib import import_module
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin
+from uuid import UUID
+
+import msgspec
+
+from clew import codec
+from clew.errors import InvalidInputError
+from clew.kernel.questions import Question
+
+#: Characters of a question's text.
+MAX_TEXT = 20_000
+#: Characters of a key that is made of a text, and of what of an answer is told.
+_SHORT, _TOLD = 60, 80
+
+#: Formats that msgspec names in its schemas, by what reads them.
+_FORMATS: dict[str, type[Any]] = {
+    "date-time": datetime,
+    "date": date,
+    "time": time,
+    "duration": timedelta,
+    "decimal": Decimal,
+    "uuid": UUID,
+}
+_PLURAL = {"array": "a list", "object": "a mapping", "string": "text", "integer": "an integer", "null": "null"}
+
+
+def question_of(text: str, hint: Any, choices: Sequence[Any] | None) -> Question:
+    """What is asked, as data.
+
+    Args:
+        text: what people read.
+        hint: the answer is decoded as this.
+        choices: the answer is one of these; any if None.
+
+    Raises:
+        InvalidInputError: there is no text, the type cannot be decoded to, or a choice does not fit it.
+    """
+    if not isinstance(text, str) or not text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"a question is text, not {text!r:.80}")
+    if len(text) > MAX_TEXT:
+        raise InvalidInputError(f"a question of {len(text)} characters is longer than the limit of {MAX_TEXT}")
+    if problem := codec.hint_problem(hint):
+        raise InvalidInputError(f"the type of the answer: {problem}")
+    schema = _schema(hint) if choices is None else {"enum": _plain_choices(choices, hint)}
+    return Question(text=text, schema=msgspec.Raw(msgspec.json.encode(schema)))
+
+
+def key_of(text: str) -> str:
+    """The key of a question that is given none: its text, in one line and short enough to be typed."""
+    line = " ".join(text.split()).lstrip("# ")
+    if len(line) <= _SHORT and line:
+        return line
+    return f"{line[: _SHORT - 10]}… {codec.digest(text.encode())[:8]}".lstrip()
+
+
+def refuse_unfit(question: Question, json: bytes) -> None:
+    """Refuse an answer that does not fit what was asked.
+
+    Raises:
+        InvalidInputError: says where in the answer what was expected; or it is not JSON text.
+    """
+    answer = codec.decode(json)
+    problem = _best_problem(_validator(bytes(question.schema)).iter_errors(answer))
+    if problem is not None:
+        raise InvalidInputError(f"the answer does not fit the question: {problem}")
+
+
+# Schemas -----------------------------------------------------------------------------------------------
+
+
+def _plain_choices(choices: Sequence[Any], hint: Any) -> list[Any]:
+    if not isinstance(choices, list | tuple) or not choices:
+        raise InvalidInputError(f"choices are a list of one answer or more, not {choices!r:.80}")
+    texts = [codec.encode(choice) for choice in choices]
+    for text, choice in zip(texts, choices, strict=True):
+        try:
+            codec.decode(text, hint)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"the choice {choice!r:.80} does not fit the answer's type: {error}") from None
+    if len(set(texts)) < len(texts):
+        raise InvalidInputError("the same choice is given twice")
+    return [codec.decode(text) for text in texts]
+
+
+def _schema(hint: Any) -> dict[str, Any]:
+    """The JSON Schema of what `hint` is decoded from."""
+    if _is_model(hint):
+        return hint.model_json_schema()
+    if hint is datetime or hint is time:  # msgspec names no format where a zone may be left out
+        return {"type": "string", "format": "time" if hint is time else "date-time"}
+    try:
+        return msgspec.json.schema(hint, schema_hook=_foreign_schema)
+    except (TypeError, ValueError):
+        if get_origin(hint) in (Union, UnionType):  # of members that msgspec cannot tell apart, and the codec can
+            members = [_apart(_schema(member), f"{n}") for n, member in enumerate(get_args(hint))]
+            return {"anyOf": members}
+        return {}
+
+
+def _foreign_schema(kind: Any) -> dict[str, Any]:
+    """The schema of what msgspec does not know and the codec does."""
+    kind = cast("type[Any]", get_origin(kind) or kind)
+    if _is_model(kind):
+        return _apart(kind.model_json_schema(), f"{kind.__module__}.{kind.__qualname__}")
+    if "__fspath__" in dir(kind) or issubclass(kind, str):
+        return {"type": "string"}
+    if issubclass(kind, int):
+        return {"type": "integer"}
+    return {"type": "number"} if issubclass(kind, float) else {}
+
+
+def _apart(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """A schema within another one whose references are to its own definitions."""
+    return {"$id": f"clew:{name}", **schema} if "$defs" in schema else schema
+
+
+def _is_model(kind: Any) -> bool:
+    return (
+        isinstance(kind, type) and hasattr(kind, "__pydantic_validator__") and hasattr(kind, "model_json_schema")
+    )
+
+
+# Refusing ----------------------------------------------------------------------------------------------
+
+
+@cache
+def _validators() -> Callable[[Any], Any]:
+    """What makes a validator of a schema; loaded when the first answer is looked at."""
+    jsonschema: Any = import_module("jsonschema")
+    registry: Any = import_module("referencing").Registry()  # an empty one: nothing is fetched from anywhere
+    base = jsonschema.Draft202012Validator
+    kinds = base.TYPE_CHECKER.redefine("integer", _is_integer)
+    strict = jsonschema.validators.extend(base, type_checker=kinds)
+    formats = jsonschema.FormatChecker(formats=())
+    for name, kind in _FORMATS.items():
+        formats.checks(name, raises=msgspec.ValidationError)(_reads(kind))
+    return lambda schema: strict(schema, registry=registry, format_checker=formats)
+
+
+def _is_integer(_: object, value: object) -> bool:
+    """As the codec has it: neither true nor 1.0 is one."""
+    return type(value) is int
+
+
+def _reads(kind: type[Any]) -> Callable[[object], bool]:
+    def reads(value: object) -> bool:
+        return not isinstance(value, str) or msgspec.convert(value, kind) is not None
+
+    return reads
+
+
+def _validator(schema: bytes) -> Any:
+    return _validators()(msgspec.json.decode(schema))
+
+
+def _best_problem(errors: Iterator[Any]) -> str | None:
+    best_match: Any = import_module("jsonschema.exceptions").best_match
+    error = best_match(errors)
+    if error is None:
+        return None
+    shown = _short(error.instance)
+    match error.validator:
+        case "type":
+            kinds = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+            expected = " or ".join(_PLURAL.get(kind, f"a {kind}") for kind in kinds)
+            why = f"{expected} is expected, not {shown}"
+        case "enum":
+            expected = ", ".join(_short(one) for one in error.validator_value[:20])
+            why = f"one of {expected} is expected, not {shown}"
+        case "format":
+            why = f"a {error.validator_value} is expected, not {shown}"
+        case _:
+            why = error.message if len(error.message) <= 4 * _TOLD else f"{shown} does not fit {error.validator!r}"
+    return f"{error.json_path}: {why}"
+
+
+def _short(value: Any) -> str:
+    text = codec.encode(value).decode()
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"

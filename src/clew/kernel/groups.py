@@ -1,0 +1,34 @@
+"""What can be said of a group by looking at its members; `flow` decides what follows from it."""
+
+from __future__ import annotations
+
+from clew.kernel.state import Group, Items, Visit
+from clew.kernel.states import SETTLED, NodeState
+
+
+def failures(group: Group) -> list[Visit]:
+    """The failed members that make their group fail, in the order in which they did."""
+    if isinstance(group, Items) and group.collects:
+        return []
+    failed = [visit for index in group.failed if (visit := group.members[index]) is not None]
+    return failed if isinstance(group, Items) else [visit for visit in failed if not visit.node.goes_on]
+
+
+def is_cut_short(group: Group) -> bool:
+    """Whether some members never came to anything."""
+    return any(visit is None or visit.state is NodeState.CANCELLED for visit in group.members)
+
+
+def is_lost(group: Items, item: Visit) -> bool:
+    """Whether a map goes on without an item: not if the item makes it fail, for then the map itself tells."""
+    assert group.owner is not None
+    if item.state is NodeState.COMPLETED or item.state not in SETTLED:
+        return False
+    fatal = item.state is NodeState.CANCELLED or (item.state is NodeState.FAILED and not group.collects)
+    return not fatal or group.owner.state in SETTLED
+
+
+def has_room(visit: Visit) -> bool:
+    """Whether the map of an item may have one more under way; true of what is no item."""
+    spec = visit.node.spec.map
+    return spec is None or spec.max_concurrency is None or visit.group.active < spec.max_concurrency

@@ -1,0 +1,97 @@
+"""Folding what bodies record and wait for: steps, sleeps, questions, messages, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from clew.kernel import events as e
+from clew.kernel import mail
+from clew.kernel.commands import Step, Wait
+from clew.kernel.questions import IN_DOUBT
+from clew.kernel.state import Run, Visit
+from clew.kernel.states import NodeState
+from clew.kernel.values import Message
+
+#: Outcomes of waits that the next attempt need not wait for again: what people have given.
+GIVEN = frozenset({"answered", "received"})
+#: Likewise for the next generation of a run.
+CAME_ABOUT = GIVEN | {"fired", "expired"}
+
+
+def keep_waits(visit: Visit, outcomes: frozenset[str]) -> None:
+    """Forget the waits of a visit whose outcome is none of these."""
+    if visit.waits is not None:
+        visit.waits = {key: wait for key, wait in visit.waits.items() if wait.outcome in outcomes} or None
+
+
+def _step_started(run: Run, event: e.StepStarted) -> None:
+    _record_step(run.visits[event.path], event.key, Step(event.digest, effect=True))
+
+
+def _step_completed(run: Run, event: e.StepCompleted) -> None:
+    _record_step(run.visits[event.path], event.key, Step(event.digest, value=event.value, effect=event.effect))
+
+
+def _step_failed(run: Run, event: e.StepFailed) -> None:
+    _record_step(run.visits[event.path], event.key, Step(event.digest, error=event.error))
+
+
+def _record_step(visit: Visit, key: str, step: Step) -> None:
+    if visit.steps is None:
+        visit.steps = {}
+    visit.steps[key] = step
+
+
+def _wait_opened(run: Run, event: e.WaitOpened) -> None:
+    visit = run.visits[event.path]
+    if visit.waits is None:
+        visit.waits = {}
+    wait = Wait(
+        kind=event.kind,
+        due=event.due,
+        question=event.question,
+        name=event.name,
+        digest=event.digest,
+        default=event.default,
+        since=event.at,
+        opened=run.seq + 1,
+    )
+    visit.waits[event.key] = wait
+    mail.watch_wait(run, visit, event.key, wait)
+    if event.key == IN_DOUBT:  # no attempt is under way that could ask: the machine does, in its place
+        run.move(visit, NodeState.WAITING)
+
+
+def _wait_resolved(run: Run, event: e.WaitResolved) -> None:
+    visit = run.visits[event.path]
+    assert visit.waits is not None
+    wait = visit.waits[event.key]
+    number = mail.take(run, wait.name).number if event.outcome == "received" else 0
+    visit.waits[event.key] = replace(wait, outcome=event.outcome, value=event.value, by=event.by, message=number)
+    if event.key == IN_DOUBT:
+        visit.in_doubt = False
+        del visit.waits[IN_DOUBT]
+        if visit.total_due is not None:
+            visit.total_due += event.at - wait.since
+    # The machine's own question is waited for alone, whatever else the lost attempt waited for.
+    if visit.state is NodeState.WAITING and IN_DOUBT not in visit.waits:
+        visit.resumes = visit.suspended_at is not None
+        run.make_ready(visit)
+        run.set_total_timer(visit)
+
+
+def _message_arrived(run: Run, event: e.MessageArrived) -> None:
+    mail.deliver(run, Message(event.value, event.by, run.seq + 1), event.name)
+
+
+RECORDING: dict[type, Callable[[Run, Any], None]] = {
+    e.StepStarted: _step_started,
+    e.StepCompleted: _step_completed,
+    e.StepFailed: _step_failed,
+    e.WaitOpened: _wait_opened,
+    e.WaitResolved: _wait_resolved,
+    e.MessageArrived: _message_arrived,
+}
