@@ -36,6 +36,10 @@ class StorageError(ClewError):
     """The journal cannot be opened, read or written; nothing was overwritten."""
 
 
+class LostValueError(StorageError):
+    """A stored value is missing, or is not what was stored; trying again will not find it."""
+
+
 class MissingDefinitionError(StorageError):
     """A run to be created names a definition that is not in the journal (any more); it has to come along."""
 

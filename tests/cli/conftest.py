@@ -1,11 +1,12 @@
 """Graphs as files, in a folder of their own."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from calls import Said
+from cli_processes import Process
 from graph_texts import HEAD
 
 from clew.cli.main import call
@@ -36,3 +37,20 @@ def clew(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         return said
 
     return run
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    processes: list[Process] = []
+
+    def begin(*arguments: str) -> Process:
+        processes.append(Process(*arguments))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        if process.popen.poll() is None:
+            process.popen.kill()
+        process.popen.wait()
+        assert process.popen.stdout is not None
+        process.popen.stdout.close()

@@ -1,233 +1,113 @@
-"""Random graphs whose bodies count what they really do, and lives of an engine that end at any commit.
+"""The graph of a plan, whose bodies count what they really do, and what of it is on disk."""
 
-The counts are outside of all engines: no crash takes them back, as with effects on the real world.
-"""
-
-import asyncio
-from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import strategies as st
+from crash_bodies import LIMIT_S, Bodies
+from crash_plans import Plan, Sketch
 
-from clew import Context, Engine, Graph, Recorded, Retry, RunFailedError, fixed
-from clew.journal.port import Journal
+from clew import Graph, Recorded, Retry, fixed
 from clew.kernel import events as e
-from clew.testing import CrashPlan, Faults, FaultyJournal, VirtualClock, VirtualLoop, run_virtual
 
-KINDS = ("plain", "flaky", "steps", "sleeper", "fails", "map", "picky", "flow", "sub", "subs", "large")
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """A node: what kind, which earlier nodes it reads, how many turns of the loop it takes."""
-
-    kind: str
-    reads: tuple[int, ...]
-    turns: int
+#: Events that say what became of an attempt.
+FATES = (
+    e.NodeCompleted, e.NodeFailed, e.NodeCancelled, e.NodeSkipped, e.AttemptInterrupted, e.RetryScheduled,
+    e.DoubtCleared,
+)  # fmt: skip
+#: Those after which the visit is over, until the run is retried.
+SETTLING = (e.NodeCompleted, e.NodeFailed, e.NodeCancelled, e.NodeSkipped)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A graph and the crashes of its run: at which commit of each life, and whether that was durable."""
-
-    nodes: tuple[Sketch, ...]
-    on_error: str
-    concurrency: int
-    crashes: tuple[tuple[int, bool], ...]
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> Plan:
-    """Some nodes, then some crashes."""
-    nodes: list[Sketch] = []
-    for number in range(draw(st.integers(1, 7))):
-        reads = draw(st.sets(st.integers(0, number - 1), max_size=2)) if number else ()
-        nodes.append(Sketch(draw(st.sampled_from(KINDS)), tuple(sorted(reads)), draw(st.integers(0, 4))))
-    return Plan(
-        tuple(nodes),
-        draw(st.sampled_from(["skip_downstream", "continue", "stop_graph"])),
-        draw(st.integers(1, 4)),
-        tuple(draw(st.lists(st.tuples(st.integers(1, 25), st.booleans()), max_size=4))),
-    )
-
-
-def summed(value: Any) -> int:
-    """A number made of everything in some plain data."""
-    if isinstance(value, list):
-        return sum(map(summed, value)) % 997
-    return value if isinstance(value, int) else 1
-
-
-class World:
-    """The graph of a plan, and what its bodies did.
-
-    Attributes:
-        entered: how often each body was begun, by address.
-        done: how often it came to its end.
-        steps: how often each step was really made, by address and key.
-    """
+class World(Bodies):
+    """The graph of a plan, what its bodies did, and the history of its run as far as it has been read."""
 
     def __init__(self, plan: Plan) -> None:
-        self.entered: Counter[str] = Counter()
-        self.done: Counter[str] = Counter()
-        self.steps: Counter[tuple[str, str]] = Counter()
-        self.graph = Graph("world", on_error=plan.on_error, max_concurrency=plan.concurrency)
+        super().__init__()
+        self.plan = plan
+        self.events: list[Recorded] = []
+        #: What the engine told whoever started the run, for people who look into a failure.
+        self.troubles: list[str] = []
+        self.graph = Graph(
+            "world", on_error=plan.on_error, max_concurrency=plan.concurrency, max_interruptions=10_000
+        )
+        self.has_acted, self.has_made = self._has_acted, self._has_made
         for number, sketch in enumerate(plan.nodes):
-            self._add(self.graph, number, sketch)
+            self._add(number, sketch)
+        self.neighbour = Graph("neighbour", max_interruptions=10_000)
+        self.neighbour.map(self.body("locked", 1), over=[1, 2], reads=[], id="near", exclusive="key")
 
-    def _add(self, g: Graph, number: int, sketch: Sketch) -> None:
+    # ------------------------------------------------------------------ the graph
+
+    def _add(self, number: int, sketch: Sketch) -> None:
+        g, name, turns = self.graph, f"n{number}", sketch.turns
         reads = [g[f"n{read}"] for read in sketch.reads]
-        name, turns = f"n{number}", sketch.turns
-        retry = Retry(max_attempts=4, backoff=fixed(5))
+        more = {"on_error": sketch.on_error} if sketch.on_error else {}
+        given = {"reads": reads, "id": name, **more}
+        item, how = self.body(sketch.body, turns), self.options(sketch.body)
         match sketch.kind:
-            case "map" | "picky":
-                body = self.body("picky" if sketch.kind == "picky" else "item", turns)
-                g.map(body, over=[0, 1, 2, 3], reads=reads, id=name, on_item_error="collect")
+            case "map":
+                g.map(item, over=[0, 1, 2, 3], on_item_error="collect", **given, **how)
+            case "map_one_by_one":
+                g.map(item, over=[0, 1, 2], max_concurrency=1, on_item_error="collect", **given, **how)
+            case "named_map":
+                over = [{"name": "a"}, {"name": "b"}]
+                g.map(item, over=over, key="name", on_item_error="collect", **given, **how)
+            case "locked_map":
+                g.map(self.body("locked", turns), over=[1, 2, 3], exclusive="key", **given)
+            case "picky":
+                g.map(self.body("picky", turns), over=[0, 1, 2, 3], on_item_error="collect", **given)
+            case "fail_fast":
+                g.map(self.body("picky", turns), over=[0, 1, 2, 3], **given)
             case "flow":
-                first = g.map(self.body("item", turns), over=[1, 2, 3], reads=reads, id=f"{name}a")
-                g.map(self.body("item", 4 - turns), over=first, reads=[], id=name)
+                first = g.map(item, over=[1, 2, 3], reads=reads, id=f"{name}a", on_item_error="collect", **how)
+                g.map(self.body("steps", 3 - turns), over=first, **{**given, "reads": []})
             case "sub":
-                g.add(self._inner(name, turns), x=reads, id=name)
+                g.add(self._inner(name, sketch), x=reads, id=name, **more)
             case "subs":
-                g.map(self._inner(name, turns), over={"x": [[1], [2]]}, id=name, depends_on=reads)
+                g.map(self._inner(name, sketch), over={"x": [[1], [2]]}, id=name, depends_on=reads, **more)
             case kind:
-                g.add(self.body(kind, turns), 1, reads=reads, id=name, retry=retry)
+                g.add(self.body(kind, turns), 1, **given, **self.options(kind))
 
-    def _inner(self, name: str, turns: int) -> Graph:
-        inner = Graph(f"inner-{name}")
+    def _inner(self, name: str, sketch: Sketch) -> Graph:
+        inner = Graph(f"inner-{name}", on_error="skip_downstream", max_interruptions=10_000)
         x = inner.input("x", list[Any])
-        first = inner.add(self.body("steps", turns), 1, reads=x, id="first")
-        inner.returns(inner.add(self.body("plain", turns), 2, reads=[first], id="second"))
+        first = inner.add(
+            self.body(sketch.body, sketch.turns), 1, reads=x, id="first", **self.options(sketch.body)
+        )
+        items = inner.map(self.body("steps", sketch.turns), over=[5, 6], reads=[first], id="items")
+        inner.returns(inner.add(self.body("plain", sketch.turns), 2, reads=[items], id="second"))
         return inner
 
-    def body(self, kind: str, turns: int) -> Any:
-        """A body of some kind."""
-
-        async def act(ctx: Context, x: Any, reads: list[Any]) -> Any:
-            self.entered[ctx.path] += 1
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            value = await self._act(kind, ctx, x, reads)
-            self.done[ctx.path] += 1
-            return value
-
-        return act
-
-    async def _act(self, kind: str, ctx: Context, x: Any, reads: list[Any]) -> Any:
-        number = summed(x) + summed(reads)
+    def options(self, kind: str) -> dict[str, Any]:
+        """The policies that a body of some kind needs."""
         match kind:
-            case "flaky" if self.entered[ctx.path] <= 2:
-                raise ConnectionError("try again")
-            case "fails":
-                raise ValueError("never")
-            case "picky" if number % 2:
-                raise ValueError("odd")
-            case "steps":
-                number += await ctx.step("paid", self.step, ctx.path, "paid", effect=True)
-                await asyncio.sleep(0)
-                number += await ctx.step("read", self.step, ctx.path, "read")
-            case "sleeper":
-                await ctx.sleep(30)
-                number += await ctx.step("paid", self.step, ctx.path, "paid", effect=True)
-            case "large":
-                return [number] * 1_000
+            case "probed":
+                return {"probe": self.probe}
+            case "asked" | "failing":
+                return {"on_interrupt": "ask" if kind == "asked" else "fail"}
+            case "slow":
+                return {"retry": Retry(max_attempts=4, backoff=fixed(1)), "timeout": LIMIT_S}
+            case "locked":
+                return {"exclusive": "key"}
+            case "flaky":
+                return {"retry": Retry(max_attempts=4, backoff=fixed(1.5))}
             case _:
-                pass
-        return number
+                return {}
 
-    async def step(self, path: str, key: str) -> int:
-        self.steps[path, key] += 1
-        await asyncio.sleep(0)
-        return 10
+    # ------------------------------------------------------------------ the truth
 
+    def _has_acted(self, path: str) -> bool:
+        """Whether an attempt that was lost had its effect, and nobody has settled what that means."""
+        settled = max((r.event.attempt for r in self.of(path) if isinstance(r.event, _ENDED)), default=0)
+        return any(attempt > settled for attempt in self.ledger.acts.get(path, ()))
 
-@dataclass
-class Outcome:
-    """How a run ended, and its history."""
+    def _has_made(self, path: str, key: str) -> bool:
+        ended = [r.event for r in self.of(path) if isinstance(r.event, e.StepCompleted) and r.event.key == key]
+        last = max((event.attempt for event in ended), default=0)
+        return any(attempt > last for attempt in self.ledger.steps.get((path, key), ()))
 
-    state: str
-    values: dict[str, Any]
-    failures: dict[str, str]
-    events: list[Recorded]
-
-
-def live(world: World, journal: Journal, crash: CrashPlan, start_s: float) -> Outcome | None:
-    """One life of an engine that drives the run: to the run's end, or to the crash (None)."""
-
-    async def life() -> Outcome | None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        faulty = FaultyJournal(journal, Faults(crash=crash))
-        engine = Engine(faulty, clock=VirtualClock(loop))
-        await engine.open()
-        driving = asyncio.ensure_future(drive(engine, world.graph))
-        dying = asyncio.ensure_future(faulty.crashed.wait())
-        await asyncio.wait({driving, dying}, return_when=asyncio.FIRST_COMPLETED)
-        if faulty.crashed.is_set():
-            await bury(engine)
-            return None
-        dying.cancel()
-        outcome = driving.result()
-        await engine.close()
-        return outcome
-
-    return run_virtual(life(), start_s=start_s)
+    def of(self, path: str) -> list[Recorded]:
+        """The events of a visit."""
+        return [recorded for recorded in self.events if getattr(recorded.event, "path", None) == path]
 
 
-async def drive(engine: Engine, graph: Graph) -> Outcome:
-    """Start the run, or go on with it, and wait for its end."""
-    run = await engine.start(graph, id="r")
-    try:
-        result = await run.result()
-    except RunFailedError as error:
-        result = error.result
-    failures = {path: info.type for path, info in result.failures.items()}
-    events = [recorded async for recorded in run.events(live=False)]
-    return Outcome(result.state, dict(result), failures, events)
-
-
-async def bury(engine: Engine) -> None:
-    """What the end of a process does: everything stops without a word."""
-    while left := asyncio.all_tasks() - {asyncio.current_task()}:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left)
-    engine._keeper.end()
-    engine._slots.close()
-    await engine._workshop.close()
-
-
-def play(plan: Plan, journal: Journal) -> tuple[World, Outcome, int]:
-    """Run a plan to its end through all its crashes; the world, the outcome, the commits of the last life."""
-    world, start_s = World(plan), 0.0
-    for at_commit, durable in (*plan.crashes, (0, True)):
-        crash = CrashPlan(at_commit, durable)
-        outcome = live(world, journal, crash, start_s)
-        if outcome is not None:
-            return world, outcome, crash.commits
-        start_s += 3_600.0  # the dead owner's lease is over
-    raise AssertionError("the last life does not crash")
-
-
-def assert_nothing_done_twice(world: World, outcome: Outcome) -> None:
-    """Each effect happened once, and once more at most for each attempt that was under way at a crash."""
-    found = Counter((type(r.event), getattr(r.event, "path", "")) for r in outcome.events)
-    steps = Counter((r.event.path, r.event.key) for r in outcome.events if isinstance(r.event, e.StepCompleted))
-    for path, times in world.done.items():
-        assert (
-            times
-            <= found[e.NodeCompleted, path] + found[e.AttemptInterrupted, path] + found[e.NodeCancelled, path]
-        ), path
-    for path, times in world.entered.items():
-        assert times <= found[e.AttemptStarted, path] + found[e.AttemptResumed, path], path
-    for (path, key), times in world.steps.items():
-        lost = found[e.AttemptInterrupted, path] + found[e.NodeCancelled, path]
-        assert times <= steps[path, key] + lost, (path, key)
-        assert steps[path, key] <= 1, (path, key)
-    for (kind, path), times in found.items():
-        if kind in {e.NodeCompleted, e.RunAdmitted, e.MapOpened, e.RunCompleted, e.RunFailed}:
-            assert times == 1, (kind, path)
-        if kind is e.NodeCompleted and path in world.entered:
-            assert world.done[path] >= 1, path
-    assert [r.seq for r in outcome.events] == list(range(1, len(outcome.events) + 1))
+_ENDED = (e.NodeCompleted, e.NodeFailed, e.NodeCancelled)

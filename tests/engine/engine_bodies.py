@@ -4,7 +4,7 @@ import os
 import threading
 from pathlib import Path
 
-from clew import Context, node
+from clew import Context, Happened, node
 
 
 @node(timeout=60)
@@ -66,3 +66,43 @@ def ask_for_answer(ctx: Context) -> int:
 @node(timeout=60)
 def wait_for_message(ctx: Context) -> int:
     return ctx.receive("m")  # type: ignore[return-value]
+
+
+def beats_then_hangs(note: str, beats: int, ctx: Context) -> None:
+    """Leave the process's number, give signs of life for a while, then hang."""
+    for _ in range(beats):
+        threading.Event().wait(0.4)
+        ctx.heartbeat()
+    Path(note).write_text(f"{os.getpid()} beaten")
+    threading.Event().wait()
+
+
+def keeps_beating(how: str, ctx: Context) -> int:
+    """Work for longer than it may be silent, and say so in some way."""
+    signs = {
+        "heartbeat": ctx.heartbeat,
+        "print": lambda: print("alive"),
+        "dots": lambda: print(".", end="", flush=True),
+        "progress": lambda: ctx.progress(0.5),
+    }
+    for _ in range(6):
+        threading.Event().wait(0.4)
+        signs[how]()
+    return os.getpid()
+
+
+def writes_file(path: str, at_once: bool, ctx: Context) -> str:
+    """Write a file, at once or never, and hang; the second time, write it and return."""
+    begun = Path(f"{path}.begun")
+    if begun.exists():
+        return "written again"
+    if at_once:
+        Path(path).write_text("x")
+    begun.write_text("x")
+    ctx.progress(0.5)
+    threading.Event().wait()
+    return "never"
+
+
+def looks_for_file(path: str) -> Happened[str] | None:
+    return Happened("found") if Path(path).exists() else None

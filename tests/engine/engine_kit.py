@@ -9,9 +9,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clew import Recorded, Run
+from clew import Engine, Recorded, Run
 from clew.engine.clock import Clock
 from clew.kernel import events as e
+from clew.testing import VirtualLoop
 
 E = TypeVar("E", bound=e.Event)
 
@@ -35,8 +36,8 @@ class Later(Clock):
     def __init__(self) -> None:
         self.ahead_s = 0.0
 
-    def now(self) -> float:
-        return super().now() + self.ahead_s
+    def wall(self) -> float:
+        return super().wall() + self.ahead_s
 
 
 class Gate:
@@ -130,4 +131,25 @@ async def turns(until: Callable[[], bool], what: str = "it") -> None:
     """Let the loop turn until something holds."""
     async with asyncio.timeout(PATIENCE_S):
         while not until():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0)
+
+
+async def pass_time(seconds: float) -> None:
+    """Let virtual time pass."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "real time is not waited for"
+    passed = loop.create_future()
+    timer = loop.call_later(seconds, passed.set_result, None)
+    try:
+        await passed
+    finally:
+        timer.cancel()
+    for _ in range(20):  # whoever waited lazily comes after those who waited for this moment
+        await asyncio.sleep(0)
+
+
+async def until_idle(engine: Engine, count: int = 1) -> None:
+    """Until so many runs are on disk as runs that only wait."""
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(row.idle for row in await engine.runs()) < count:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0)

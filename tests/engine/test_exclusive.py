@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_kit import Gate, Meter
+from engine_kit import Gate, Meter, pass_time, seen
 
 from clew import Engine, Graph, RunFailedError
+from clew.kernel.events import AttemptSuspended
 from clew.testing import VirtualClock, run_virtual
 
 
 def guarded(meter: Meter, exclusive: str = "account {{ customer }}", **options: Any) -> Graph:
     async def change(customer: str) -> str:
         with meter:
-            await asyncio.sleep(0.01)
+            for _ in range(20):
+                await asyncio.sleep(0)
         return customer
 
     g = Graph("guarded", max_concurrency=20)
@@ -63,7 +65,7 @@ def test_a_key_is_free_after_a_failure_and_after_a_cancel() -> None:
             raise ValueError("boom")
 
         async def forever() -> int:
-            await asyncio.sleep(1e9)
+            await asyncio.Event().wait()
             return 1
 
         async def quick() -> int:
@@ -78,7 +80,7 @@ def test_a_key_is_free_after_a_failure_and_after_a_cancel() -> None:
                 await (await engine.start(graphs["fail"])).result()
             run = await engine.start(graphs["forever"])
             waiting = await engine.start(graphs["quick"])
-            await asyncio.sleep(1)
+            await pass_time(1)
             assert (await waiting.status()).nodes[0].state == "waiting"
             assert await engine.journal.keys() != []
             await run.cancel()
@@ -115,8 +117,7 @@ async def test_a_key_of_a_run_that_died_is_held_until_that_run_has_gone_on(tmp_p
         await gate.arrivals()
     async with Engine(url, graphs=[g]) as second:
         other = await second.start(g, id="other")
-        while (await other.status()).nodes[0].state != "waiting":
-            await asyncio.sleep(0.01)
+        await seen(other, AttemptSuspended)
         ((_, holder),) = await second.journal.keys()
         assert holder.run == "died"
         died = await second.resume("died")

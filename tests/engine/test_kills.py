@@ -12,7 +12,9 @@ import sysconfig
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
+import counted_program
 import pytest
 
 from clew import Engine, Recorded
@@ -34,15 +36,21 @@ class Program:
         os.close(writing)
         self.told = os.fdopen(reading, "rb")
 
-    def kill_after(self, lines: int) -> list[bytes]:
-        """Kill it when it has told so many lines; the lines, fewer if it had ended before."""
+    def kill_after(self, lines: int, seconds: float = 0.0) -> list[bytes]:
+        """Kill it so long after it has told so many lines; the lines, fewer if it had ended before."""
         told = []
         for line in self.told:
             told.append(line)
             if len(told) >= lines:
-                self._process.kill()
+                self.kill_within(seconds)
                 break
         return told
+
+    def kill_within(self, seconds: float) -> None:
+        """Kill it after so long, unless it has ended before."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self._process.kill()
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; its exit code, and what it complained about."""
@@ -125,6 +133,112 @@ def test_a_program_that_is_killed_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("turn", range(3))
 def test_a_program_that_is_killed_ten_times(tmp_path: Path, turn: int) -> None:
     killed(tmp_path, random.SystemRandom().randrange(1_000_000) + turn, 10)
+
+
+# Work of every kind ----------------------------------------------------------------------------------------
+
+
+class Counted:
+    """The program of counted effects on one database, with a second process that answers its questions."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.database, self._effects = folder / "clew.db", folder / "effects"
+        self._effects.touch()
+        self._asked = Program(self._command("answer"), stdin=subprocess.PIPE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        code, complaints = self._asked.end()  # which closes its input, and so ends it
+        assert (code, complaints) == (0, "")
+
+    def work(self, run: str) -> Program:
+        return Program(self._command("work", run, str(self._effects)))
+
+    def effects(self) -> Counter[str]:
+        """How often each effect happened, by run and what it was."""
+        return Counter(self._effects.read_text().splitlines())
+
+    def _command(self, role: str, *arguments: str) -> list[str]:
+        return [sys.executable, str(HERE / "counted_program.py"), role, str(self.database), *arguments]
+
+
+def kill_somewhere(program: Program, chance: random.Random) -> list[bytes]:
+    """Kill it while it starts, or some time after it has told a few lines; these."""
+    if chance.random() < 0.15:
+        program.kill_within(chance.uniform(0, 0.4))
+        return []
+    return program.kill_after(chance.randint(1, 5), chance.choice([0.0, chance.uniform(0, 0.03)]))
+
+
+def work_and_kill(counted: Counted, chance: random.Random, kills: int) -> list[str]:
+    """Make run after run until so many processes were killed; the runs."""
+    runs: list[str] = []
+    while kills:
+        runs.append(f"r{len(runs)}")
+        over = False
+        while not over:
+            program = counted.work(runs[-1])
+            told = kill_somewhere(program, chance) if kills else []
+            told += program.told.readlines()
+            code, complaints = program.end()
+            assert code in {0, -9}, complaints
+            kills -= code == -9
+            over = code == 0
+            assert not over or told[-1] == b"result 638\n", told
+    return runs
+
+
+def check_effects(counted: Counted, run: str) -> tuple[int, int]:
+    """Each effect of an undisturbed run was made, and again at most as often as its node was interrupted.
+
+    Returns:
+        How many interruptions are recorded, and how many effects were made again.
+    """
+    recorded = events_of(counted.database, run)
+    found = Counter((type(r.event), getattr(r.event, "path", "")) for r in recorded)
+    assert [r.seq for r in recorded] == list(range(1, len(recorded) + 1))
+    effects = {what.split(" ", 1)[1]: n for what, n in counted.effects().items() if what.split(" ")[0] == run}
+    assert len(effects) == counted_program.EFFECTS
+    for what, times in effects.items():
+        path = what.partition(" ")[0]
+        interrupted = found[e.AttemptInterrupted, path]
+        assert 1 <= times <= 1 + interrupted, (what, times, interrupted)
+        assert found[e.NodeCompleted, path] == 1, path
+        assert found[e.AttemptStarted, path] == 1 + interrupted, path
+    for kind, times in [(e.StepCompleted, counted_program.STEPS), (e.RunCompleted, 1)]:
+        assert sum(n for (each, _), n in found.items() if each is kind) == times, kind
+    answered = [r.event for r in recorded if isinstance(r.event, e.WaitResolved) and r.event.path == "asks"]
+    assert [each.by for each in answered] == ["somebody"]
+    interruptions = sum(n for (kind, _), n in found.items() if kind is e.AttemptInterrupted)
+    # At most four attempts are under way at once, besides those that only wait.
+    assert interruptions <= 4 * found[e.OwnershipTaken, ""]
+    return interruptions, sum(effects.values()) - len(effects)
+
+
+def killed_at_work(tmp_path: Path, seed: int, kills: int) -> None:
+    with Counted(tmp_path / "undisturbed") as undisturbed:
+        program = undisturbed.work("r0")
+        assert program.told.read().endswith(b"result 638\n")
+        assert program.end() == (0, "")
+        assert check_effects(undisturbed, "r0") == (0, 0)
+    print(f"seed {seed}")
+    with Counted(tmp_path / "killed") as counted:
+        runs = work_and_kill(counted, random.Random(seed), kills)
+        found = [check_effects(counted, run) for run in runs]
+    print(f"{kills} kills of {len(runs)} runs: {sum(n for n, _ in found)} attempts interrupted, ", end="")
+    print(f"{sum(n for _, n in found)} of {counted_program.EFFECTS * len(runs)} effects made again")
+
+
+def test_work_of_every_kind_that_is_killed(tmp_path: Path) -> None:
+    killed_at_work(tmp_path, 11, 4)
+
+
+@pytest.mark.slow
+def test_work_of_every_kind_that_is_killed_a_hundred_times(tmp_path: Path) -> None:
+    killed_at_work(tmp_path, random.SystemRandom().randrange(1_000_000), 100)
 
 
 # The audit -------------------------------------------------------------------------------------------------

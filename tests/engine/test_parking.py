@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from engine_kit import Later
+from engine_kit import Later, pass_time, turns, until_idle
 
 from clew import Context, Engine, Graph, RefusedError, Run
 from clew.engine import drivers
@@ -53,7 +53,7 @@ async def until_parked(engine: Engine, run: Run) -> None:
     for _ in range(100):
         if engine.driver_of(run.id) is None:
             return
-        await asyncio.sleep(1)
+        await pass_time(1)
     raise AssertionError(f"{run} is not parked")
 
 
@@ -133,7 +133,7 @@ def test_of_many_idle_runs_few_are_in_memory(monkeypatch: pytest.MonkeyPatch) ->
     async def main() -> None:
         async with virtual_engine() as engine:
             runs = [await engine.start(graph_of(nap, seconds=50.0 + i)) for i in range(40)]
-            await asyncio.sleep(5)
+            await pass_time(5)
             assert len(engine._drivers.by_run) == 5
             results = await asyncio.gather(*(run.result() for run in runs))
             assert [result["n"] for result in results] == [50.0 + i for i in range(40)]
@@ -143,11 +143,10 @@ def test_of_many_idle_runs_few_are_in_memory(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_an_answer_of_another_process_wakes_a_parked_run(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "IDLE_S", 0.0)
-    monkeypatch.setattr(drivers, "_LOOKS_PER_COUNT", 1)
+    monkeypatch.setattr(drivers, "COUNT_S", 0.0)
     async with Engine(url) as driving, Engine(url, drives=False) as looking:
         run = await driving.start(graph_of(approve), id="r")
-        while driving.driver_of("r") is not None:
-            await asyncio.sleep(0.01)
+        await turns(lambda: driving.driver_of("r") is None)
         other = await looking.open_run("r")
         await other.answer(True, by="ada")
         assert (await run.result())["n"] is True
@@ -157,8 +156,7 @@ async def test_an_answer_of_another_process_wakes_a_parked_run(url: str, monkeyp
 async def test_who_does_not_drive_answers_a_run_that_nobody_drives(url: str) -> None:
     async with Engine(url) as engine:
         await engine.start(graph_of(approve), id="r")
-        while not (await engine.runs())[0].idle:
-            await asyncio.sleep(0.01)
+        await until_idle(engine)
     async with Engine(url, drives=False) as telling:
         run = await telling.open_run("r")
         await run.answer(False)
@@ -174,8 +172,7 @@ async def test_after_a_restart_waiting_runs_are_taken_up_when_they_are_due(url: 
     async with Engine(url, clock=clock) as engine:
         for number in range(5):
             await engine.start(g, id=f"r{number}")
-        while not all(row.idle for row in await engine.runs()):
-            await asyncio.sleep(0.01)
+        await until_idle(engine, 5)
     async with Engine(url, graphs=[g], clock=clock) as engine:
         assert await engine.resume_all() == []
         assert len(engine._drivers.by_run) == 0
@@ -196,17 +193,17 @@ def test_an_answer_that_was_given_in_time_beats_the_timer(tmp_path: Path) -> Non
     async def ask() -> None:
         async with virtual_engine(url) as engine:
             await engine.start(g, id="r")
-            await asyncio.sleep(10)
+            await pass_time(10)
 
     async def answer() -> None:
         async with virtual_engine(url, drives=False) as engine:
             (question,) = await (await engine.open_run("r")).questions()
             data = b'{"type":"Answer","path":"n","key":"%b","value":{"json":"left"}}' % question.key.encode()
-            await engine.journal.post("r", data, engine._clock.now() + 49, "ada")
+            await engine.journal.post("r", data, engine.clock.now() + 49, "ada")
 
     async def late() -> str:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(100)
+        await pass_time(100)
         async with Engine(url, clock=VirtualClock(loop), graphs=[g]) as engine:
             return (await (await engine.resume("r")).result())["n"]
 

@@ -59,7 +59,8 @@ def test_this_process_is_alive_until_its_lease_ends() -> None:
     assert owner.id != this_process("name").id
     assert owner.pid == os.getpid()
     assert is_alive(owner, 100.0, 100.0 + LEASE_S)
-    assert is_alive(owner, 100.0, 50.0)
+    assert is_alive(owner, 100.0, 100.0 - LEASE_S)
+    assert not is_alive(owner, 100.0, 99.9 - LEASE_S)
     assert not is_alive(owner, 100.0, 100.1 + LEASE_S)
 
 

@@ -35,8 +35,11 @@ async def ended_run(journal: SqliteJournal, run: str, events: list[e.AnyEvent], 
     return [*events, *last.events]
 
 
-async def test_many_rows_become_few_and_small(sqlite: SqliteJournal, path: Path) -> None:
-    events = await ended_run(sqlite, "a", EVERY_EVENT * 600, 5)
+async def test_many_rows_become_few_and_small(
+    sqlite: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "PACK_BYTES", 100_000)
+    events = await ended_run(sqlite, "a", EVERY_EVENT * 60, 5)
     await write(
         sqlite, append("a", len(events), [], state="completed", ended_at=9.0, snapshot=Snapshot(1, b"x" * 70))
     )
@@ -44,7 +47,7 @@ async def test_many_rows_become_few_and_small(sqlite: SqliteJournal, path: Path)
     saved = await sqlite.pack("a")
     ((packs, size),) = query(path, "SELECT count(*), sum(length(data)) FROM packs")
     assert plain > 2 * housekeeping.PACK_BYTES
-    assert (rows, packs) == (len(EVERY_EVENT) * 120 + 1, 3)
+    assert (rows, packs) == (len(EVERY_EVENT) * 12 + 1, 3)
     assert size < plain / 5
     assert saved == plain + 70 - size
     assert query(path, "SELECT * FROM events") == query(path, "SELECT * FROM snapshots") == []
@@ -276,3 +279,32 @@ async def test_any_batches_survive_packing(sqlite: SqliteJournal, seed: int) -> 
             await sqlite.pack("a")
         after = chance.randrange(start)
         assert same([one.event for one in await sqlite.read("a", after, 9_999)], events[after:start])
+
+
+async def test_the_file_itself_shrinks(sqlite: SqliteJournal, path: Path) -> None:
+    await write(sqlite, append("a", 0, blobs=[blob(b"%d" % i + b"x" * 50_000) for i in range(20)]))
+    await sqlite.close()
+    await sqlite.open()
+    await sqlite.delete("a", 1.0)
+    assert (await sqlite.sweep(1_000.0)).blobs == 20
+    large = path.stat().st_size
+    saved = await sqlite.reclaim()
+    assert saved > 0.9 * large > 900_000
+    # The log is empty as well, so that what was saved is there for others.
+    assert path.with_name("clew.db-wal").stat().st_size == 0
+    assert path.stat().st_size < 0.1 * large
+    await write(sqlite, append("b", 0))
+
+
+async def test_space_is_given_back_while_somebody_reads(sqlite: SqliteJournal, path: Path) -> None:
+    """What cannot be cut off yet is only kept for later."""
+    await write(sqlite, append("a", 0, 5), append("b", 0, blobs=[blob(b"x" * 500_000)]))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+        await sqlite.delete("b", 1.0)
+        assert await sqlite.reclaim() >= 0
+        assert reader.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+    assert len(await sqlite.read("a")) == 5
+    await sqlite.sweep(1_000.0)
+    assert await sqlite.reclaim() > 400_000

@@ -17,13 +17,37 @@ from clew.kernel.definition import ErrorPolicy, ItemPolicy
 from clew.kernel.fold import fold
 from clew.kernel.invariants import check
 from clew.kernel.machine import Decision, Machine
-from clew.kernel.mail import receiver
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, NodeState, RunState
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 EVENTS = msgspec.json.Decoder(list[e.AnyEvent])
 COMMANDS = msgspec.json.Decoder(list[c.Command])
 IMAGE = msgspec.json.Decoder(snapshot.RunImage)
+
+
+class Segments:
+    """Keeps sealed segments as an engine does; `stored` by name."""
+
+    def __init__(self) -> None:
+        self.size = 2
+        self.stored: dict[str, list[snapshot.VisitImage]] = {}
+        self._names: dict[tuple[str, int], str] = {}
+        self._generation = 1
+
+    def image(self, run: Run) -> bytes:
+        if run.generation != self._generation:
+            self._generation = run.generation
+            self._names.clear()
+        return msgspec.json.encode(snapshot.image(run, self))
+
+    def known(self, path: str, segment: int) -> str:
+        return self._names.get((path, segment), "")
+
+    def seal(self, path: str, segment: int, visits: list[snapshot.VisitImage]) -> str:
+        name = self._names[path, segment] = f"{self._generation} {path} {segment}"
+        self.stored[name] = msgspec.json.decode(msgspec.json.encode(visits), type=list[snapshot.VisitImage])
+        return name
 
 
 class Witness:
@@ -40,7 +64,13 @@ class Witness:
         self.machine = machine
         self.events: list[e.AnyEvent] = []
         self.folded = Run("", machine.run.topology)
+        self.segments = Segments()
         self.revived = self.copy()
+
+    def copy_sealed(self) -> Run:
+        """The live state, out of a snapshot that names what earlier ones have stored."""
+        data = self.segments.image(self.machine.run)
+        return snapshot.revive(IMAGE.decode(data), self.machine.run.topology, self.segments.stored)
 
     def copy(self) -> Run:
         """The live state, out of its stored snapshot."""
@@ -61,7 +91,7 @@ class Witness:
         live = self.machine
         assert check(live.run) == []
         expected = description(live)
-        for run in (self.folded, self.revived, self.copy()):
+        for run in (self.folded, self.revived, self.copy(), self.copy_sealed()):
             assert description(Machine(run.topology, run)) == expected
 
 
@@ -84,10 +114,15 @@ def description(machine: Machine) -> dict[str, Any]:
         "openable": {v.path for v in run.openable if v.state is NodeState.READY} | expanding,
         "timers": {(t.due, t.kind, t.of.path if t.of else "", t.key) for t in run.timers},
         "counts": (run.total, run.settled, run.failed, run.running, run.waiting, run.unopened),
-        "receivers": {name: (x[0].path, x[1]) for name in list(run.receivers) if (x := receiver(run, name))},
+        "receivers": {name: waiting for name in run.receivers if (waiting := receivers(run, name))},
         "key_waits": {(v.path, key) for opened, v, key in run.key_waits if v.open_wait(key, opened)},
         "is_idle": machine.is_idle,
     }
+
+
+def receivers(run: Run, name: str) -> list[tuple[int, str, str]]:
+    """Who still waits for a message, in turn."""
+    return sorted((at, v.path, key) for at, v, key in run.receivers[name] if v.open_wait(key, at))
 
 
 def ready_entries(run: Run, lane: tuple[object, ...]) -> list[tuple[int, int, str]]:

@@ -14,8 +14,10 @@ from clew.kernel import events as e
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.machine import Machine
 from clew.kernel.questions import IN_DOUBT
-from clew.kernel.state import Run, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import NodeState, RunState
+from clew.kernel.values import Value
+from clew.kernel.visits import Visit
 
 DOUBTFUL = {OnInterrupt.PROBE, OnInterrupt.ASK}
 #: Keys of waits for exclusive keys begin with this.
@@ -41,8 +43,8 @@ class Ledger:
         self.spare: Counter[str] = Counter()
         self.taken: set[tuple[str, str]] = set()
         self.effects: defaultdict[str, set[str]] = defaultdict(set)
-        self.sent: dict[str, list[bytes]] = {}
-        self.held: dict[bytes, str] = {}
+        self.sent: dict[str, list[str]] = {}
+        self.held: dict[str, str] = {}
 
     def lose(self, visit: Visit) -> None:
         """An attempt is lost with its process."""
@@ -79,7 +81,7 @@ class Ledger:
             case e.WaitResolved():
                 self._heed_resolved(event)
             case e.MessageArrived(name=name, value=value):
-                self.sent.setdefault(name, []).append(value.json)
+                self.sent.setdefault(name, []).append(text(value))
             case e.ScopeOpened(path=path):
                 for inner in [inner for inner in self.effects if inner.startswith(f"{path}/")]:
                     del self.effects[inner]
@@ -99,8 +101,7 @@ class Ledger:
         if event.key == IN_DOUBT:
             self.doubts.remove(event.path)
         if event.outcome == "received":
-            assert event.value is not None
-            self.held[event.value.json] = event.path
+            self.held[text(event.value)] = event.path
 
     def begins(self, command: c.StartAttempt) -> None:
         """A body is started; what it is told of effects is all of them."""
@@ -128,14 +129,14 @@ class Ledger:
     def _check_messages(self, run: Run, events: list[e.AnyEvent]) -> None:
         """Each message lies in its mailbox, or is held by one visit, or was used up by one that has completed."""
         completed = {event.path for event in events if isinstance(event, e.NodeCompleted)}
-        lying = {name: [message.value.json for message in box] for name, box in run.mail.items()}
-        held = {json: path for path, name, json in received(run)}
+        lying = {name: [text(message.value) for message in box] for name, box in run.mail.items()}
+        held = {json: path for path, _, json in received(run)}
         everywhere = [json for box in lying.values() for json in box] + [json for _, _, json in received(run)]
         assert len(everywhere) == len(set(everywhere)), "a message is in two places"
         for json, path in list(self.held.items()):
             if json not in held:  # given back, or used up
                 del self.held[json]
-                assert path in completed or any(json in box for box in lying.values()), f"{json!r} is lost"
+                assert path in completed or any(json in box for box in lying.values()), f"{json} is lost"
         assert held == self.held
         for name, sent in self.sent.items():
             box = lying.pop(name, [])
@@ -148,30 +149,35 @@ class Ledger:
         """Messages are received in the order in which they were sent, unless some are given back meanwhile."""
         if any(isinstance(event, e.ScopeOpened) for event in events):
             return
-        last: dict[bytes, int] = {}
+        last: dict[str, int] = {}
         for event in events:
-            if isinstance(event, e.WaitResolved) and event.outcome == "received" and event.value is not None:
-                name, number = split(event.value.json)
+            if isinstance(event, e.WaitResolved) and event.outcome == "received":
+                name, number = split(event.value)
                 assert number > last.get(name, -1)
                 last[name] = number
         for box in run.mail.values():
-            name, number = split(box[0].value.json)
+            name, number = split(box[0].value)
             assert number > last.get(name, -1), "an older message was passed over"
 
 
-def split(json: bytes) -> tuple[bytes, int]:
-    """A message's text is its name and number: ``"a 7"``."""
-    name, number = bytes(json).strip(b'"').split()
+def text(message: Value | None) -> str:
+    """What a message says."""
+    assert message is not None
+    return bytes(message.json).decode()
+
+
+def split(message: Value | None) -> tuple[str, int]:
+    """A message says its name and number: ``"a 7"``."""
+    name, number = text(message).strip('"').split()
     return name, int(number)
 
 
-def received(run: Run) -> Iterator[tuple[str, str, bytes]]:
+def received(run: Run) -> Iterator[tuple[str, str, str]]:
     """The messages that visits hold: address, name and text."""
     for path, visit in run.visits.items():
         for wait in (visit.waits or {}).values():
             if wait.outcome == "received":
-                assert wait.value is not None
-                yield path, wait.name, wait.value.json
+                yield path, wait.name, text(wait.value)
 
 
 def is_at_rest(machine: Machine) -> bool:

@@ -15,10 +15,10 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.definition import GraphSpec, ItemPolicy, MapSpec, NodeSpec, Retry
 from clew.kernel.machine import Decision, Gate, Machine, admit_all
-from clew.kernel.state import Visit
 from clew.kernel.states import NodeState
 from clew.kernel.topology import compile_graph
 from clew.kernel.values import Binding, ErrorInfo, FromItem, FromNode, Literal, Value
+from clew.kernel.visits import Visit
 
 BOOM = ErrorInfo(type="ValueError", message="boom", classes=("ValueError", "Exception"))
 THREE = Retry(max_attempts=3, delay_s=1.0, jitter=0.0)
@@ -123,14 +123,25 @@ class Play:
     def expand(self, path: str, count: int, keys: tuple[str, ...] = ()) -> Decision:
         return self.hand(s.MapExpanded(path=path, count=count, keys=keys, items=value(list(range(count)))))
 
+    def wait(self, path: str, key: str, kind: str, **wait: Any) -> Decision:
+        """The body of a visit opens a wait, and does something else besides."""
+        return self.hand(s.OpenWait(path=path, attempt=self.visit(path).attempt, key=key, kind=kind, **wait))
+
+    def idle(self, path: str, *keys: str) -> Decision:
+        """All that the body of a visit still does is wait for these."""
+        return self.hand(s.AttemptIdle(path=path, attempt=self.visit(path).attempt, keys=keys))
+
+    def send(self, name: str, plain: Any) -> Decision:
+        return self.hand(s.Send(name=name, value=value(plain), by="you"))
+
     def sleep(self, path: str, due: float | None, key: str = "nap") -> Decision:
         """The body of a visit only sleeps (until `due`), or asks a question (None)."""
         where = {"path": path, "attempt": self.visit(path).attempt}
         kind = "answer" if due is None else "timer"
         return self.hand(s.OpenWait(**where, key=key, kind=kind, due=due), s.AttemptIdle(**where, keys=(key,)))
 
-    def answer(self, path: str, key: str = "nap") -> Decision:
-        return self.hand(s.Answer(path=path, key=key, value=value("yes"), by="me"))
+    def answer(self, path: str, key: str = "nap", plain: Any = "yes", **how: Any) -> Decision:
+        return self.hand(s.Answer(path=path, key=key, value=value(plain), by="me", **how))
 
     def at(self, now: float) -> Decision:
         """Time passes."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from play import Play, graph, mapped, node
+from play import Play, graph, mapped, node, value
 
+from clew.kernel.commands import Wait
 from clew.kernel.invariants import check
+from clew.kernel.questions import IN_DOUBT
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState, RunState
-from clew.kernel.values import GATHERED
+from clew.kernel.values import GATHERED, Message
 
 
 def stage() -> Play:
@@ -75,15 +77,30 @@ def unqueue(run: Run) -> None:
     run.ready.clear()
 
 
+def wait_on(path: str, wait: Wait, key: str = "w") -> Callable[[Run], None]:
+    def change(run: Run) -> None:
+        run.visits[path].waits = {key: wait}
+
+    return change
+
+
+def leave_message(run: Run) -> None:
+    wait_on("b", Wait("message", name="m"))(run)
+    wait_on("r", Wait("message", name="n"))(run)
+    run.mail["m"] = [Message(value(1), "", 1)]
+
+
 def settle_all(run: Run) -> None:
     run.root.settled = len(run.root.members)
 
 
+TWICE = [Message(value(1), "", 2), Message(value(1), "", 2)]
 BREAKS = [
     (on_run(running=9), "run.running is 9, not 4"),
     (on_run(settled=9), "run.settled is 9, not 1"),
     (on_run(failed=9), "run.failed is 9, not 0"),
     (on_run(waiting=9), "run.waiting is 9, not 0"),
+    (on_run(unopened=9), "run.unopened is 9, not 0"),
     (on_run(running=5), "5 attempts run, more than max_concurrency"),
     (on_run(state=RunState.FAILED, ended_at=1.0), "attempts run although the run has ended"),
     (on_run(ended_at=1.0), "ended_at does not fit the run's state"),
@@ -106,6 +123,18 @@ BREAKS = [
     (set_("b", attempt_due=None), "<b running attempt 1> runs without its time limit"),
     (set_("b", total_due=None), "<b running attempt 1> runs without its total time limit"),
     (set_("b", state=NodeState.READY), "<b ready attempt 1> is ready and in no queue"),
+    (wait_on("done", Wait("timer")), "<done completed attempt 1> has settled and still waits"),
+    (set_("b", in_doubt=True), "<b running attempt 1> is in doubt, which its declaration does not know"),
+    (set_("b", in_doubt=True), "<b running attempt 1> runs in doubt of an earlier attempt"),
+    (set_("done", in_doubt=True), "<done completed attempt 1> has completed in doubt"),
+    (set_("b", probing=True), "<b running attempt 1> probes for nothing"),
+    (
+        wait_on("b", Wait("answer"), IN_DOUBT),
+        "<b running attempt 1> is asked about and does not wait for the answer",
+    ),
+    (on_run(mail={"m": []}), "the messages called m lie in disorder"),
+    (on_run(mail={"m": TWICE}), "the messages called m lie in disorder"),
+    (leave_message, "<b running attempt 1> waits for a message called m, and one lies there"),
     (unqueue, "<m[1] ready attempt 0> is ready and in no queue"),
 ]  # fmt: skip
 

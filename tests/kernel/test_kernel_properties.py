@@ -42,6 +42,12 @@ def test_items_that_flow_keep_the_laws_and_end(spec: GraphSpec, choices: bytes) 
     drive(spec, choices)
 
 
+@SEARCH
+@given(spec=worlds.desks(), choices=worlds.choices)
+def test_bodies_that_wait_and_are_lost_keep_the_laws_and_end(spec: GraphSpec, choices: bytes) -> None:
+    drive(spec, choices)
+
+
 @pytest.mark.slow
 @LONG_SEARCH
 @given(spec=worlds.graphs(), choices=worlds.choices)
@@ -53,4 +59,11 @@ def test_every_run_keeps_the_laws_and_ends_many_times(spec: GraphSpec, choices: 
 @LONG_SEARCH
 @given(spec=worlds.lines(), choices=worlds.choices)
 def test_items_that_flow_keep_the_laws_and_end_many_times(spec: GraphSpec, choices: bytes) -> None:
+    drive(spec, choices)
+
+
+@pytest.mark.slow
+@LONG_SEARCH
+@given(spec=worlds.desks(), choices=worlds.choices)
+def test_bodies_that_wait_and_are_lost_keep_the_laws_and_end_many_times(spec: GraphSpec, choices: bytes) -> None:
     drive(spec, choices)

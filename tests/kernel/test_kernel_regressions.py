@@ -357,3 +357,19 @@ def test_timers_set_after_a_snapshot_do_not_collide_with_those_in_it():
     play.witness.take_snapshot()
     play.succeed("a")
     assert play.machine.wake_at == 5.0
+
+
+# Answers in time -----------------------------------------------------------------------------------
+
+
+def test_a_resume_does_not_go_before_an_answer_that_was_given_in_time():
+    play = Play(node("a"))
+    play.wait("a", "ask", "answer", due=5.0)
+    play.idle("a", "ask")
+    play.hand(s.Pause())
+    play.now = 9.0
+    play.hand(s.Resume())
+    assert play.machine.wake_at == 5.0
+    assert play.machine.has_question_due(play.now)
+    play.answer("a", "ask", at=4.0)
+    assert play.visit("a").waits["ask"].outcome == "answered"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from play import BOOM, THREE, Play, graph, mapped, node, value
@@ -259,13 +261,25 @@ def test_a_machine_asks_for_a_snapshot_when_the_tail_is_long():
     assert snapshots(Play(node("a")), steps) == [SNAPSHOT_EVENTS, 2 * SNAPSHOT_EVENTS]
 
 
-def test_a_large_run_is_stored_less_often():
+def test_what_has_not_changed_does_not_make_snapshots_rarer():
     play = Play(mapped("m"))
     count = 2 * SNAPSHOT_EVENTS
     play.expand("m", count)
     done = [s.AttemptSucceeded(path=f"m[{i}]", attempt=1, output=value(1)) for i in range(count)]
-    visits = count + 1
-    assert snapshots(play, done) == [visits, 2 * visits]
+    asked = snapshots(play, done)
+    assert len(asked) == 4
+    assert all(later - sooner >= SNAPSHOT_EVENTS for sooner, later in pairwise([0, *asked]))
+
+
+def test_a_run_in_which_much_is_open_is_stored_less_often():
+    play = Play(*(node(f"n{i}") for i in range(SNAPSHOT_EVENTS)), max_concurrency=SNAPSHOT_EVENTS)
+    live = SNAPSHOT_EVENTS
+    steps = [
+        s.StepEnded(path=f"n{i % live}", attempt=1, key=str(i), digest="d", value=value(1))
+        for i in range(3 * live)
+    ]
+    (first, second, *_) = snapshots(play, steps)
+    assert second - first >= live
 
 
 def test_nothing_new_asks_for_no_snapshot():

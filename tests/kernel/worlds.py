@@ -131,5 +131,16 @@ def lines(draw: st.DrawFn) -> GraphSpec:
     return draw(graph_of(specs, st.none()))
 
 
+@st.composite
+def desks(draw: st.DrawFn) -> GraphSpec:
+    """A few bodies, one of them perhaps in a sub-graph, each with time for all that a body can live through."""
+    first, inner = draw(nodes("a", [], 0)), draw(nodes("b", [], 0))
+    enclosing = NodeSpec(id="c", kind="graph", graph=draw(graph_of([inner], st.none())), after=("a",))
+    last = structs.replace(draw(nodes("d", [first], 0)), map=None, inputs={})
+    chosen = draw(st.sampled_from([[first], [first, enclosing], [first, last], [first, enclosing, last]]))
+    specs = [structs.replace(spec, map=None, inputs={}) if draw(st.booleans()) else spec for spec in chosen]
+    return draw(graph_of(specs, st.none()))
+
+
 #: What the outside will choose: one byte per choice. Zero is the plain choice, and so is none.
 choices = st.binary(min_size=60, max_size=240)

@@ -19,12 +19,14 @@ from clew.engine.feed import Ephemeral, Progress
 from clew.errors import UnknownRunError
 from clew.journal.records import Recorded
 from clew.kernel import events as e
+from clew.kernel.commands import Wait
 from clew.kernel.definition import GraphSpec
 from clew.kernel.fold import fold
-from clew.kernel.state import Group, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
 from clew.kernel.topology import Node, compile_graph
 from clew.kernel.values import ErrorInfo
+from clew.kernel.visits import Group, Scope, Visit
 
 #: Rows that ended last, and failures, that are kept for showing.
 KEPT = 200
@@ -55,6 +57,7 @@ class Board:
         recent: rows that completed, were skipped or cancelled, the last one last.
         failures: leaves that failed for good, the last one last; at most `KEPT`.
         progress: what bodies under way last told about themselves.
+        paused_by: who paused the run, if that was said.
         unknown_maps: maps that have not told how many items they have.
     """
 
@@ -65,6 +68,7 @@ class Board:
         self.pace = Pace()
         self.progress: dict[str, Progress] = {}
         self.owner = ""
+        self.paused_by = ""
         self._static: dict[int, Size] = {}
         self._reset()
 
@@ -75,6 +79,8 @@ class Board:
         self.rows: dict[NodeState, dict[str, Visit]] = {state: {} for state in _SHOWN}
         self.recent: deque[Visit] = deque(maxlen=KEPT)
         self.failures: deque[Failure] = deque(maxlen=KEPT)
+        #: Keys of questions that were asked and not answered, by address of visits that have not settled.
+        self._asked: dict[str, dict[str, None]] = {}
         self._row_states: dict[str, NodeState] = {}
         self.unknown_maps = 0
         #: Leaves of sub-graphs that have not begun, by the definition.
@@ -104,6 +110,8 @@ class Board:
         """A visit may have another state."""
         state = visit.state
         if not visit.is_group:
+            if state in SETTLED and self._asked:
+                self._asked.pop(visit.path, None)
             if state in UNDER_WAY:
                 self.live[visit.path] = visit
             elif self.live.pop(visit.path, None) is not None:
@@ -137,6 +145,21 @@ class Board:
         visit = self.run.visits[event.path]
         self._settled_unopened(visit)
         self._moved(visit)
+
+    def _wait_opened(self, event: e.WaitOpened) -> None:
+        if event.kind == "answer":
+            self._asked.setdefault(event.path, {})[event.key] = None
+        self._moved(self.run.visits[event.path])
+
+    def _wait_resolved(self, event: e.WaitResolved) -> None:
+        keys = self._asked.get(event.path, {})
+        keys.pop(event.key, None)
+        if not keys:
+            self._asked.pop(event.path, None)
+        self._moved(self.run.visits[event.path])
+
+    def _paused(self, event: e.RunPaused) -> None:
+        self.paused_by = event.by
 
     def _attempt_started(self, event: e.AttemptStarted) -> None:
         self.progress.pop(event.path, None)
@@ -196,10 +219,11 @@ class Board:
         self._count_again()
 
     def _count_again(self) -> None:
-        failures = [*self.failures]
+        failures, asked = [*self.failures], self._asked
         recent = [visit for visit in self.recent if visit.state in SETTLED]
         self._reset()
         self.failures.extend(failures)
+        self._asked = {path: keys for path, keys in asked.items() if path in self.run.visits}
         self.recent.extend(recent)
         root = self.run.root
         assert isinstance(root, Scope)
@@ -239,6 +263,16 @@ class Board:
         """Says nothing about nodes."""
 
     # ------------------------------------------------------------------ asking
+
+    def asking(self) -> Iterator[tuple[Visit, str, Wait]]:
+        """The questions that wait for an answer, in the order in which they were asked."""
+        for path, keys in self._asked.items():
+            visit = self.run.visits.get(path)
+            for key in keys if visit is not None else ():
+                assert visit is not None
+                wait = visit.open_wait(key)
+                if wait is not None:
+                    yield visit, key, wait
 
     @property
     def expected(self) -> int:
@@ -298,13 +332,16 @@ class Board:
     _SPECIAL: ClassVar[dict[type, Callable[[Board, Any], None]]] = {
         e.RunAdmitted: _of_run,
         e.RunStarted: _run_started,
-        e.RunPaused: _of_run,
+        e.RunPaused: _paused,
         e.RunResumed: _of_run,
         e.RunCompleted: _of_run,
         e.RunFailed: _of_run,
         e.RunCancelled: _of_run,
         e.RunRetried: _retried,
         e.OwnershipTaken: _taken,
+        e.MessageArrived: _of_run,
+        e.WaitOpened: _wait_opened,
+        e.WaitResolved: _wait_resolved,
         e.GroupStopping: _stopping,
         e.ScopeOpened: _scope_opened,
         e.MapOpened: _map_opened,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from clew.cli.board import Board, shown_as
-from clew.kernel.state import Visit
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
+from clew.kernel.visits import Visit
 
 #: Members under way that are looked at per frame.
 _LOOKED_AT = 500

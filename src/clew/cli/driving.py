@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import click
 from rich.console import Console
@@ -86,6 +86,31 @@ class Session:
         self._clock = Clock()
         self._console = Console(highlight=False, markup=False, emoji=False)
 
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the person has asked to stop."""
+        return self._interrupts.asked.is_set()
+
+    @property
+    def interrupted_code(self) -> int:
+        """The exit code that says so."""
+        return self._interrupts.exit_code
+
+    async def wait_for(self, work: asyncio.Future[Any]) -> bool:
+        """Wait for some work, or until the person asks to stop; whether the work is done."""
+        asked = asyncio.create_task(self._interrupts.asked.wait())
+        try:
+            await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        if work.done():
+            work.result()
+        return work.done()
+
     async def follow(self, run: Watched, *, before: RunRow | None, first: str = "") -> int:
         """Watch a run that goes on here to its end and sum up.
 
@@ -116,23 +141,37 @@ class Session:
         engine = self.engine
         before = {row.run: row for row in await engine.runs(states=("queued", "running", "stopping"), limit=_ALL)}
         runs = [Watched(engine, run) for run in await engine.resume_all() if run.id in before]
+        waiting = len(before) - len(runs)
         if not runs:
-            click.echo("there is no unfinished run that could go on here", err=True)
+            others = f" ({count(waiting, 'other')} only waits or cannot go on: clew ls)" if waiting else ""
+            click.echo(f"there is no unfinished run that could go on here{others}", err=True)
             return exits.COMPLETED
         self._interrupts.last_words = f"{count(len(runs), 'run')} ended at once; to go on: clew resume --all"
         codes = await asyncio.gather(*(self._follow_one(run, before[run.id]) for run in runs))
+        # Others that came to be due meanwhile are not interrupted.
+        await engine.drain()
         return max(codes)
 
     async def _follow_one(self, run: Watched, row: RunRow) -> int:
         board = await board_of(self.engine, row, caught_up=row.seq, since=self._clock.now())
         settings = self.settings
-        view: View = Plain(board, sys.stdout, tee=settings.tee, name=run.id)
+        view: View = Plain(board, sys.stdout, tee=settings.tee, name=run.id, db=settings.told_db)
         if settings.as_json or settings.quiet:
             view = JsonLines(board, sys.stdout) if settings.as_json else Quiet(board)
         else:
             view.say(await goes_on(self.engine, row))
         over = await watch(self.engine, run, view, self._interrupts, self._clock)
         return await self._sum_up(run.run, board) if over else self._leave(board)
+
+    def left_to(self, row: RunRow) -> int:
+        """Say that a run goes on in another process."""
+        if self.settings.as_json:
+            write(
+                sys.stdout, codec.encode({"type": "resumed", "run": row.run, "owner": row.owner}).decode() + "\n"
+            )
+        else:
+            click.echo(plain(f"run {row.run} goes on; another process drives it ({row.owner})"), err=True)
+        return exits.COMPLETED
 
     async def show_ended(self, run: Run, row: RunRow, first: str) -> int:
         """Sum up a run that had ended before."""
@@ -149,8 +188,8 @@ class Session:
             return Quiet(board)
         if self._console.is_terminal and not self._console.is_dumb_terminal and not self._console.legacy_windows:
             notice = f"Ctrl-C stops; {self._how_to_go_on(run)}"
-            return Live(board, self._console, notice=notice, tee=settings.tee)
-        return Plain(board, sys.stdout, tee=settings.tee)
+            return Live(board, self._console, notice=notice, tee=settings.tee, db=settings.told_db)
+        return Plain(board, sys.stdout, tee=settings.tee, db=settings.told_db)
 
     async def _sum_up(self, run: Run, board: Board) -> int:
         result = await _result_of(run)

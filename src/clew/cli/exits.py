@@ -20,12 +20,12 @@ TERMINATED = 143
 
 MEANINGS = {
     COMPLETED: "done; the run completed",
-    FAILED: "the run failed (doctor: something does not work)",
-    USAGE: "the command, the graph or its inputs are not valid; nothing was run",
+    FAILED: "the run failed; of several runs, some did (doctor: something does not work)",
+    USAGE: "the command, the graph or a value is not valid, or the run refuses it; nothing was changed",
     CANCELLED: "the run was cancelled",
     NOT_FOUND: "no such run, node, file or database",
     BUSY: "another process drives the run",
-    STORAGE: "the database cannot be opened, read or written",
+    STORAGE: "the database or file cannot be opened, read or written",
     BUG: "a fault of Clew itself",
     INTERRUPTED: "stopped by Ctrl-C; the run can be resumed",
     TERMINATED: "stopped by SIGTERM; the run can be resumed",

@@ -34,12 +34,13 @@ def command(run: str, node: str, follow: bool, as_json: bool, db: str | None) ->
     from clew.engine.engine import Engine
 
     async def read() -> None:
-        async with Engine(url) as engine:
+        async with Engine(url, drives=False) as engine:
             row = await find_run(engine, run)
             if node:
                 await _must_exist(engine, row, node)
             handle = await engine.open_run(row.run)
-            if not await _print_lines(handle, node, follow=follow, as_json=as_json) and not as_json:
+            goes_on = follow and not row.imported  # nothing comes of a copy any more
+            if not await _print_lines(handle, node, follow=goes_on, as_json=as_json) and not as_json:
                 say(f"{plain(node) or 'no node'} printed {'nothing' if node else 'anything'}")
 
     try:

@@ -9,54 +9,76 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clew.cli.options import db_option, existing, json_option, pairs
+from clew.cli.filters import Selection, filter_options, is_abandoned
+from clew.cli.options import db_option, existing, json_option, told_db
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from clew.journal.records import RunRow
 
-_STATES = ("queued", "running", "paused", "stopping", "completed", "failed", "cancelled")
-
 
 @click.command(name="ls", short_help="List runs, newest first.")
-@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only runs in this state.")
-@click.option("--graph", default="", metavar="NAME", help="Only runs of this graph.")
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only runs with this label.")
+@filter_options
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(min=1), metavar="N", help="At most so many."
 )
+@click.option("--before", default="", metavar="RUN", help="Only runs that come after this one in the list.")
 @json_option
 @db_option
-def command(
-    states: tuple[str, ...], graph: str, labels: tuple[str, ...], limit: int, as_json: bool, db: str | None
-) -> None:
+def command(limit: int, before: str, as_json: bool, db: str | None, **given: Any) -> None:
     """List runs, newest first."""
-    wanted = pairs(labels, "--label")
+    selection = Selection.of(**given)
     url = existing(db)
     from clew.cli.telling import print_json, say
     from clew.engine.clock import Clock
     from clew.engine.engine import Engine
 
-    async def read() -> list[RunRow]:
-        async with Engine(url) as engine:
-            return await engine.runs(states=states, graph=graph, labels=wanted, limit=limit + 1)
+    now = Clock().now()
 
-    rows = asyncio.run(read())
+    async def read() -> tuple[list[RunRow], set[str]]:
+        async with Engine(url, drives=False) as engine:
+            if before:
+                await engine.looking.row(before)
+            rows: list[RunRow] = []
+            async for row in selection.rows(engine, now, before=before, at_once=min(limit + 1, 1_000)):
+                rows.append(row)
+                if len(rows) > limit:
+                    break
+            return rows, await engine.journal.live_owners(now)
+
+    rows, alive = asyncio.run(read())
     more, rows = len(rows) > limit, rows[:limit]
+    abandoned = {row.run for row in rows if is_abandoned(row, alive, now)}
     if as_json:
-        print_json([_document(row) for row in rows])
+        print_json([{**_document(row), "abandoned": row.run in abandoned} for row in rows])
         return
     if not rows:
-        say("no such runs" if states or graph or labels else "no runs yet; `clew run` starts one")
+        say("no such runs" if selection.is_given or before else "no runs yet; `clew run` starts one")
         return
+    _print(rows, abandoned, now)
+    if more:
+        say(f"the newest {limit} are listed; --limit N lists more, --before {rows[-1].run} those after them")
+    if abandoned:
+        _tell_abandoned(abandoned, told_db(db))
+
+
+def _print(rows: list[RunRow], abandoned: set[str], now: float) -> None:
     from clew.cli.columns import console, in_columns, print_lines
 
-    now = Clock().now()
     head = ["RUN", "GRAPH", "STATE", "DONE", "STARTED", "TOOK", ""]
-    print_lines(console(), in_columns([_dim(head), *(_cells(row, now) for row in rows)], right=frozenset({3, 5})))
-    if more:
-        say(f"the newest {limit} are listed; --limit N lists more")
+    cells = [_cells(row, now, abandoned=row.run in abandoned) for row in rows]
+    print_lines(console(), in_columns([_dim(head), *cells], right=frozenset({3, 5})))
+
+
+def _tell_abandoned(abandoned: set[str], db: str) -> None:
+    from clew.cli.telling import say
+    from clew.cli.words import command as command_line
+
+    one = len(abandoned) == 1
+    how = command_line("resume", *(abandoned if one else ["--all"]), db=db)
+    told = "1 run has" if one else f"{len(abandoned):,} runs have"
+    say(f"{told} something to do, and the process is gone; to go on: {how}")
 
 
 def _dim(cells: list[str]) -> list[Text]:
@@ -65,20 +87,31 @@ def _dim(cells: list[str]) -> list[Text]:
     return [Text(cell, "bright_black") for cell in cells]
 
 
-def _cells(row: RunRow, now: float) -> list[str | Text]:
+def _cells(row: RunRow, now: float, *, abandoned: bool) -> list[str | Text]:
     from rich.text import Text
 
     from clew.cli.symbols import STYLES
     from clew.cli.words import ago, duration, first_line, plain
 
-    failed = f", {row.failed:,} failed" if row.failed else ""
+    state = Text(row.state, STYLES.get(row.state, ""))
+    if abandoned:
+        state.append(", abandoned", "yellow")
+    if row.waiting:
+        state.append(f", {row.waiting:,} waiting", "blue")
+    if row.failed:
+        state.append(f", {row.failed:,} failed", "red")
+    if row.imported:
+        state.append(", a copy", "bright_black")
+    due = ""
+    if row.ended_at is None and not row.running and row.wake_at is not None and row.wake_at > now:
+        due = f"due in {duration(row.wake_at - now)}"
     done = f"{row.settled:,}/{row.total:,}"
     took = duration(row.ended_at - row.started_at) if row.ended_at and row.started_at else ""
-    remark = "; ".join(filter(None, [first_line(row.note), first_line(row.error), _told(row.labels)]))
+    remark = "; ".join(filter(None, [first_line(row.note), first_line(row.error), due, _told(row.labels)]))
     return [
         Text(plain(row.run), "bold"),
         plain(row.name),
-        Text(row.state, STYLES.get(row.state, "")).append(failed, "red"),
+        state,
         done,
         ago(now - row.created_at),
         took,

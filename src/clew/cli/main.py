@@ -21,13 +21,23 @@ COMMANDS = {
     "ls": "List runs, newest first.",
     "show": "Show a run: its nodes, errors and outputs.",
     "logs": "Print what the nodes of a run printed and logged.",
-    "resume": "Go on with runs whose process ended.",
-    "cancel": "Cancel a run.",
-    "retry": "Take a failed or cancelled run up again; completed work is kept.",
+    "pause": "Pause a run: nothing new of it starts.",
+    "resume": "Go on with runs that were paused, or whose process ended.",
+    "answer": "Answer what a run asks, or show what it asks.",
+    "send": "Send a run a message.",
+    "cancel": "Cancel runs.",
+    "retry": "Take failed or cancelled runs up again; completed work is kept.",
+    "delete": "Delete runs and all that is kept of them.",
+    "gc": "Delete old runs, and what nothing needs any more.",
+    "export": "Write a run to a file, to be looked at elsewhere.",
+    "import": "Read a run from a file, to look at it.",
     "graph": "Check a graph and draw it.",
     "schema": "Print the JSON Schema of graph files, for editors.",
     "doctor": "Check that everything that Clew needs works here.",
 }
+
+#: Modules that cannot be called like their command.
+_MODULES = {"import": "import_"}
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in exits.MEANINGS.items())
 
@@ -43,7 +53,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"clew.cli.{cmd_name}").command
+        return import_module(f"clew.cli.{_MODULES.get(cmd_name, cmd_name)}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any."""

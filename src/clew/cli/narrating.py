@@ -13,11 +13,13 @@ from typing import Any, ClassVar
 
 from clew.cli.board import Board
 from clew.cli.screen import error_line
-from clew.cli.words import clock, count, duration, percent, plain, rate, roughly
+from clew.cli.waits import answering, asked, standing
+from clew.cli.words import clock, command, count, duration, percent, plain, rate, roughly
 from clew.journal.records import Recorded
 from clew.kernel import events as e
-from clew.kernel.state import Visit
-from clew.kernel.states import NodeState
+from clew.kernel.commands import Wait
+from clew.kernel.states import NodeState, RunState
+from clew.kernel.visits import Visit
 
 #: A map tells how far it is at every such part of its items,
 PARTS = 20
@@ -30,14 +32,25 @@ SILENCE_S = 30.0
 
 
 class Narrator:
-    """Tells what a board takes. Call `tell` with each recorded event after the board has taken it."""
+    """Tells what a board takes. Call `tell` with each recorded event after the board has taken it.
 
-    def __init__(self, board: Board) -> None:
+    Args:
+        board: the run.
+        db: added as ``--db`` to commands that are suggested.
+    """
+
+    def __init__(self, board: Board, db: str = "") -> None:
         self._board = board
+        self._db = db
+        #: Whether it was told what an earlier process or watcher had left the run waiting for.
+        self._caught_up = board.caught_up == 0
         self._told_at = 0.0
         #: Of each map: when it was last told of, and at which part.
         self._maps: dict[str, tuple[float, int]] = {}
         self._troubles: Counter[str] = Counter()
+        self._questions: Counter[str] = Counter()
+        #: Visits whose attempts are being stopped for a pause.
+        self._paused: set[str] = set()
 
     def tell(self, recorded: Recorded) -> Iterator[str]:
         """The lines for an event; mostly one, often none."""
@@ -50,12 +63,17 @@ class Narrator:
             yield f"{clock(event.at)} {text}"
 
     def tick(self, now: float) -> Iterator[str]:
-        """A sign of life, if there was none for a while."""
+        """What keeps the run waiting, once; a sign of life, if there was none for a while."""
         board = self._board
+        if not self._caught_up and board.run.seq >= board.caught_up:
+            self._caught_up = True
+            yield from (f"{clock(now)} {line}" for line in standing(board, self._db))
         if not self._told_at:
             self._told_at = now
         if now - self._told_at < SILENCE_S or board.run.ended or board.run.root is None:
             return
+        if not board.run.running and (board.run.waiting or board.run.state is RunState.PAUSED):
+            return  # what it waits for has been told
         self._told_at = now
         under_way = ", ".join(
             f"{plain(visit.path)} ({duration(now - visit.started_at)})"
@@ -78,7 +96,10 @@ class Narrator:
         yield f"run {plain(run.id)} of graph {plain(run.topology.spec.name)} started: {nodes}"
 
     def _run_paused(self, event: e.RunPaused) -> Iterator[str]:
-        yield f"run {plain(self._board.run.id)} paused{_by(event.by)}"
+        run = self._board.run
+        under_way = f"; {count(run.running, 'attempt')} under way may finish" if run.running else ""
+        how = command("resume", run.id, db=self._db)
+        yield f"run {plain(run.id)} is paused{_by(event.by)}{under_way}; to go on: {how}"
 
     def _run_resumed(self, event: e.RunResumed) -> Iterator[str]:
         yield f"run {plain(self._board.run.id)} goes on after its pause{_by(event.by)}"
@@ -106,10 +127,26 @@ class Narrator:
 
     def _attempt_started(self, event: e.AttemptStarted) -> Iterator[str]:
         if self._board.map_of(self._visit(event.path)) is None:
-            yield f"{plain(event.path)} started{f' (attempt {event.attempt})' if event.attempt > 1 else ''}"
+            path, attempt = plain(event.path), f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            if event.probe:
+                yield f"{path}: whether its lost attempt took effect is being found out"
+            else:
+                yield f"{path} started{attempt}"
+
+    def _doubt_cleared(self, event: e.DoubtCleared) -> Iterator[str]:
+        if self._board.map_of(self._visit(event.path)) is None:
+            yield f"{plain(event.path)}: its lost attempt took no effect"
+
+    def _attempt_stopping(self, event: e.AttemptStopping) -> Iterator[str]:
+        if event.reason == "pause":
+            self._paused.add(event.path)
+            if self._board.map_of(self._visit(event.path)) is None:
+                yield f"{plain(event.path)} is stopped for the pause, and is made again"
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> Iterator[str]:
-        if self._board.map_of(self._visit(event.path)) is None:
+        if event.path in self._paused:
+            self._paused.discard(event.path)
+        elif self._board.map_of(self._visit(event.path)) is None:
             path = plain(event.path)
             yield f"{path} was interrupted: attempt {event.attempt} was under way when its process ended"
 
@@ -123,8 +160,48 @@ class Narrator:
         )
 
     def _wait_opened(self, event: e.WaitOpened) -> Iterator[str]:
-        if event.kind == "timer" and event.due is not None and self._board.map_of(self._visit(event.path)) is None:
-            yield f"{plain(event.path)} sleeps for {duration(event.due - event.at)}, until {clock(event.due)}"
+        visit = self._visit(event.path)
+        wait = visit.open_wait(event.key)
+        if wait is None:
+            return  # a message that lay there already
+        if event.kind == "answer":
+            yield from self._asks(visit, event.key, wait)
+        elif self._board.map_of(visit) is None:
+            path, limit = plain(event.path), f", until {clock(event.due)}" if event.due is not None else ""
+            if event.kind == "timer" and event.due is not None:
+                yield f"{path} sleeps for {duration(event.due - event.at)}{limit}"
+            elif event.kind == "message":
+                how = command("send", self._board.run.id, event.name, "VALUE", db=self._db)
+                yield f"{path} waits for message {plain(event.name)}{limit}; to send it: {how}"
+            elif event.kind == "key":
+                yield f"{path} waits for key {plain(event.name)}"
+
+    def _asks(self, visit: Visit, key: str, wait: Wait) -> Iterator[str]:
+        """Questions of single nodes are always told, those of a map's items up to a number."""
+        owner = self._board.map_of(visit)
+        told = self._questions[owner.path] if owner is not None else 0
+        if owner is not None:
+            self._questions[owner.path] += 1
+        if told < TOLD_PER_MAP:
+            yield f"{asked(visit, wait)}; to answer: {answering(self._board.run.id, visit, key, wait, self._db)}"
+        elif told == TOLD_PER_MAP:
+            how = command("answer", self._board.run.id, db=self._db)
+            yield f"{plain(owner.path if owner else '')}: more is asked by its items; all of it: {how}"
+
+    def _wait_resolved(self, event: e.WaitResolved) -> Iterator[str]:
+        if self._board.map_of(self._visit(event.path)) is not None:
+            return
+        path = plain(event.path)
+        match event.outcome:
+            case "answered":
+                yield f"{path} was answered{_by(event.by)}"
+            case "expired":
+                default = "" if event.value is None else "; the default counts"
+                yield f"{path} was not given in time what it waited for{default}"
+            case "received":
+                yield f"{path} received a message{_by(event.by)}"
+            case _:
+                return
 
     def _node_completed(self, event: e.NodeCompleted) -> Iterator[str]:
         visit = self._visit(event.path)
@@ -221,8 +298,11 @@ class Narrator:
         e.MapOpened: _map_opened,
         e.AttemptStarted: _attempt_started,
         e.AttemptInterrupted: _attempt_interrupted,
+        e.AttemptStopping: _attempt_stopping,
+        e.DoubtCleared: _doubt_cleared,
         e.RetryScheduled: _retry_scheduled,
         e.WaitOpened: _wait_opened,
+        e.WaitResolved: _wait_resolved,
         e.NodeCompleted: _node_completed,
         e.NodeFailed: _node_failed,
         e.NodeSkipped: _node_skipped,

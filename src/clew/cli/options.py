@@ -25,6 +25,7 @@ db_option = click.option(
     help=f"The database: a SQLite file, or a URL. [default: $CLEW_DB, else {DEFAULT_DB}]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+by_option = click.option("--by", metavar="NAME", help="Who says so, kept with the run. [default: the login name]")
 run_argument = click.argument("run", metavar="RUN")
 
 
@@ -75,6 +76,18 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
             raise click.UsageError(f"{option} {text}: write NAME=VALUE")
         found[name] = value
     return found
+
+
+def who(by: str | None) -> str:
+    """Who uses this command: the name that was given, else the login name, else nobody."""
+    if by is not None:
+        return by
+    from getpass import getuser  # noqa: PLC0415 - only needed by commands that tell a run something
+
+    try:
+        return getuser()
+    except (OSError, KeyError, ImportError):  # a user id without a name
+        return ""
 
 
 def url_of(db: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,16 +12,16 @@ from rich.text import Text
 from clew import codec
 from clew.cli.board import Board
 from clew.cli.columns import Cell, in_columns
-from clew.cli.screen import error_line
+from clew.cli.screen import error_line, waits_of
+from clew.cli.standing import Standing
 from clew.cli.summing_up import leaf_counts
 from clew.cli.symbols import STYLES, UNICODE
+from clew.cli.waits import answering, told_wait
 from clew.cli.watching import history_of
 from clew.cli.words import command, count, duration, moment, plain, shortened
 from clew.engine.engine import Engine
-from clew.engine.feed import stored
 from clew.engine.status import NodeStatus, status_of, visit_status
 from clew.journal.records import RunRow
-from clew.kernel import events as e
 from clew.kernel.states import NodeState, RunState
 from clew.kernel.values import ErrorInfo, Value
 
@@ -57,6 +57,7 @@ class Portrait:
         self._full = full
         self._db = told_db
         self._status = status_of(board.run, board.run.seq)
+        self._standing = Standing(engine, row, board.run, now=now, db=told_db, full=full)
 
     @classmethod
     async def of(cls, engine: Engine, row: RunRow, *, now: float, full: bool, told_db: str) -> Portrait:
@@ -70,7 +71,12 @@ class Portrait:
         nodes, left_out = self._nodes()
         rows: list[list[Cell]] = [[Text(head, _DIM) for head in ("", "NODE", "KIND", "TRIES", "TOOK", "")]]
         rows += [await self._cells(node) for node in nodes]
-        lines = [*await self._head(), Text(), *in_columns(rows, right=frozenset({3, 4}))]
+        lines = [
+            *await self._head(),
+            *await self._standing.waits(),
+            Text(),
+            *in_columns(rows, right=frozenset({3, 4})),
+        ]
         if left_out:
             lines.append(Text(f"   … and {count(left_out, 'more row')}; --full shows all", _DIM))
         failed = next((node for node in self._status.nodes if node.state == "failed" and not node.members), None)
@@ -86,7 +92,15 @@ class Portrait:
         inputs = {name: await self._decoded(value) for name, value in self._board.run.inputs.items()}
         nodes = [await self._node_document(node) for node in self._status.nodes]
         output = await self._result() if self._board.run.state is RunState.COMPLETED else None
-        return {**row, "counts": leaf_counts(self._board), "inputs": inputs, "nodes": nodes, "output": output}
+        waits = await self._standing.waits_document()
+        return {
+            **row,
+            "waits": waits,
+            "counts": leaf_counts(self._board),
+            "inputs": inputs,
+            "nodes": nodes,
+            "output": output,
+        }
 
     async def _head(self) -> list[Text]:
         run, row = self._board.run, self._row
@@ -96,6 +110,7 @@ class Portrait:
             lines.append(Text(f"  {error_line(run.error)}", "red"))
         elif run.reason:
             lines.append(Text(f"  {plain(run.reason)}"))
+        lines += await self._standing.driving()
         if row.note:
             lines.append(Text(f"  {plain(row.note)}", "yellow"))
         times = f"started {moment(run.started_at)}"
@@ -158,6 +173,8 @@ class Portrait:
         if node.cause:
             return Text(f"because {plain(node.cause)} failed", _DIM)
         visit = self._board.run.visits.get(node.path)
+        if visit is not None and node.state == "waiting":
+            return Text(waits_of(visit, self._now), "blue")
         if visit is not None and visit.output is not None and not visit.is_group:
             return Text(plain(await self._short(visit.output)))
         return Text(node.state if node.state not in ("completed", "failed") else "", _DIM)
@@ -174,10 +191,13 @@ class Portrait:
         if status.members:
             members = ", ".join(f"{number:,} {state}" for state, number in status.members.items())
             lines.append(Text(f"  {members}"))
-        lines += [line async for line in self._history(path)]
+        visit = self._board.run.visits.get(path)
+        if visit is not None:
+            lines += await self._standing.input_lines(visit)
+        lines += [line async for line in self._standing.story(path)]
         if status.error is not None:
             lines += [Text(), *_whole_error(status.error)]
-        visit = self._board.run.visits.get(path)
+        lines += self._open_waits(path)
         if visit is not None and visit.output is not None and not visit.output.gathered:
             text = await self._json(visit.output)
             if not self._full and len(text) > 20 * SHORT:
@@ -190,9 +210,28 @@ class Portrait:
         lines += [Text(), Text(f"what it printed: {command('logs', self._row.run, path, db=self._db)}", _DIM)]
         return lines
 
+    def _open_waits(self, path: str) -> list[Text]:
+        """What a node waits for now."""
+        lines: list[Text] = []
+        visit = self._board.run.visits.get(path)
+        for key, wait in ((visit.waits or {}) if visit is not None else {}).items():
+            assert visit is not None
+            if visit.open_wait(key) is not None:
+                lines += [Text(), Text(told_wait(wait, self._now), "blue")]
+                if wait.kind == "answer" and not self._row.imported:
+                    lines.append(Text(f"  {answering(self._row.run, visit, key, wait, self._db)}", _DIM))
+        return lines
+
     async def node_document(self, path: str) -> dict[str, Any]:
         """One node or item as data."""
-        return await self._node_document(self._of(path))
+        document = await self._node_document(self._of(path))
+        document["steps"] = await self._standing.steps(path)
+        visit = self._board.run.visits.get(path)
+        if visit is not None:
+            given = await self._standing.inputs(visit)
+            document["inputs"] = {name: msgspec.json.decode(text) for name, text in given.items()}
+            document["waits"] = await self._standing.node_waits(visit)
+        return document
 
     async def _node_document(self, status: NodeStatus) -> dict[str, Any]:
         visit = self._board.run.visits.get(status.path)
@@ -207,12 +246,6 @@ class Portrait:
         if visit is not None:
             return visit_status(visit)
         return next(node for node in self._status.nodes if node.path == path)
-
-    async def _history(self, path: str) -> AsyncIterator[Text]:
-        """What happened to a node, in order."""
-        async for recorded in stored(self._engine.journal, self._row.run, 0):
-            if getattr(recorded.event, "path", None) == path:
-                yield Text(f"  {moment(recorded.event.at)}  {_told(recorded.event)}")
 
     # ------------------------------------------------------------------ values
 
@@ -229,36 +262,6 @@ class Portrait:
         if self._full:
             return await self._json(value)
         return shortened(bytes(value.json).decode(), SHORT) if value.json else f"({value.size:,} bytes)"
-
-
-def _told(event: e.AnyEvent) -> str:
-    attempt = getattr(event, "attempt", 1)
-    match event:
-        case e.AttemptStarted():
-            return f"attempt {attempt} started"
-        case e.AttemptInterrupted():
-            return f"attempt {attempt} was interrupted: its process ended"
-        case e.AttemptStopping(reason=reason):
-            return f"attempt {attempt} is stopped ({reason})"
-        case e.RetryScheduled(error=error, due=due):
-            return f"attempt {attempt} failed, the next one is due {moment(due)}: {error_line(error)}"
-        case e.NodeFailed(error=error):
-            return f"failed: {error_line(error)}"
-        case e.NodeSkipped(cause=cause):
-            return f"skipped because {plain(cause)} failed"
-        case e.WaitOpened(key=key, kind=kind):
-            return f"waits ({kind} {plain(key)})"
-        case e.WaitResolved(key=key, outcome=outcome):
-            return f"wait {plain(key)} {outcome}"
-        case e.StepCompleted(key=key):
-            return f"step {plain(key)} completed"
-        case e.StepFailed(key=key, error=error):
-            return f"step {plain(key)} failed: {error_line(error)}"
-        case e.MapOpened(count=items):
-            return f"began with {count(items, 'item')}"
-        case _:
-            tag = str(type(event).__struct_config__.tag)
-            return tag.replace("_", " ").removeprefix("node ").removeprefix("attempt ")
 
 
 def _whole_error(error: ErrorInfo) -> Iterator[Text]:

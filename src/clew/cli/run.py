@@ -10,15 +10,16 @@ from typing import Any
 
 import click
 
-from clew.cli.options import pairs, watching_options
+from clew.cli.options import pairs, told_db, watching_options
+from clew.cli.words import command as command_line
 
 _HELP = """Run a graph, or go on with a run of it.
 
     TARGET is a graph: a .py, .yaml or .toml file, FILE.py:NAME, or module:NAME.
 
     A run with an id is the same run when the command is given again: an unfinished one goes on where it was, of an
-    ended one the result is shown. Ctrl-C stops it when what is under way has finished, a second Ctrl-C at once;
-    either way `clew resume` goes on.
+    ended one the result is shown, a paused one stays paused. Ctrl-C stops it when what is under way has finished,
+    a second Ctrl-C at once; either way `clew resume` goes on.
     """
 
 
@@ -53,6 +54,7 @@ def command(
     if anew and run_id is None:
         raise click.UsageError("--anew needs --id: without an id every run is another one")
     label_map = pairs(labels, "--label")
+    db = told_db(settings["db"])
 
     from clew.cli.driving import Session, Settings, Watched, drive, goes_on
     from clew.cli.inputs import read_inputs
@@ -81,6 +83,9 @@ def command(
         if watched.driver is None:
             first = f"run {run} is driven by another process ({row.owner}); this one only shows it"
             return await session.follow(watched, before=row, first=first)
-        return await session.follow(watched, before=row, first=await goes_on(engine, row))
+        first = await goes_on(engine, row)
+        if row.state == "paused":
+            first = f"run {run} is paused, and stays so until it is resumed: {command_line('resume', run, db=db)}"
+        return await session.follow(watched, before=row, first=first)
 
     return drive(Settings(**settings), None, work)

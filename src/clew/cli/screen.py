@@ -5,14 +5,18 @@ Nothing here writes to a terminal or knows the time; `painter` puts the lines on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from clew.cli import words
 from clew.cli.board import Board
 from clew.cli.choosing import Line, choose
 from clew.cli.symbols import STYLES, UNICODE, Symbols
-from clew.kernel.states import NodeState
+from clew.cli.waits import told_wait
+from clew.kernel.states import NodeState, RunState
 from clew.kernel.values import ErrorInfo
+from clew.kernel.visits import Visit
 
 #: Lines that the frame keeps free below it, for the cursor.
 _BELOW = 1
@@ -31,6 +35,7 @@ def frame(
     now: float,
     state: str = "",
     notice: str = "",
+    hints: Sequence[str] = (),
     symbols: Symbols = UNICODE,
 ) -> list[Text]:
     """The picture of a run at this moment.
@@ -42,11 +47,13 @@ def frame(
         now: the time, in seconds since the epoch.
         state: what to say instead of the run's state.
         notice: what the person at the terminal should know now.
+        hints: what the run waits for, and what to do about it.
         symbols: the alphabet.
     """
     height = max(4, height - _BELOW)
     top = [_header(board, now, state), _overall(board, width, now, symbols)]
-    bottom = [Text(words.plain(notice), _DIM)] if notice else []
+    bottom = [Text(words.plain(hint), "blue") for hint in hints[: max(1, height // 4)]]
+    bottom += [Text(words.plain(notice), _DIM)] if notice else []
     room = height - len(top) - len(bottom)
     if room > 8:
         top.append(Text())
@@ -83,12 +90,13 @@ def _overall(board: Board, width: int, now: float, symbols: Symbols) -> Text:
     figures = [f"{run.settled:,}/{board.expected:,}{more}", words.percent(run.settled, board.expected)]
     if more:
         figures.pop()
-    rate = board.pace.rate(now, run.settled)
+    rests = not run.running and (run.waiting > 0 or run.state is RunState.PAUSED)
+    rate = None if rests else board.pace.rate(now, run.settled)
     if rate:
         figures.append(words.rate(rate))
     if run.failed:
         figures.append(f"{run.failed:,} failed")
-    figures.append(_time_left(board, now))
+    figures.append("" if rests else _time_left(board, now))
     told = "  ".join(filter(None, figures))
     room = min(max(width - _FIGURES, width // 3), width - len(told) - 2, 100)
     done, rest = symbols.bar(run.settled, board.expected, max(0, room))
@@ -142,14 +150,17 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
         case NodeState.SKIPPED:
             return Text(f"because {words.plain(visit.cause)} failed", _DIM)
         case NodeState.WAITING:
-            due = min(
-                (wait.due for wait in (visit.waits or {}).values() if wait.due and not wait.outcome), default=None
-            )
-            return Text("waits" if due is None else f"sleeps, {words.duration(max(0.0, due - now))} to go", "blue")
+            return Text(waits_of(visit, now), "blue")
         case NodeState.READY:
             return Text("ready", _DIM)
         case _:
             return Text(_attempts(visit.attempt).rstrip(": "), _DIM)
+
+
+def waits_of(visit: Visit, now: float) -> str:
+    """What a visit waits for; of several things, what it began to wait for first."""
+    found = [wait for wait in (visit.waits or {}).values() if not wait.outcome]
+    return told_wait(min(found, key=lambda wait: wait.opened), now, brief=True) if found else "waits"
 
 
 def _attempts(attempt: int) -> str:

@@ -13,7 +13,9 @@ from clew.cli.options import db_option, existing, find_run, json_option, run_arg
 
 @click.command(name="show", short_help="Show a run: its nodes, errors and outputs.")
 @run_argument
-@click.option("--node", default="", metavar="PATH", help="One node or item: its attempts, error and output.")
+@click.option(
+    "--node", default="", metavar="PATH", help="One node or item: its inputs, attempts, steps, waits, output."
+)
 @click.option("--full", is_flag=True, help="Nothing shortened: every node, whole outputs, tracebacks.")
 @json_option
 @db_option
@@ -27,7 +29,7 @@ def command(run: str, node: str, full: bool, as_json: bool, db: str | None) -> N
     from clew.engine.engine import Engine
 
     async def look() -> None:
-        async with Engine(url) as engine:
+        async with Engine(url, drives=False) as engine:
             row = await find_run(engine, run)
             portrait = await Portrait.of(engine, row, now=Clock().now(), full=full, told_db=db or "")
             if as_json:

@@ -12,6 +12,7 @@ from clew.cli import exits
 from clew.cli.board import Board
 from clew.cli.screen import error_line
 from clew.cli.symbols import STYLES
+from clew.cli.waits import standing
 from clew.cli.words import command, count, duration, plain, shortened
 from clew.engine.status import Result
 from clew.kernel.states import NodeState, RunState
@@ -99,10 +100,11 @@ def stopped(board: Board, db: str) -> list[str]:
     """The last lines when the watcher leaves a run that has not ended."""
     run = board.run
     more = "" if board.is_total_known else " or more"
-    return [
-        f"run {run.id} stopped: {run.settled:,} of {board.expected:,}{more} nodes are done and are kept",
-        f"to go on: {command('resume', run.id, db=db)}",
-    ]
+    told = [f"run {run.id} stopped: {run.settled:,} of {board.expected:,}{more} nodes are done and are kept"]
+    told += standing(board, db)
+    if run.state is not RunState.PAUSED:
+        told.append(f"to go on: {command('resume', run.id, db=db)}")
+    return told
 
 
 def document(board: Board, result: Result | None, exit_code: int) -> dict[str, Any]:

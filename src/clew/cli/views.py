@@ -20,6 +20,7 @@ from clew.cli.narrating import TOLD_PER_MAP, Narrator
 from clew.cli.painter import Painter
 from clew.cli.screen import error_line, frame
 from clew.cli.symbols import ASCII, UNICODE
+from clew.cli.waits import standing
 from clew.cli.words import plain
 from clew.engine.feed import Ephemeral, Output
 from clew.journal.records import Recorded
@@ -92,11 +93,12 @@ class Plain(Quiet):
         out: where the lines go.
         tee: what bodies print is told as well.
         name: put before each line, when several runs are told at once.
+        db: added as ``--db`` to commands that are suggested.
     """
 
-    def __init__(self, board: Board, out: IO[str], *, tee: bool = False, name: str = "") -> None:
+    def __init__(self, board: Board, out: IO[str], *, tee: bool = False, name: str = "", db: str = "") -> None:
         super().__init__(board)
-        self._narrator = Narrator(board)
+        self._narrator = Narrator(board, db)
         self._out = out
         self._tee = tee
         self._name = f"{name}: " if name else ""
@@ -142,8 +144,11 @@ class JsonLines(Quiet):
 class Live(Quiet):
     """A picture at the foot of the terminal; failures, remarks and output scroll by above it."""
 
-    def __init__(self, board: Board, console: Console, *, notice: str = "", tee: bool = False) -> None:
+    def __init__(
+        self, board: Board, console: Console, *, notice: str = "", tee: bool = False, db: str = ""
+    ) -> None:
         super().__init__(board)
+        self._db = db
         self.notice = notice
         self._painter = Painter(console)
         self._painter.__enter__()
@@ -194,8 +199,16 @@ class Live(Quiet):
     def _paint(self, now: float) -> None:
         began = time.monotonic()
         width, height = self._painter.size
-        words = {"state": self.state, "notice": self.notice}
-        lines = frame(self.board, width=width, height=height, now=now, symbols=self._symbols, **words)
+        lines = frame(
+            self.board,
+            width=width,
+            height=height,
+            now=now,
+            state=self.state,
+            notice=self.notice,
+            hints=[] if self.board.run.ended else [*standing(self.board, self._db)],
+            symbols=self._symbols,
+        )
         above, self._above = self._above, []
         self._painter.paint(lines, above)
         ended = time.monotonic()

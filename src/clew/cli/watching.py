@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable
 
 import msgspec
@@ -19,6 +20,7 @@ from clew.engine.run import Run
 from clew.journal.records import RunRow
 from clew.kernel import events as e
 from clew.kernel.definition import GraphSpec
+from clew.kernel.questions import IN_DOUBT
 
 #: How often a view is told the time, in seconds.
 TICK_S = 0.1
@@ -142,26 +144,35 @@ async def goes_on(engine: Engine, before: RunRow) -> str:
         engine: has taken the run up.
         before: the run's row as it was until then.
     """
-    again, lost = 0, 0
+    found = Counter[str]()
+    decided_at: float | None = None
     for recorded in await engine.journal.read(before.run, before.seq, 10_000):
-        match recorded.event:
+        event = recorded.event
+        decided_at = event.at if decided_at is None else decided_at
+        if event.at != decided_at:
+            break  # what was decided when the run was taken over has one time
+        match event:
             case e.AttemptInterrupted():
-                again += 1
+                found["again"] += 1
             case e.NodeFailed(error=error) if error.type == "interrupted":
-                again, lost = again - 1, lost + 1
-            case e.AttemptStarted():
-                break
+                found["lost"] += 1
+            case e.WaitOpened(key=key) if key == IN_DOUBT:
+                found["asked"] += 1
+            case e.AttemptStarted(probe=True):
+                found["probed"] += 1
             case _:
                 pass
+    found["again"] -= found["lost"] + found["asked"] + found["probed"]
     done = f"{before.settled:,} of {count(before.total, 'node')} were done already and are kept"
     told = [f"run {plain(before.run)} goes on: {done}"]
-    if again:
-        told.append(
-            f"{count(again, 'attempt')} {'was' if again == 1 else 'were'} under way and "
-            f"{'is' if again == 1 else 'are'} made again"
-        )
-    if lost:
-        told.append(
-            f"{count(lost, 'attempt')} {'was' if lost == 1 else 'were'} under way and may have taken effect"
-        )
+    for kind, one, more in (
+        ("again", "is made again", "are made again"),
+        ("probed", "is probed for whether it took effect", "are probed for whether they took effect"),
+        ("asked", "it is asked whether it took effect", "it is asked whether they took effect"),
+        ("lost", "may have taken effect", "may have taken effect"),
+    ):
+        number = found[kind]
+        if number > 0:
+            were = "was" if number == 1 else "were"
+            told.append(f"{count(number, 'attempt')} {were} under way and {one if number == 1 else more}")
     return "; ".join(told)

@@ -45,6 +45,17 @@ def count(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
+def amount(size: int) -> str:
+    """So many bytes: ``812 bytes``, ``4.2 kB``, ``1.3 GB``."""
+    if size < 1_000:
+        return count(size, "byte")
+    value, unit = size / 1_000, "kB"
+    for larger in ("MB", "GB"):
+        if value >= 999.95:
+            value, unit = value / 1_000, larger
+    return f"{value:,.1f} {unit}"
+
+
 def percent(part: int, whole: int) -> str:
     """A share that says 100 % only when it is all, and 0 % only when it is nothing."""
     if part >= whole:

@@ -11,7 +11,7 @@ from typing import Protocol
 from clew.bodies.errors import error_info
 from clew.engine.clock import Clock
 from clew.engine.context import BodyContext
-from clew.engine.entries import Host, stored
+from clew.engine.entries import Host, or_lose, stored
 from clew.engine.feed import Output
 from clew.engine.heartbeats import Heartbeat
 from clew.engine.logbook import Page
@@ -19,7 +19,7 @@ from clew.engine.workshop import Functions, Job, Workshop
 from clew.journal.records import Blob, LogLine
 from clew.kernel import commands as c
 from clew.kernel import signals as s
-from clew.kernel.values import ErrorInfo
+from clew.kernel.values import Binding, ErrorInfo
 
 _LOG = logging.getLogger("clew.engine")
 
@@ -117,6 +117,7 @@ class Attempt:
             self._make_context,
             self._write,
             self._keep_slot,
+            self._read,
             self._heartbeat,
         )
         try:
@@ -170,6 +171,9 @@ class Attempt:
             self._task.add_done_callback(lambda _: release())
             self._workshop.left_over(self._task)
             self._tell(s.AttemptStopped(path=self.path, attempt=self.number))
+
+    async def _read(self, binding: Binding) -> bytes:
+        return await or_lose(self._host, self._workshop.reader.read(binding))
 
     def _keep_slot(self) -> Callable[[], None]:
         return self._host.keep_slot(self.path)

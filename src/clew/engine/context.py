@@ -222,7 +222,7 @@ class BodyContext(face.Context):
 
     async def _value(self, wait: c.Wait, hint: Any, what: str) -> Any:
         assert wait.value is not None
-        json = await self._host.read_value(wait.value)
+        json = await self._entry.read_value(wait.value)
         if wait.outcome == "expired" and json == b"null":
             return None
         try:

@@ -11,13 +11,13 @@ import msgspec
 
 from clew import codec
 from clew.engine.slots import Slots
+from clew.engine.snapshots import Snapshots, load
 from clew.errors import GraphError, StorageError, UnresolvedBodyError
 from clew.graphs.graph import Graph
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
 from clew.kernel.definition import GraphSpec
 from clew.kernel.machine import Machine
-from clew.kernel.snapshot import RunImage, revive
 from clew.kernel.state import Run
 from clew.kernel.topology import Topology, compile_graph
 
@@ -135,13 +135,26 @@ class Definitions:
 
     async def fold(self, row: RunRow, known: Known) -> Run:
         """The folded state of a run, from its newest snapshot and the events after it."""
+        return (await self.recover(row, known))[0]
+
+    async def recover(self, row: RunRow, known: Known) -> tuple[Run, Snapshots]:
+        """The same, and who takes its snapshots from now on.
+
+        Raises:
+            StorageError: the events do not hold together.
+        """
         topology = known.topology
-        snapshot = await self._journal.snapshot(row.run)
-        run = revive(msgspec.json.decode(snapshot.data, type=RunImage), topology) if snapshot is not None else None
+        run, snapshots = await load(self._journal, row.run, topology)
         machine = Machine(topology, run)
         while page := await self._journal.read(row.run, machine.run.seq, 10_000):
-            machine = Machine.restore(topology, machine.run, (recorded.event for recorded in page))
-        return machine.run
+            try:
+                machine = Machine.restore(topology, machine.run, (recorded.event for recorded in page))
+            except Exception as error:  # whatever it is: what was written does not hold together
+                raise StorageError(
+                    f"run {row.run}: its events do not fit its graph or each other ({error!r}); was the database "
+                    "edited? Restore it from a copy"
+                ) from error
+        return machine.run, snapshots
 
 
 def _unknown_resources(spec: GraphSpec, slots: Slots) -> Iterator[str]:

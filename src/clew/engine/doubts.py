@@ -11,12 +11,13 @@ import msgspec
 from clew import codec
 from clew.bodies.probes import answer_of_probe, output_of_probe
 from clew.engine.entries import Entry, stored
+from clew.engine.questions import schema_of, within
 from clew.engine.resting import Waits
 from clew.errors import InvalidInputError, StepInterruptedError
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt
-from clew.kernel.questions import RESERVED, Question, Verdict, question_of_doubt, verdict_of
+from clew.kernel.questions import RESERVED, Question, Verdict, verdict_of
 from clew.kernel.values import Value
 
 
@@ -53,16 +54,22 @@ async def probed(probe: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     return output_of_probe(answer_of_probe(answer))
 
 
-async def asked(entry: Entry, waits: Waits, key: str) -> bytes | None:
+async def asked(entry: Entry, waits: Waits, key: str, hint: Any) -> bytes | None:
     """The value of a step that took effect, as a person says; None if it is to be made again.
 
     A verdict serves the attempt that has asked for it: when that is lost in its turn, whether the step took
     effect is in doubt anew.
 
+    Args:
+        entry: the body.
+        waits: what it waits for.
+        key: of the step.
+        hint: what the step returns.
+
     Raises:
         StepInterruptedError: it is neither.
     """
-    json = msgspec.json.encode(_question(entry, key))
+    json = msgspec.json.encode(_question(entry, key, hint))
     digest = codec.digest(json)
     place, number = f"{RESERVED}step {key}", 1
     while (known := waits.known(place)) is not None and known.outcome and known.digest != digest:
@@ -82,7 +89,7 @@ async def asked(entry: Entry, waits: Waits, key: str) -> bytes | None:
 
 async def _decided(entry: Entry, key: str, wait: c.Wait) -> bytes | None:
     assert wait.value is not None
-    json = await entry.host.read_value(wait.value)
+    json = await entry.read_value(wait.value)
     verdict = verdict_of(Value(json=msgspec.Raw(json)))
     if isinstance(verdict, Verdict):
         return bytes(verdict.done)
@@ -104,12 +111,22 @@ def not_made_again(entry: Entry, key: str) -> StepInterruptedError:
     )
 
 
-def _question(entry: Entry, key: str) -> Question:
-    """Asked as about a whole attempt, with the same answers."""
-    about_attempt, _ = question_of_doubt(entry.path, entry.attempt)
+def _question(entry: Entry, key: str, hint: Any) -> Question:
+    """Asked as about a whole attempt; the value that a person gives has to fit what the step returns."""
+    words = ["retry", "fail", "done"] if _takes_null(hint) else ["retry", "fail"]
+    gives = {"type": "object", "properties": {"done": within(schema_of(hint), "value")}, "required": ["done"]}
+    schema = {"anyOf": [{"enum": words}, {**gives, "additionalProperties": False}]}
     text = (
         f"step {key!r} of {entry.path} was under way when an attempt before attempt {entry.attempt} was lost. Did "
-        'it take effect? Answer retry (it did not: make it again), done (it did; {"done": …} gives the step\'s '
-        "value), or fail."
+        'it take effect? Answer retry (it did not: make it again), {"done": the value of the step} (it did), or '
+        "fail."
     )
-    return msgspec.structs.replace(msgspec.json.decode(about_attempt.json, type=Question), text=text)
+    return Question(text=text, schema=msgspec.Raw(msgspec.json.encode(schema)))
+
+
+def _takes_null(hint: Any) -> bool:
+    try:
+        codec.decode(b"null", hint)
+    except InvalidInputError:
+        return False
+    return True

@@ -18,19 +18,19 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
-import msgspec
-
 from clew.engine.acks import Ack, Acks, acknowledge, reject
 from clew.engine.alarm import Alarm
 from clew.engine.attempts import Attempt
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.crew import Crew
+from clew.engine.entries import or_lose
 from clew.engine.feed import Ephemeral, Feed
 from clew.engine.keeper import Keeper
 from clew.engine.keys import KeyRing, Keys
 from clew.engine.observers import Bus, Observed
 from clew.engine.slots import Slots
+from clew.engine.snapshots import Snapshots
 from clew.engine.status import row_of
 from clew.engine.workshop import Functions, Workshop
 from clew.errors import InternalError, RunFencedError
@@ -39,7 +39,6 @@ from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.machine import Decision, Machine
-from clew.kernel.snapshot import image
 from clew.kernel.state import Run
 from clew.kernel.topology import Topology
 from clew.kernel.values import Value
@@ -54,6 +53,7 @@ class Driver:
         row: the run's row as it is on disk (or will be, for a new run); says who owns it.
         topology: its compiled definition.
         run: its folded state; None for a new run.
+        snapshots: takes its snapshots.
         committer: takes the appends.
         slots: what may run at once.
         functions: those of the graph object, by reference.
@@ -75,6 +75,7 @@ class Driver:
         row: RunRow,
         topology: Topology,
         run: Run | None,
+        snapshots: Snapshots,
         *,
         committer: Committer,
         slots: Slots,
@@ -96,6 +97,7 @@ class Driver:
         #: Set when the run has ended (None) or this process has lost it (why).
         self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
         self._row = row
+        self._snapshots = snapshots
         self._committer = committer
         self._slots = slots
         self.functions = functions
@@ -260,13 +262,13 @@ class Driver:
                 self._expansions.add(task)
                 task.add_done_callback(self._expansions.discard)
             case c.TakeSnapshot():
-                data = msgspec.json.encode(image(self.run))
-                self._snapshot = Snapshot(self.run.seq, data)
+                self._snapshot, segments = self._snapshots.take(self.run)
+                self._blobs += segments
             case _:
                 assert_never(command)
 
     async def _expand(self, command: c.ExpandMap) -> None:
-        signal, blobs = await self._workshop.expand(command, self.functions)
+        signal, blobs = await or_lose(self, self._workshop.expand(command, self.functions))
         self.signal(signal, *blobs)
 
     def show(self, item: Ephemeral) -> None:

@@ -11,20 +11,21 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heappop, heappush
-from itertools import count
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+from clew.engine.alarm import Alarm
 from clew.engine.clock import Clock
 from clew.engine.definitions import Definitions, Known
 from clew.engine.driver import Driver
-from clew.engine.feed import POLL_S
+from clew.engine.feed import POLL_S, first_of
 from clew.engine.keeper import Keeper
 from clew.engine.keys import Keys
 from clew.engine.mailroom import Letter, Mailroom
 from clew.engine.slots import Slots
+from clew.engine.snapshots import Snapshots
 from clew.engine.workshop import Workshop
-from clew.errors import ClewError, RunBusyError, StorageError, UnknownRunError
+from clew.errors import ClewError, RefusedError, RunBusyError, StorageError, UnknownRunError
 from clew.journal.port import Journal
 from clew.journal.records import InboxItem, Owner, RunRow
 from clew.kernel import signals as s
@@ -38,8 +39,8 @@ MAX_IDLE = 100
 IDLE_S = 60.0
 #: So many runs are taken up at once.
 TOGETHER = 100
-#: Idle runs are counted every so many looks.
-_LOOKS_PER_COUNT = 10
+#: Idle runs are counted every so many seconds.
+COUNT_S = 1.0
 #: A run that was lost to a fault of the journal is taken up again after so many seconds, then after twice as many.
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 
@@ -81,6 +82,8 @@ class Drivers:
         self._parked: dict[str, Parked] = {}
         #: When parked runs are due, earliest first; entries that do not hold any more are stale.
         self._due: list[tuple[float, str]] = []
+        self._rung = asyncio.Event()
+        self._alarm = Alarm(parts.clock, self._rung.set)
         #: Since when runs in memory have been idle, the longest first.
         self._idle: OrderedDict[str, float] = OrderedDict()
         self._faults: dict[str, int] = {}
@@ -91,7 +94,11 @@ class Drivers:
         #: Runs that nobody drives are taken up when they are due; those that cannot be, by their sequence number.
         self._attends = False
         self._declined: dict[str, int] = {}
+        #: Runs of other processes that were started here as well: they go on here when those let go of them.
+        self._wanted: dict[str, None] = {}
         self._watch: asyncio.Task[None] | None = None
+        #: The inbox is to be looked into although nobody else has written since.
+        self._looks_again = False
         self._closed = False
 
     # ------------------------------------------------------------------ taking up
@@ -109,9 +116,11 @@ class Drivers:
             event.clear()
         return event
 
-    def drive(self, row: RunRow, known: Known, folded: FoldedRun | None) -> Driver:
+    def drive(self, row: RunRow, known: Known, folded: FoldedRun | None, snapshots: Snapshots) -> Driver:
         """Drive a run from here on; its row says that it is this engine's."""
-        driver = self._parts.make(row, known.topology, folded, functions=known.functions, on_end=self._forget)
+        driver = self._parts.make(
+            row, known.topology, folded, snapshots, functions=known.functions, on_end=self._forget
+        )
         self._parked.pop(row.run, None)
         self.by_run[row.run] = driver
         if (event := self._arrivals.get(row.run)) is not None:
@@ -132,19 +141,22 @@ class Drivers:
         known = await parts.definitions.load(row)
         self.begin()
         parked = self._parked.get(row.run)
-        mine = parked is not None and not parked.lost and row.owner == parts.owner.id
+        owned = row.owner == parts.owner.id
+        mine = parked is not None and not parked.lost and owned
         if not mine:
-            row = await parts.journal.acquire(row.run, parts.owner, parts.clock.now())
+            row = await parts.journal.acquire(row.run, parts.owner, parts.clock.wall())
         try:
-            if parts.performs and not isinstance(signal, s.Cancel):
+            starts = not isinstance(signal, s.Cancel) if row.ended_at is None else isinstance(signal, s.RetryRun)
+            if parts.performs and starts:
                 missing = parts.workshop.missing(known)
                 await parts.definitions.refuse_unfit(row.run, known, missing, parts.slots)
             waiting = await parts.journal.inbox(row.run)
-            driver = self.drive(row, known, await parts.definitions.fold(row, known))
-        except BaseException:
-            self._parked.pop(row.run, None)
-            await parts.journal.release(row.run, parts.owner)
+            driver = self.drive(row, known, *await parts.definitions.recover(row, known))
+        except BaseException as error:
+            await self._give_up(row.run, error, owned=owned)
             raise
+        # What was put into the inbox after it was read here, and before the run was known to be driven here.
+        self._looks_again = True
         driver.begin()
         if mine:
             done = driver.submit(s.SlotsFreed())
@@ -154,17 +166,23 @@ class Drivers:
         if signal is not None:
             done = driver.submit(signal)
         driver.signal(s.Tick())  # after what came before: an answer that was given in time beats the timer
-        return await done
+        refusal = await done
+        if not parts.performs:
+            await self._let_go(driver)
+        return refusal
 
     async def undriven(self, run: str) -> RunRow | None:
         """The row of a run, read when nobody drives it here (not as it was before its end); else None.
 
         Raises:
             UnknownRunError: there is none.
+            RefusedError: it is an imported copy.
         """
         row = await self._parts.journal.row(run)
         if row is None:
             raise UnknownRunError(f"there is no run {run} in {self._parts.journal.url}")
+        if row.imported:
+            raise RefusedError(f"run {run} is an imported copy, to be looked at; nothing of it is ever driven")
         return None if run in self.by_run else await self._parts.journal.row(run)
 
     async def take_up(self, run: str) -> None:
@@ -174,7 +192,8 @@ class Drivers:
 
     async def _take_up(self, run: str) -> None:
         row = await self.undriven(run)
-        if row is not None and row.ended_at is None:
+        # A signal that came when the run was just ending is answered yet.
+        if row is not None and (row.ended_at is None or await self._parts.journal.inbox(run)):
             await self.adopt(row)
 
     async def tell(self, run: str, signal: Letter, *, ended: bool) -> str:
@@ -192,6 +211,25 @@ class Drivers:
         return await self._parts.mailroom.send(run, signal, busy, lambda: self.take_up(run))
 
     # ------------------------------------------------------------------ letting go
+
+    async def _give_up(self, run: str, error: BaseException, *, owned: bool) -> None:
+        """A run could not be taken up; one that was this engine's before goes on when the journal does better."""
+        if owned and isinstance(error, StorageError):
+            self._park_lost(run)
+            return
+        self._parked.pop(run, None)
+        try:
+            await self._parts.journal.release(run, self._parts.owner)
+        except StorageError as fault:
+            _LOG.warning("run %s cannot be released: %s; it is tried again", run, fault)
+            self._park_lost(run)
+
+    async def _let_go(self, driver: Driver) -> None:
+        """An engine that starts nothing does not keep a run from those that do."""
+        await driver.settle()
+        driver.park()
+        self._parked.pop(driver.id, None)
+        await self._parts.journal.release(driver.id, self._parts.owner)
 
     def _forget(self, driver: Driver) -> None:
         run = driver.id
@@ -240,6 +278,12 @@ class Drivers:
         if self._watch is None:
             self._watch = asyncio.create_task(self._look_out(), name="clew watch")
 
+    def want(self, run: str) -> None:
+        """A run that another process drives is to go on here if that one lets go of it or dies."""
+        _LOG.info("run %s is driven by another process; this one looks on", run)
+        self._wanted[run] = None
+        self.begin()
+
     def attend(self) -> None:
         """From now on, runs that nobody drives are taken up here when they are due."""
         self._attends = True
@@ -248,27 +292,46 @@ class Drivers:
     async def close(self) -> None:
         """Look out no more."""
         self._closed = True
+        self._alarm.cancel()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
 
     async def _look_out(self) -> None:
-        seen = -1
-        for look in count():
+        seen, counted_at = -1, 0.0
+        while True:
             try:
+                await self._parts.keeper.look_into_lapse(self._check_leases)
                 version = self._parts.journal.version()
-                if version != seen:
+                if version != seen or self._looks_again:
+                    self._looks_again = False
                     await self._collect(await self._parts.journal.inbox())
                     self._parts.keys.try_again()
                     seen = version
                 await self._take_up_due()
                 if self._attends:
                     await self._attend()
-                if look % _LOOKS_PER_COUNT == 0:
+                if abs((now := self._parts.clock.now()) - counted_at) >= COUNT_S:
+                    counted_at = now
                     self._park_idle()
-            except ClewError as error:
-                _LOG.warning("the journal cannot be looked at: %s", error)
-            await asyncio.sleep(POLL_S)
+                    await self._take_up_wanted()
+            except Exception as error:  # a fault of ours, too: what comes for the other runs must still be seen
+                ours = not isinstance(error, ClewError)
+                _LOG.warning("the journal cannot be looked at: %s", error, exc_info=ours)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Until it is time to look again, or a parked run is due."""
+        self._rung.clear()
+        while self._due and (parked := self._parked.get(self._due[0][1])) and parked.due != self._due[0][0]:
+            heappop(self._due)
+        self._alarm.set(self._due[0][0] if self._due else None)
+        await first_of(self._rung.wait(), self._parts.clock.glance_after(POLL_S))
+
+    async def _check_leases(self) -> None:
+        """Stop what has become another process's while this one slept."""
+        for driver in list(self.by_run.values()):
+            await driver.check_lease()
 
     async def _collect(self, items: list[InboxItem]) -> None:
         """Hand signals from outside to the runs that are driven here; parked ones are taken up for them."""
@@ -300,6 +363,19 @@ class Drivers:
             if row.run not in self.by_run:
                 self._declined[row.run] = row.seq
 
+    async def _take_up_wanted(self) -> None:
+        """Take up what was started here too, if who drove it has let go of it or died."""
+        for run in list(self._wanted):
+            try:
+                await self.take_up(run)
+            except RunBusyError:
+                continue
+            except StorageError:
+                raise  # and it is tried again
+            except ClewError as error:
+                _LOG.warning("run %s is left alone: %s", run, error)
+            del self._wanted[run]
+
     async def _try_all(self, runs: list[str]) -> None:
         """Take runs up, many at a time: what they decide shares commits."""
         for batch in range(0, len(runs), TOGETHER):
@@ -307,11 +383,13 @@ class Drivers:
 
     async def _try(self, run: str) -> None:
         """Take a run up; what keeps one from going on says nothing about the others."""
+        parked = self._parked.get(run)
         try:
             await self.take_up(run)
         except StorageError as error:
             _LOG.warning("run %s cannot go on yet: %s", run, error)
-            self._park_lost(run)
+            if self._parked.get(run) is parked:
+                self._park_lost(run)
         except RunBusyError:
             self._parked.pop(run, None)
         except ClewError as error:

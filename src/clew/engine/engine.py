@@ -13,6 +13,7 @@ from typing import Any, Self
 from clew import codec
 from clew.bodies.functions import importing_script
 from clew.engine import attempts
+from clew.engine.archive import Archive
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions, Known
@@ -24,9 +25,11 @@ from clew.engine.logbook import LogBook
 from clew.engine.looking import Looking
 from clew.engine.mailroom import MAX_LETTER, Letter, Mailroom
 from clew.engine.observers import Bus, Observer
+from clew.engine.retention import Retention
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
+from clew.engine.snapshots import Snapshots
 from clew.engine.workshop import Workshop
 from clew.errors import (
     ClewError,
@@ -88,10 +91,10 @@ class Engine:
         clock: Clock | None = None,
     ) -> None:
         self.journal = journal_for(journal, durability) if isinstance(journal, str) else journal
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._owner = this_process(name)
-        self._slots = Slots(max_concurrency, limits or {}, rates or {}, self._clock.now)
-        self._keeper = Keeper(self.journal, self._owner, self._clock)
+        self._slots = Slots(max_concurrency, limits or {}, rates or {}, self.clock.now)
+        self._keeper = Keeper(self.journal, self._owner, self.clock)
         self._definitions = Definitions(self.journal, graphs)
         self._observers = tuple(observers)
         self._secrets = Secrets(secrets)
@@ -131,12 +134,14 @@ class Engine:
         )
         if not self._drives:
             self._slots.shut()
-        self._mailroom = Mailroom(self.journal, self._clock)
+        self._mailroom = Mailroom(self.journal, self.clock)
         self._keys = Keys(self.journal)
         self._drivers = Drivers(self._parts(), self._ended)
         self.looking = Looking(
             self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers.by_run
         )
+        self.archive = Archive(self.journal, self._committer, self.clock)
+        self.retention = Retention(self.journal, self.clock)
         self._opened = True
 
     def _parts(self) -> Parts:
@@ -148,7 +153,7 @@ class Engine:
             bus=self._bus,
             keeper=self._keeper,
             keys=self._keys,
-            clock=self._clock,
+            clock=self.clock,
             collect=self._mailroom.collect,
             performs=self._drives,
         )
@@ -161,7 +166,7 @@ class Engine:
             keeper=self._keeper,
             mailroom=self._mailroom,
             keys=self._keys,
-            clock=self._clock,
+            clock=self.clock,
             owner=self._owner,
             performs=self._drives,
         )
@@ -256,9 +261,9 @@ class Engine:
         self._drivers.begin()
         row = RunRow(
             run=run, name=known.topology.spec.name, graph=known.hash, definition=known.digest,
-            owner=self._owner.id, created_at=self._clock.now(), labels=dict(labels or {}),
+            owner=self._owner.id, created_at=self.clock.now(), labels=dict(labels or {}),
         )  # fmt: skip
-        driver = self._drivers.drive(row, known, None)
+        driver = self._drivers.drive(row, known, None, Snapshots())
         values, blobs = self._workshop.store_inputs(given)
         if not known.stored:
             blobs.append(Blob(known.digest, known.json))
@@ -367,7 +372,7 @@ class Engine:
 
     async def abandoned(self, rows: Sequence[RunRow]) -> set[str]:
         """Of these runs, those that have not ended and that no living process drives."""
-        alive = await self.journal.live_owners(self._clock.now())
+        alive = await self.journal.live_owners(self.clock.wall())
         return {row.run for row in rows if row.ended_at is None and row.owner not in alive}
 
     def driver_of(self, run: str) -> Driver | None:
@@ -391,5 +396,5 @@ class Engine:
             try:
                 await self._drivers.adopt(idle)
             except RunBusyError:
-                _LOG.info("run %s is driven by another process; this one looks on", run)
+                self._drivers.want(run)
         return Run(self, run)

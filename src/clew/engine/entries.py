@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Protocol
+from collections.abc import Awaitable
+from typing import Any, Protocol, TypeVar
 
 from clew import codec
 from clew.engine.feed import Ephemeral
 from clew.engine.heartbeats import Heartbeat
 from clew.engine.inputs import refuse_large, store
 from clew.engine.secrets import Secrets
-from clew.errors import ClewError, InvalidInputError, StepConflictError
+from clew.errors import ClewError, InvalidInputError, LostValueError, StepConflictError, StorageError
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.questions import RESERVED
 from clew.kernel.values import Value
+
+T = TypeVar("T")
 
 #: Characters of a key.
 MAX_KEY = 500
@@ -39,6 +42,10 @@ class Host(Protocol):
 
     async def read_value(self, value: Value) -> bytes:
         """The JSON text of a stored value."""
+        ...
+
+    def lose(self, error: Exception) -> None:
+        """The run cannot be driven on from here."""
         ...
 
     async def check_lease(self) -> None:
@@ -101,7 +108,7 @@ class Entry:
             )
 
     def use(self, key: str) -> None:
-        """Remember that a key was used.
+        """Remember that a key was used; a sign of life, also if all that follows is recorded.
 
         Raises:
             StepConflictError: it has been used before.
@@ -112,6 +119,7 @@ class Entry:
                 "needs its own: in a loop, give key=… with what tells its turns apart"
             )
         self._used.add(key)
+        self.alive()
 
     def alive(self) -> None:
         """The body has given a sign of life; from any thread."""
@@ -122,6 +130,15 @@ class Entry:
         """End a body whose attempt is over."""
         if self.detached:
             raise asyncio.CancelledError
+
+    async def read_value(self, value: Value) -> bytes:
+        """The JSON text of a stored value."""
+        return await or_lose(self.host, self.host.read_value(value))
+
+    async def check_lease(self) -> None:
+        """End a body whose run belongs to another process by now."""
+        await or_lose(self.host, self.host.check_lease())
+        self.check_attached()
 
     async def submit(self, signal: s.AnySignal, *blobs: Blob) -> None:
         """Hand in a signal, and wait until what follows is durable."""
@@ -140,6 +157,32 @@ class Entry:
         refuse_large(json)
         self.secrets.refuse(json)
         return json
+
+
+class Losing(Protocol):
+    """Who stops driving when the journal fails."""
+
+    def lose(self, error: Exception) -> None:
+        """The run cannot be driven on from here."""
+        ...
+
+
+async def or_lose(host: Losing, reading: Awaitable[T]) -> T:
+    """What a run needs of the journal: a fault of that is no failure of a body, so none hears of it.
+
+    The run is lost instead, and is taken up again when the journal may do better.
+
+    Raises:
+        LostValueError: what is to be read is not there, and will not be there later.
+        CancelledError: the journal failed.
+    """
+    try:
+        return await reading
+    except LostValueError:
+        raise
+    except StorageError as error:
+        host.lose(error)
+        raise asyncio.CancelledError from error
 
 
 def stored(json: bytes) -> tuple[Value, list[Blob]]:

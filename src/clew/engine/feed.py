@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
+from clew.engine.clock import Clock
 from clew.journal.port import Journal
 from clew.journal.records import Recorded
 from clew.kernel import events as e
@@ -133,7 +134,7 @@ async def stored(journal: Journal, run: str, after: int) -> AsyncGenerator[Recor
 
 
 async def follow(
-    journal: Journal, run: str, after: int, arrival: Callable[[], asyncio.Event]
+    journal: Journal, run: str, after: int, arrival: Callable[[], asyncio.Event], clock: Clock
 ) -> AsyncGenerator[Recorded, None]:
     """Events of a run that another process drives, or nobody, until it has ended or `arrival` is set."""
     while not (arrives := arrival()).is_set():
@@ -147,9 +148,19 @@ async def follow(
         elif row.ended_at is not None:
             return
         else:
-            with suppress(TimeoutError):
-                # What only waits is moved on from here most of the time, and is looked at less often.
-                await asyncio.wait_for(arrives.wait(), IDLE_POLL_S if row.idle else POLL_S)
+            # What only waits is moved on from here most of the time, and is looked at less often.
+            glance = clock.glance_after(IDLE_POLL_S if row.idle else POLL_S)
+            await first_of(arrives.wait(), glance)
+
+
+async def first_of(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Until one of these is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 class _Guest:

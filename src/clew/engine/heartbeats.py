@@ -56,7 +56,7 @@ class Heartbeat:
         assert self._timer is not None
         now, planned, self._timer = self._loop.time(), self._timer.when(), None
         if now - planned > _LATE * self.limit_s:
-            self._last += now - planned  # nobody could be heard meanwhile
+            self._last = now  # nobody could be heard meanwhile
         left = self._last + self.limit_s - now
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)

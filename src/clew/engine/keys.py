@@ -14,12 +14,16 @@ from typing import Protocol
 
 from clew.errors import ClewError
 from clew.journal.port import Journal
+from clew.journal.records import KeyHolder
 from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED
 
 _LOG = logging.getLogger("clew.engine")
+
+#: A key that could not be asked for is asked for again after so many seconds.
+AGAIN_S = 1.0
 
 
 class Wanting(Protocol):
@@ -84,6 +88,11 @@ class Keys:
         self._waiting.clear()
         await asyncio.gather(*self._trying, return_exceptions=True)
 
+    def _place(self, name: str, holder: KeyHolder) -> tuple[Wanting, str] | None:
+        """Where who holds a key waits for it, if it does so here."""
+        places = self._waiting.get(name, ())
+        return next((place for place in places if (place[0].id, place[1]) == (holder.run, holder.path)), None)
+
     async def _try(self, name: str) -> None:
         try:
             while waiting := self._waiting.get(name):
@@ -94,10 +103,13 @@ class Keys:
                     # If the run has been lost meanwhile, who goes on with it finds that the key is its own.
                     self.drop(run, path, name)
                     run.signal(s.KeyTaken(path=path, key=wait))
+                elif (its := self._place(name, holder)) is not None:
+                    waiting.move_to_end(its, last=False)  # taken by an earlier owner, who did not live to say so
                 elif name not in self._again:
                     return
         except ClewError as error:
             _LOG.warning("the exclusive key %r cannot be taken: %s; it is tried again", name, error)
+            asyncio.get_running_loop().call_later(AGAIN_S, self.try_again, [name])
         finally:
             self._busy.discard(name)
 

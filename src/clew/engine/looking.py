@@ -32,8 +32,9 @@ from clew.journal.records import RunRow
 from clew.kernel.commands import Wait
 from clew.kernel.questions import Question
 from clew.kernel.resolve import output_of, output_of_group
-from clew.kernel.state import Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import NodeState
+from clew.kernel.visits import Scope, Visit
 
 
 class Memento:

@@ -31,7 +31,7 @@ _FORMATS: dict[str, type[Any]] = {
     "decimal": Decimal,
     "uuid": UUID,
 }
-_PLURAL = {"array": "a list", "object": "a mapping", "string": "text", "integer": "an integer", "null": "null"}
+_KINDS = {"array": "a list", "object": "a mapping", "string": "text", "integer": "an integer", "null": "null"}
 
 
 def question_of(text: str, hint: Any, choices: Sequence[Any] | None) -> Question:
@@ -51,7 +51,7 @@ def question_of(text: str, hint: Any, choices: Sequence[Any] | None) -> Question
         raise InvalidInputError(f"a question of {len(text)} characters is longer than the limit of {MAX_TEXT}")
     if problem := codec.hint_problem(hint):
         raise InvalidInputError(f"the type of the answer: {problem}")
-    schema = _schema(hint) if choices is None else {"enum": _plain_choices(choices, hint)}
+    schema = schema_of(hint) if choices is None else {"enum": _plain_choices(choices, hint)}
     return Question(text=text, schema=msgspec.Raw(msgspec.json.encode(schema)))
 
 
@@ -92,8 +92,8 @@ def _plain_choices(choices: Sequence[Any], hint: Any) -> list[Any]:
     return [codec.decode(text) for text in texts]
 
 
-def _schema(hint: Any) -> dict[str, Any]:
-    """The JSON Schema of what `hint` is decoded from."""
+def schema_of(hint: Any) -> dict[str, Any]:
+    """The JSON Schema of what `hint` is decoded from; of what has none, the one that everything fits."""
     if _is_model(hint):
         return hint.model_json_schema()
     if hint is datetime or hint is time:  # msgspec names no format where a zone may be left out
@@ -102,7 +102,7 @@ def _schema(hint: Any) -> dict[str, Any]:
         return msgspec.json.schema(hint, schema_hook=_foreign_schema)
     except (TypeError, ValueError):
         if get_origin(hint) in (Union, UnionType):  # of members that msgspec cannot tell apart, and the codec can
-            members = [_apart(_schema(member), f"{n}") for n, member in enumerate(get_args(hint))]
+            members = [within(schema_of(member), f"{n}") for n, member in enumerate(get_args(hint))]
             return {"anyOf": members}
         return {}
 
@@ -111,7 +111,7 @@ def _foreign_schema(kind: Any) -> dict[str, Any]:
     """The schema of what msgspec does not know and the codec does."""
     kind = cast("type[Any]", get_origin(kind) or kind)
     if _is_model(kind):
-        return _apart(kind.model_json_schema(), f"{kind.__module__}.{kind.__qualname__}")
+        return within(kind.model_json_schema(), f"{kind.__module__}.{kind.__qualname__}")
     if "__fspath__" in dir(kind) or issubclass(kind, str):
         return {"type": "string"}
     if issubclass(kind, int):
@@ -119,7 +119,7 @@ def _foreign_schema(kind: Any) -> dict[str, Any]:
     return {"type": "number"} if issubclass(kind, float) else {}
 
 
-def _apart(schema: dict[str, Any], name: str) -> dict[str, Any]:
+def within(schema: dict[str, Any], name: str) -> dict[str, Any]:
     """A schema within another one whose references are to its own definitions."""
     return {"$id": f"clew:{name}", **schema} if "$defs" in schema else schema
 
@@ -164,24 +164,35 @@ def _validator(schema: bytes) -> Any:
 
 
 def _best_problem(errors: Iterator[Any]) -> str | None:
-    best_match: Any = import_module("jsonschema.exceptions").best_match
-    error = best_match(errors)
+    error: Any = import_module("jsonschema.exceptions").best_match(errors)
     if error is None:
         return None
+    while error.parent is not None and error.parent.json_path == error.json_path:
+        error = error.parent  # of alternatives all are told
     shown = _short(error.instance)
+    if expected := _expected(error):
+        return f"{error.json_path}: {expected} is expected, not {shown}"
+    why = error.message if len(error.message) <= 4 * _TOLD else f"{shown} does not fit {error.validator!r}"
+    return f"{error.json_path}: {why}"
+
+
+def _expected(error: Any) -> str:
+    """What would have been right, in words; empty if it takes more of them."""
+    wanted = error.validator_value
     match error.validator:
         case "type":
-            kinds = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            expected = " or ".join(_PLURAL.get(kind, f"a {kind}") for kind in kinds)
-            why = f"{expected} is expected, not {shown}"
+            return " or ".join(
+                _KINDS.get(kind, f"a {kind}") for kind in ([wanted] if isinstance(wanted, str) else wanted)
+            )
         case "enum":
-            expected = ", ".join(_short(one) for one in error.validator_value[:20])
-            why = f"one of {expected} is expected, not {shown}"
+            return f"one of {', '.join(_short(one) for one in wanted[:20])}"
         case "format":
-            why = f"a {error.validator_value} is expected, not {shown}"
+            return f"a {wanted}"
+        case "anyOf":
+            told = [_expected(one) if one.json_path == error.json_path else "" for one in error.context]
+            return " or ".join(dict.fromkeys(told)) if all(told) else ""
         case _:
-            why = error.message if len(error.message) <= 4 * _TOLD else f"{shown} does not fit {error.validator!r}"
-    return f"{error.json_path}: {why}"
+            return ""
 
 
 def _short(value: Any) -> str:

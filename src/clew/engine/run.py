@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from clew.engine.clock import Clock
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
 from clew.engine.logbook import DELAY_S, LogBook
@@ -32,6 +33,7 @@ class Home(Protocol):
     journal: Journal
     logbook: LogBook
     looking: Looking
+    clock: Clock
 
     def arrival(self, run: str) -> asyncio.Event:
         """Is set when the run is driven here from some moment on."""
@@ -83,7 +85,8 @@ class Run:
         while True:
             driver = self._engine.driver_of(self.id)
             if driver is None:
-                async for _ in follow(self._engine.journal, self.id, await self._last_seq(), self._arrival):
+                journal, clock = self._engine.journal, self._engine.clock
+                async for _ in follow(journal, self.id, await self._last_seq(), self._arrival, clock):
                     pass
                 if not self._is_driven():
                     return
@@ -137,7 +140,7 @@ class Run:
             elif driver is not None:
                 stream = driver.feed.stream(journal, self.id, after, ephemeral=ephemeral)
             else:
-                stream = follow(journal, self.id, after, self._arrival)
+                stream = follow(journal, self.id, after, self._arrival, self._engine.clock)
             begun = None
             async with aclosing(stream) as items:
                 async for item in items:

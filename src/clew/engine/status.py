@@ -12,10 +12,11 @@ from clew.errors import InvalidInputError, RefusedError
 from clew.journal.records import RunRow
 from clew.kernel.commands import Wait
 from clew.kernel.questions import Question
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
 from clew.kernel.values import ErrorInfo
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, assert_never, get_type_hints
 
+import msgspec
+
 from clew import codec
 from clew.bodies.errors import error_info
 from clew.engine.doubts import asked, not_made_again, probed
@@ -49,6 +51,7 @@ class Steps:
     async def make(self, call: Call) -> Any:
         """The value of a step: recorded, found out, or made now."""
         digest = codec.digest(codec.encode([list(call.args), call.kwargs]))
+        hint = _return_hint(call.function)
         self._entry.use(call.key)
         recorded = self._recorded.get(call.key)
         if recorded is None:
@@ -59,20 +62,20 @@ class Steps:
                 "so give the changed call another key"
             )
         elif recorded.is_open:
-            json = await self._found_out(call, digest)
+            json = await self._found_out(call, digest, hint)
         else:
             json = await self._value_of(recorded)
         if json is None:
             json = await self._made(call, digest, known=recorded is not None)
-        return codec.decode(json, _return_hint(call.function))
+        return codec.decode(json, hint)
 
     async def _value_of(self, step: c.Step) -> bytes:
         if step.error is not None:
             raise StepError(step.error.type, step.error.message)
         assert step.value is not None
-        return await self._entry.host.read_value(step.value)
+        return await self._entry.read_value(step.value)
 
-    async def _found_out(self, call: Call, digest: str) -> bytes | None:
+    async def _found_out(self, call: Call, digest: str, hint: Any) -> bytes | None:
         """The value of a step that had begun; None if it is to be made again."""
         match call.on_interrupt:
             case OnInterrupt.RETRY:
@@ -80,7 +83,7 @@ class Steps:
             case OnInterrupt.FAIL:
                 raise not_made_again(self._entry, call.key)
             case OnInterrupt.ASK:
-                json = await asked(self._entry, self._waits, call.key)
+                json = await asked(self._entry, self._waits, call.key, hint)
             case OnInterrupt.PROBE:
                 assert call.probe is not None
                 with self._waits.busy():
@@ -88,7 +91,8 @@ class Steps:
             case _:
                 assert_never(call.on_interrupt)
         if json is not None:
-            json = self._entry.encoded(codec.decode(json))
+            codec.decode(json, hint)  # what does not fit is not recorded
+            json = self._entry.encoded(msgspec.Raw(json))
             with self._waits.busy():
                 await self._end(call, digest, json)
         return json
@@ -96,8 +100,7 @@ class Steps:
     async def _made(self, call: Call, digest: str, *, known: bool) -> bytes:
         entry = self._entry
         with self._waits.busy():
-            await entry.host.check_lease()
-            entry.check_attached()
+            await entry.check_lease()
             if call.effect and not known:
                 begun = s.StepBegun(path=entry.path, attempt=entry.attempt, key=call.key, digest=digest)
                 await entry.submit(begun)

@@ -27,7 +27,7 @@ from clew.engine.heartbeats import Heartbeat
 from clew.engine.inputs import InputReader, refuse_large, store
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
-from clew.errors import InvalidInputError, UnresolvedBodyError
+from clew.errors import InvalidInputError, LostValueError, StorageError, UnresolvedBodyError
 from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
 from clew.journal.port import Journal
 from clew.journal.records import Blob
@@ -60,6 +60,7 @@ class Job:
         context: makes the body's way to the engine, once.
         write: takes pieces of output, with the name of their stream.
         keep_slot: called when the attempt ends although something of it goes on; its result gives the slot back.
+        read: the JSON text of an input.
         heartbeat: watches the body, once it is entered.
     """
 
@@ -68,6 +69,7 @@ class Job:
     context: Callable[[], BodyContext]
     write: Callable[[str, str], None]
     keep_slot: Callable[[], Callable[[], None]]
+    read: Callable[[Binding], Awaitable[bytes]]
     heartbeat: Heartbeat | None = None
 
 
@@ -136,12 +138,18 @@ class Workshop:
         return json
 
     async def expand(self, command: c.ExpandMap, functions: Functions) -> tuple[s.MapExpanded, list[Blob]]:
-        """The items of a map, and their keys."""
+        """The items of a map, and their keys.
+
+        Raises:
+            StorageError: the journal failed, which says nothing about the map.
+        """
         try:
             json = await self.reader.read(command.over)
             items = _list(json)
             keys = await self._keys(command.map.key, items, functions) if command.map.key else ()
         except Exception as error:
+            if isinstance(error, StorageError) and not isinstance(error, LostValueError):
+                raise
             info = error_info(error, mask=self.secrets.mask)
             return s.MapExpanded(path=command.path, error=info), []
         # Another node's stored output is read again by reference; anything put together is stored once, here.
@@ -173,7 +181,7 @@ class Workshop:
         """Wait until the node's exclusive key is its own; the body is entered after that."""
         context = job.context()
         if not context.has_key:
-            await context.take_key(_key_text(await self.reader.read(exclusive)))
+            await context.take_key(_key_text(await job.read(exclusive)))
 
     # ------------------------------------------------------------------ performers
 
@@ -181,7 +189,7 @@ class Workshop:
         """A Python function: in the loop; if it is synchronous in a thread, or in a process that can be killed."""
         command = job.command
         body = self._function_body(command.body)
-        inputs = await self._inputs(command)
+        inputs = await self._inputs(job)
         if not body.is_async and (command.timeout_s is not None or command.heartbeat_s is not None):
             return await self._in_process(job, body, inputs)
         function = find(body, job.functions)
@@ -243,29 +251,29 @@ class Workshop:
         """A program."""
         body = msgspec.json.decode(job.command.body, type=ShellBody)
         filled = {name: self._filled(text) for name, text in body.env.items()}
-        inputs = await self._plain_inputs(job.command)
+        inputs = await self._plain_inputs(job)
         return codec.encode(await run_shell(body, inputs, job.write, filled, self._groups))
 
     async def _request(self, job: Job) -> bytes:
         """An HTTP request."""
         body = msgspec.json.decode(job.command.body, type=HttpBody)
         headers = {name: self._filled(text) for name, text in body.headers.items()}
-        inputs = await self._plain_inputs(job.command)
+        inputs = await self._plain_inputs(job)
         return codec.encode(await run_http(msgspec.structs.replace(body, headers=headers), inputs, self._http))
 
     # ------------------------------------------------------------------ small things
 
-    async def _inputs(self, command: c.StartAttempt) -> dict[str, bytes | Absent]:
+    async def _inputs(self, job: Job) -> dict[str, bytes | Absent]:
         inputs: dict[str, bytes | Absent] = {}
-        for name, binding in command.inputs.items():
+        for name, binding in job.command.inputs.items():
             if isinstance(binding, Absent):
                 inputs[name] = binding
             else:
-                inputs[name] = self.secrets.fill(await self.reader.read(binding))
+                inputs[name] = self.secrets.fill(await job.read(binding))
         return inputs
 
-    async def _plain_inputs(self, command: c.StartAttempt) -> dict[str, Any]:
-        inputs = await self._inputs(command)
+    async def _plain_inputs(self, job: Job) -> dict[str, Any]:
+        inputs = await self._inputs(job)
         return {name: codec.decode(json) for name, json in inputs.items() if isinstance(json, bytes)}
 
     def _filled(self, text: str) -> str:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from clew import codec
 from clew.errors import (
     InternalError,
+    LostValueError,
     RunBusyError,
     RunConflictError,
     StorageError,
@@ -194,10 +195,10 @@ class MemoryJournal:
         """See `port.Journal.blob`."""
         self._open()
         if digest not in self._blobs:
-            raise StorageError(f"the value {digest[:12]}… is missing")
+            raise LostValueError(f"the value {digest[:12]}… is missing")
         data = self._blobs[digest].data
         if codec.digest(data) != digest:
-            raise StorageError(f"the value {digest} is damaged: what is stored has another digest")
+            raise LostValueError(f"the value {digest} is damaged: what is stored has another digest")
         return data
 
     def version(self) -> int:
@@ -323,7 +324,8 @@ class MemoryJournal:
         used = {stored.row.definition for stored in runs}.union(*(stored.refs for stored in runs))
         blobs = [digest for digest, blob in self._blobs.items() if blob.stored_at < before and digest not in used]
         busy = {stored.row.owner for stored in runs if stored.row.ended_at is None}
-        gone = [id_ for id_, known in self._owners.items() if id_ not in busy and not is_alive(*known, before)]
+        old = {id_: known for id_, known in self._owners.items() if id_ not in busy and known[1] <= before}
+        gone = [id_ for id_, known in old.items() if not is_alive(*known, before)]
         swept = Sweep(len(blobs), sum(len(self._blobs[digest].data) for digest in blobs), len(gone))
         if not dry_run:
             for digest in blobs:

@@ -28,7 +28,9 @@ def this_process(name: str = "") -> Owner:
 
 def is_alive(owner: Owner, renewed_at: float, now: float) -> bool:
     """Whether an owner must be taken for alive."""
-    if now - renewed_at > LEASE_S:
+    # One that seems to have renewed in the future did so before the clock was set back; if it were alive, it
+    # would have renewed since.
+    if not -LEASE_S <= now - renewed_at <= LEASE_S:
         return False
     if owner.host != _host():
         return True

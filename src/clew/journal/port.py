@@ -110,7 +110,7 @@ class Journal(Protocol):
         """A stored value.
 
         Raises:
-            StorageError: there is none with this digest, or what is stored has another one (it was damaged).
+            LostValueError: there is none with this digest, or what is stored has another one (it was damaged).
         """
         ...
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from clew import codec
-from clew.errors import StorageError
+from clew.errors import LostValueError, StorageError
 from clew.journal import sqlite_housekeeping as housekeeping
 from clew.journal import sqlite_listing as listing
 from clew.journal import sqlite_owners as owners
@@ -224,10 +224,10 @@ class SqliteJournal:
         """See `port.Journal.blob`."""
         found = self._db.read("SELECT data FROM blobs WHERE digest = ?", digest)
         if not found:
-            raise StorageError(f"{self._db.path}: the value {digest[:12]}… is missing; was the file edited?")
+            raise LostValueError(f"{self._db.path}: the value {digest[:12]}… is missing; was the file edited?")
         data: bytes = found[0][0]
         if codec.digest(data) != digest:
-            raise StorageError(
+            raise LostValueError(
                 f"{self._db.path}: the value {digest} is damaged: what is stored has another digest. "
                 "Restore the file from a copy"
             )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clew.errors import StorageError
-from clew.journal.sqlite_file import BUSY_S, explain, file_identity, open_file, open_reader
+from clew.journal.sqlite_file import BUSY_S, explain, file_identity, log_files, open_file, open_reader
 
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ class Connections:
         self._thread: ThreadPoolExecutor | None = None
         #: Whether the writing connection waits for other processes, or gives up at once.
         self._waits = True
-        #: The file that was opened, against another one in its place.
-        self._file = (0, 0)
+        #: The files that were opened (the database, its log and the log's index), against others in their places.
+        self._files: dict[str, tuple[int, int]] = {}
         self._version = 0
 
     async def open(self) -> None:
@@ -69,7 +69,8 @@ class Connections:
             writer.close()
             raise
         self._waits = True
-        self._file = file_identity(self.path)
+        writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # there is a log from here on
+        self._files = {name: file_identity(name) for name in (str(self.path), *log_files(self.path))}
         self._writer = writer
 
     async def close(self) -> None:
@@ -113,11 +114,7 @@ class Connections:
             connection = self._writer
             if connection is None:
                 raise self._closed()
-            if file_identity(self.path) != self._file:
-                raise StorageError(
-                    f"{self.path}: the database was deleted or replaced while it was open; nothing is written any "
-                    "more. Put it back from a copy (with its -wal file, if there is one), then resume"
-                )
+            self._refuse_other_files()
             try:
                 self._set_patience(connection, wait)
                 return _transact(connection, work) if transaction else work(connection)
@@ -132,11 +129,30 @@ class Connections:
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
 
     def submit(self, job: Callable[[], None]) -> bool:
-        """Do something in the writer's thread; False if there is none any more."""
+        """Do something in the writer's thread (called on the loop's); False if there is none any more."""
         if self._thread is None:
             return False
-        self._thread.submit(job)
+        asyncio.get_running_loop().run_in_executor(self._thread, job)
         return True
+
+    def _refuse_other_files(self) -> None:
+        """Refuse to write where nobody would find it.
+
+        The files of the log are looked at as well: what is committed goes there first.
+        """
+        for name, identity in self._files.items():
+            if file_identity(name) == identity:
+                continue
+            if name == str(self.path):
+                raise StorageError(
+                    f"{name}: the database was deleted or replaced while it was open; nothing is written any "
+                    "more. Put it back from a copy (with its -wal file, if there is one), then resume"
+                )
+            raise StorageError(
+                f"{name}: this file of the database's log was deleted or replaced while it was open; nothing is "
+                "written any more. End this program in good order before another one opens the database: that "
+                "saves what is in the log. Then resume"
+            )
 
     def _set_patience(self, connection: sqlite3.Connection, wait: bool) -> None:
         if wait != self._waits:

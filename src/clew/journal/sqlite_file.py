@@ -136,7 +136,12 @@ _EXPLANATIONS = {
 }
 
 
-def file_identity(path: Path) -> tuple[int, int]:
+def log_files(path: Path) -> tuple[str, str]:
+    """The write-ahead log of an open database, and its index."""
+    return f"{path}-wal", f"{path}-shm"
+
+
+def file_identity(path: str) -> tuple[int, int]:
     """What tells a file from another one that was put in its place; (0, 0) if there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116 - asked before each commit, and a good deal quicker

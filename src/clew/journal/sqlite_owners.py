@@ -77,8 +77,8 @@ def live_owners(db: Connections, now: float) -> set[str]:
 
 def dead_owners(connection: sqlite3.Connection, now: float) -> list[str]:
     """The ids of the owners that are dead and have no unfinished run, in the transaction that is open."""
-    sql = f"{_OWNERS} WHERE owner NOT IN (SELECT owner FROM runs WHERE ended_at IS NULL)"  # noqa: S608
-    found = connection.execute(sql).fetchall()
+    idle = "owner NOT IN (SELECT owner FROM runs WHERE ended_at IS NULL)"
+    found = connection.execute(f"{_OWNERS} WHERE {idle} AND renewed_at <= ?", (now,)).fetchall()
     return [owner for owner, *rest in found if not is_alive(Owner(owner, *rest[:3]), rest[3], now)]
 
 

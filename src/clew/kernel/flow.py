@@ -20,10 +20,11 @@ from clew.kernel.mail import receiver
 from clew.kernel.policies import is_retried, retry_delay
 from clew.kernel.questions import IN_DOUBT, question_of_doubt
 from clew.kernel.resolve import resolve_exclusive, resolve_inputs, resolve_over, surroundings
-from clew.kernel.state import Group, Items, Run, Scope, Visit, feeding_items
+from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node
 from clew.kernel.values import GATHERED, ErrorInfo, Value
+from clew.kernel.visits import Group, Items, Scope, Visit, feeding_items
 
 #: May this attempt start now? A yes takes the slots; the driver gives them back when the attempt has ended.
 Gate = Callable[[str, Node], bool]

@@ -15,8 +15,9 @@ from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.recording import CAME_ABOUT, GIVEN, RECORDING, keep_waits
 from clew.kernel.reset import reset_group, reset_run
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 #: Declarations by which a lost attempt is not simply made again.
 _DOUBTFUL = frozenset({OnInterrupt.PROBE, OnInterrupt.ASK})
@@ -134,10 +135,17 @@ def _map_opened(run: Run, event: e.MapOpened) -> None:
     if visit.node.inner is None:
         run.total += event.count
     source = group.source
+    anew = bool(run.earlier_attempts)
+    group.first_order = run.next_order if source is None else -1
+    group.touched = event.count
+    begun = 0
     for index in range(event.count):
         member = run.visit(group, index, visit.node)
         if source is None or source.member_state(index) is NodeState.COMPLETED:
             run.make_ready(member)
+            begun = index + 1
+    if not anew:  # all became ready in order, or are pending, and nothing else tells them apart
+        run.touch(group, 0 if source is None else begun)
     _release(run, visit, visit.node.feeds)
 
 

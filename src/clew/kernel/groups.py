@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clew.kernel.state import Group, Items, Visit
 from clew.kernel.states import SETTLED, NodeState
+from clew.kernel.visits import Group, Items, Visit
 
 
 def failures(group: Group) -> list[Visit]:

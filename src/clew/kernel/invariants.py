@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from clew.kernel.definition import OnInterrupt
+from clew.kernel.questions import IN_DOUBT
 from clew.kernel.reset import is_released
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 
 def check(run: Run) -> list[str]:
@@ -19,6 +22,8 @@ def check(run: Run) -> list[str]:
         "settled": sum(visit.state in SETTLED for visit in leaves),
         "failed": sum(visit.state is NodeState.FAILED and visit.inner is None for visit in visits),
         "waiting": sum(visit.state is NodeState.WAITING for visit in leaves),
+        "fresh": sum(_count_fresh(visit.inner) for visit in visits if isinstance(visit.inner, Items)),
+        "unopened": sum(visit.is_map and visit.state is NodeState.READY for visit in visits),
     }
     wrong += [
         f"run.{name} is {getattr(run, name)}, not {figure}"
@@ -34,7 +39,19 @@ def check(run: Run) -> list[str]:
     if run.root.finished and not run.ended:
         wrong.append("everything has settled and the run has not ended")
     wrong += [problem for visit in visits for problem in _check_visit(run, visit)]
-    return wrong
+    return wrong + _check_mail(run)
+
+
+def _count_fresh(group: Items) -> int:
+    """How many items are said to be as the opening of their map has made them; -1 if one of them is not."""
+    for index in range(group.touched, len(group.members)):
+        visit = group.members[index]
+        state, order = (
+            (NodeState.PENDING, -1) if group.first_order < 0 else (NodeState.READY, group.first_order + index)
+        )
+        if visit is None or (visit.state, visit.order, visit.attempt) != (state, order, 0):
+            return -1
+    return len(group.members) - group.touched
 
 
 def _check_group(run: Run, group: Group) -> list[str]:
@@ -83,6 +100,40 @@ def _check_visit(run: Run, visit: Visit) -> list[str]:
         wrong.append(f"{visit!r} is ready and in no queue")
     if visit.state is NodeState.WAITING and not any(not w.outcome for w in (visit.waits or {}).values()):
         wrong.append(f"{visit!r} waits for nothing")
+    if visit.state in SETTLED and any(not w.outcome for w in (visit.waits or {}).values()):
+        wrong.append(f"{visit!r} has settled and still waits")
+    return wrong + _check_doubt(visit)
+
+
+def _check_doubt(visit: Visit) -> list[str]:
+    """An attempt of unknown effect is followed by a probe or a question, and by nothing else."""
+    how = visit.node.spec.on_interrupt
+    asked = (visit.waits or {}).get(IN_DOUBT)
+    wrong: list[str] = []
+    if visit.in_doubt and how not in (OnInterrupt.PROBE, OnInterrupt.ASK):
+        wrong.append(f"{visit!r} is in doubt, which its declaration does not know")
+    if visit.in_doubt and visit.state is NodeState.COMPLETED:
+        wrong.append(f"{visit!r} has completed in doubt")
+    if visit.in_doubt and visit.state is NodeState.RUNNING and not visit.probing:
+        wrong.append(f"{visit!r} runs in doubt of an earlier attempt")
+    if visit.probing and not visit.in_doubt:
+        wrong.append(f"{visit!r} probes for nothing")
+    if asked is not None and not (visit.in_doubt and visit.state is NodeState.WAITING):
+        wrong.append(f"{visit!r} is asked about and does not wait for the answer")
+    return wrong
+
+
+def _check_mail(run: Run) -> list[str]:
+    """A message lies in its mailbox only as long as nobody waits for it."""
+    wrong: list[str] = []
+    for name, messages in run.mail.items():
+        numbers = [message.number for message in messages]
+        if not numbers or numbers != sorted(set(numbers)):
+            wrong.append(f"the messages called {name} lie in disorder")
+        for visit in run.visits.values():
+            for key, wait in (visit.waits or {}).items():
+                if wait.kind == "message" and wait.name == name and visit.open_wait(key):
+                    wrong.append(f"{visit!r} waits for a message called {name}, and one lies there")
     return wrong
 
 

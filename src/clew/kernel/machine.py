@@ -26,15 +26,16 @@ from clew.kernel.errors import KernelError
 from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
 from clew.kernel.groups import has_room
-from clew.kernel.state import Run, Visit, feeding_items
+from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY, NodeState, RunState
 from clew.kernel.timers import Timer
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
+from clew.kernel.visits import Visit, feeding_items
 
-#: A snapshot is due when the tail has this many events, and at least one for each visit that it would hold: so
-#: snapshots cost a constant share of the events, however large a run is.
-SNAPSHOT_EVENTS = 1_000
+#: A snapshot is due when the tail has this many events, and at least one for each visit that is neither settled
+#: nor untouched: so snapshots cost a constant share of the events, however large a run is.
+SNAPSHOT_EVENTS = 4_000
 
 
 class Decision(NamedTuple):
@@ -52,6 +53,12 @@ class Decision(NamedTuple):
 def admit_all(_path: str, _node: Node) -> bool:
     """The gate that never refuses."""
     return True
+
+
+def _is_question(timer: Timer[Visit]) -> bool:
+    """Whether a timer is the deadline of a question."""
+    visit = timer.of
+    return timer.kind == "wait" and visit is not None and (visit.waits or {})[timer.key].kind == "answer"
 
 
 #: What bodies record and wait for, and what people answer and send.
@@ -155,8 +162,7 @@ class Machine:
 
     def has_question_due(self, now: float) -> bool:
         """Whether a question's deadline has come: an answer recorded before it is to be handed in first."""
-        waits = (timer for timer in self.run.timers if timer.kind == "wait" and timer.due <= now)
-        return any(t.of is not None and (t.of.waits or {})[t.key].kind == "answer" for t in waits)
+        return any(timer.due <= now and _is_question(timer) for timer in self.run.timers)
 
     # ------------------------------------------------------------------ signals
 
@@ -180,10 +186,15 @@ class Machine:
             self._flow.close(self.run.root)
 
     def _tick(self, _: s.Tick) -> None:
+        paused = self.run.state is RunState.PAUSED
+        self._fire_due(lambda timer: paused and timer.kind != "attempt")
+
+    def _fire_due(self, is_kept: Callable[[Timer[Visit]], bool]) -> None:
+        """Let happen what is due, but not what is to be kept for later."""
         run = self.run
         kept: list[Timer[Visit]] = []
         while (timer := run.timers.take_due(self._flow.now)) is not None:
-            if run.state is RunState.PAUSED and timer.kind != "attempt":
+            if is_kept(timer):
                 kept.append(timer)
             else:
                 self._fire(timer.kind, timer.of, timer.key)
@@ -312,7 +323,8 @@ class Machine:
         if self.run.state is not RunState.PAUSED:
             return f"only a paused one can be resumed, and it is {self.run.state}"
         self._flow.emit(e.RunResumed(at=self._flow.now, by=signal.by))
-        self._tick(s.Tick())
+        # Questions whose deadline has passed wait for the next tick: answers that were given in time go first.
+        self._fire_due(_is_question)
         return None
 
     def _cancel(self, signal: s.Cancel) -> None:
@@ -339,7 +351,8 @@ class Machine:
 
     def _consider_snapshot(self) -> None:
         tail = self.run.seq - self.run.snapshot_seq
-        if self._flow.events and tail >= max(SNAPSHOT_EVENTS, len(self.run.visits)):
+        live = len(self.run.visits) - self.run.settled - self.run.fresh
+        if self._flow.events and tail >= max(SNAPSHOT_EVENTS, live):
             self.run.snapshot_seq = self.run.seq
             self._flow.commands.append(c.TakeSnapshot())
 

@@ -7,8 +7,9 @@ from heapq import heappop, heappush
 from operator import attrgetter
 
 from clew.kernel.commands import Wait
-from clew.kernel.state import Run, Visit
+from clew.kernel.state import Run
 from clew.kernel.values import Message
+from clew.kernel.visits import Visit
 
 
 def watch_wait(run: Run, visit: Visit, key: str, wait: Wait) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clew.kernel.state import Visit
 from clew.kernel.values import ErrorInfo
+from clew.kernel.visits import Visit
 
 
 def because(visit: Visit, others: int = 0) -> ErrorInfo:

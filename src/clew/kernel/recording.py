@@ -11,9 +11,10 @@ from clew.kernel import events as e
 from clew.kernel import mail
 from clew.kernel.commands import Step, Wait
 from clew.kernel.questions import IN_DOUBT
-from clew.kernel.state import Run, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import Message
+from clew.kernel.visits import Visit
 
 #: Outcomes of waits that the next attempt need not wait for again: what people have given.
 GIVEN = frozenset({"answered", "received"})

@@ -8,8 +8,9 @@ that ended early keep their completed members.
 from __future__ import annotations
 
 from clew.kernel.mail import give_back
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, NodeState
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 
 def reset_run(run: Run, at: float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from clew.kernel.errors import KernelError
-from clew.kernel.state import Group, Items, Run, Scope, Visit
+from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import (
     Absent,
@@ -25,6 +25,7 @@ from clew.kernel.values import (
     Literal,
     Pick,
 )
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 
 def resolve_inputs(run: Run, visit: Visit) -> dict[str, Binding]:

@@ -1,19 +1,13 @@
-"""The folded state of a run: visits in groups, counters instead of scans.
+"""The folded state of a run: its visits, counters instead of scans, queues and timers.
 
-A *group* is what has members that settle one by one and that settles itself when they have: the run's own
-graph and each sub-graph (`Scope`), and each map (`Items`). A visit exists from the moment it may run; a node
-without a visit is pending, or cancelled when its group has stopped. `fold` writes this state and nobody else.
+`fold` writes this state and nobody else.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from clew.kernel import addresses
-from clew.kernel.commands import Step, Wait
-from clew.kernel.definition import ItemPolicy
 from clew.kernel.errors import IllegalTransition
 from clew.kernel.states import (
     NODE_TRANSITIONS,
@@ -27,192 +21,13 @@ from clew.kernel.states import (
 from clew.kernel.timers import Timer, Timers
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo, Message, Value
+from clew.kernel.visits import Group, Items, Scope, Visit
 
 #: States in which a visit's total time limit can be reached.
 _TIMED = frozenset({NodeState.READY, NodeState.RUNNING, NodeState.RETRYING})
 
 ReadyQueue = list[tuple[int, int, "Visit"]]
 Waiting = tuple[int, "Visit", str]  # `Wait.opened`, whose wait it is, and its key
-
-
-class Visit:
-    """One entry of a node, or of an item of a mapped node.
-
-    Attributes:
-        path: its address.
-        node: the compiled node.
-        group: what it is a member of.
-        index: its place in the group.
-        state: where it stands.
-        attempt: number of the last attempt, 0 before the first.
-        failures: recorded failures in this generation.
-        interruptions: attempts lost with their process.
-        in_doubt: an attempt was lost, and whether it took effect has to be found out before another one is made.
-        probing: its last attempt is the probe.
-        order: when it became ready, relative to others; set anew each time.
-        output: what it returned, when completed.
-        error: why it failed, or the last error while it is retried.
-        cause: which node's failure made it be skipped.
-        stop: why its attempt is being stopped, else empty.
-        started_at: of its first attempt, seconds since the epoch.
-        ended_at: when it settled.
-        attempt_due: end of the attempt's time limit.
-        total_due: end of the visit's time limit.
-        retry_due: when the next attempt is due.
-        resumes: its attempt was suspended and its wait is over; the next start resumes it.
-        suspended_at: since when its attempt is suspended: it waits, or its wait is over and it has no slot yet.
-        steps: what its body recorded.
-        waits: what its body waits or has waited for, and the machine's question about a lost attempt.
-        inner: its members, if it is a sub-graph or a map that has begun.
-        is_map: its members are the items of a list.
-        is_group: it settles through members instead of attempts of its own.
-    """
-
-    __slots__ = (
-        "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "in_doubt", "index",
-        "inner", "interruptions", "is_group", "is_map", "node", "order", "output", "path", "probing", "resumes",
-        "retry_due", "started_at", "state", "steps", "stop", "suspended_at", "total_due", "waits",
-    )  # fmt: skip
-
-    def __init__(self, path: str, node: Node, group: Group, index: int) -> None:
-        self.path = path
-        self.node = node
-        self.group = group
-        self.index = index
-        self.state = NodeState.PENDING
-        self.attempt = 0
-        self.failures = 0
-        self.interruptions = 0
-        self.in_doubt = False
-        self.probing = False
-        self.order = -1
-        self.output: Value | None = None
-        self.error: ErrorInfo | None = None
-        self.cause = ""
-        self.stop = ""
-        self.started_at: float | None = None
-        self.ended_at: float | None = None
-        self.attempt_due: float | None = None
-        self.total_due: float | None = None
-        self.retry_due: float | None = None
-        self.suspended_at: float | None = None
-        self.resumes = False
-        self.steps: dict[str, Step] | None = None
-        self.waits: dict[str, Wait] | None = None
-        self.inner: Group | None = None
-        self.is_map = node.spec.map is not None and isinstance(group, Scope)
-        self.is_group = self.is_map or node.inner is not None
-
-    @property
-    def stops_for_good(self) -> bool:
-        """Whether its attempt is told to stop and will not be gone on with, as one stopped for a pause is."""
-        return self.state is NodeState.STOPPING and (self.stop != "pause" or bool(self.group.stop))
-
-    def open_wait(self, key: str, opened: int = 0) -> Wait | None:
-        """A wait that somebody or something may still end: by its key, and `Wait.opened` if that is known."""
-        wait = (self.waits or {}).get(key)
-        if wait is None or wait.outcome or self.stops_for_good or (opened and wait.opened != opened):
-            return None
-        return wait
-
-    def __repr__(self) -> str:
-        return f"<{self.path} {self.state} attempt {self.attempt}>"
-
-
-class Group(ABC):
-    """Members that settle one by one.
-
-    Attributes:
-        path: its address; empty for the run's own graph.
-        owner: the visit whose output this group is; None for the run's own graph.
-        members: their visits, by index; None where no visit exists yet.
-        settled: how many members have settled.
-        active: how many are under way (attempts, or groups that have begun).
-        failed: indexes of members that failed, in the order in which they did.
-        stop: why the group ends early, else empty.
-        error: the fact behind `stop`.
-    """
-
-    __slots__ = ("active", "error", "failed", "members", "owner", "path", "settled", "stop")
-
-    def __init__(self, path: str, owner: Visit | None, size: int) -> None:
-        self.path = path
-        self.owner = owner
-        self.members: list[Visit | None] = [None] * size
-        self.settled = 0
-        self.active = 0
-        self.failed: list[int] = []
-        self.stop = ""
-        self.error: ErrorInfo | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Nothing of it is left to be done, or to be waited for."""
-        return self.active == 0 if self.stop else self.settled == len(self.members)
-
-    @abstractmethod
-    def member_path(self, index: int) -> str:
-        """The address of a member, whether or not its visit exists."""
-
-    def member_state(self, index: int) -> NodeState:
-        """Where a member stands, whether or not its visit exists."""
-        visit = self.members[index]
-        if visit is not None:
-            return visit.state
-        return NodeState.CANCELLED if self.stop else NodeState.PENDING
-
-    def __repr__(self) -> str:
-        return f"<group {self.path or '/'}: {self.settled}/{len(self.members)} settled, {self.active} active>"
-
-
-class Scope(Group):
-    """One running instance of a graph. `remaining[i]`: how many nodes node i still waits for."""
-
-    __slots__ = ("remaining", "topology")
-
-    def __init__(self, path: str, owner: Visit | None, topology: Topology) -> None:
-        super().__init__(path, owner, len(topology.nodes))
-        self.topology = topology
-        self.remaining = topology.counts.copy()
-
-    def member_path(self, index: int) -> str:
-        """The address of a node of this graph."""
-        return addresses.child(self.path, self.topology.nodes[index].spec.id)
-
-
-class Items(Group):
-    """The items of one map. `keys` is empty when they are named by index."""
-
-    __slots__ = ("items", "keys", "node")
-
-    def __init__(self, owner: Visit, count: int, keys: tuple[str, ...], items: Value | None) -> None:
-        super().__init__(owner.path, owner, count)
-        self.node = owner.node
-        self.keys = keys
-        self.items = items
-
-    def member_path(self, index: int) -> str:
-        """The address of an item."""
-        return addresses.item(self.path, self.keys[index] if self.keys else str(index))
-
-    @property
-    def collects(self) -> bool:
-        """Whether the map goes on when items fail."""
-        assert self.node.spec.map is not None
-        return self.node.spec.map.on_item_error is ItemPolicy.COLLECT
-
-    @property
-    def source(self) -> Items | None:
-        """The items that these are made from one by one, if there are such."""
-        assert self.owner is not None
-        return feeding_items(self.owner)
-
-
-def feeding_items(visit: Visit) -> Items | None:
-    """The items that a map takes one by one; None if it finds its own (also because its feeder found none)."""
-    fed_by = visit.node.fed_by
-    feeder = None if fed_by is None else visit.group.members[fed_by]
-    return feeder.inner if feeder and isinstance(feeder.inner, Items) else None
 
 
 @dataclass(slots=True)
@@ -239,6 +54,7 @@ class Run:
         settled: leaf visits that have settled.
         failed: visits that have failed by themselves, not through their members.
         waiting: visits that only wait.
+        fresh: items that are as the opening of their map has made them.
         unopened: maps whose turn has come and whose items are not known yet.
         timers: what is due.
         mail: messages that nobody has received yet, by name, oldest first; each with who sent it.
@@ -272,6 +88,7 @@ class Run:
     settled: int = 0
     failed: int = 0
     waiting: int = 0
+    fresh: int = 0
     unopened: int = 0
     timers: Timers[Visit] = field(init=False)
     mail: dict[str, list[Message]] = field(default_factory=dict[str, list[Message]])
@@ -301,6 +118,8 @@ class Run:
             raise IllegalTransition(f"node {visit.path}", source, target)
         visit.state = target
         group = visit.group
+        if visit.index >= group.touched:
+            self.touch(group, visit.index + 1)
         leaf = not visit.is_group
         change = (target in UNDER_WAY) - (source in UNDER_WAY)
         if change:
@@ -323,6 +142,12 @@ class Run:
             if source is NodeState.FAILED:
                 group.failed.remove(visit.index)
                 self.failed -= visit.inner is None
+
+    def touch(self, group: Group, touched: int) -> None:
+        """The members of a group below this index are not all as its opening has made them."""
+        if isinstance(group, Items):
+            self.fresh -= touched - group.touched
+        group.touched = touched
 
     def visit(self, group: Group, index: int, node: Node) -> Visit:
         """The visit of a member, made if it does not exist yet."""

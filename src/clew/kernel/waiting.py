@@ -9,8 +9,8 @@ from clew.kernel import signals as s
 from clew.kernel.flow import Flow
 from clew.kernel.questions import IN_DOUBT, Verdict, verdict_of
 from clew.kernel.reasons import said_to_have_failed
-from clew.kernel.state import Visit
 from clew.kernel.values import Value
+from clew.kernel.visits import Visit
 
 #: Messages of one name that may lie unreceived.
 MAX_MAIL = 10_000

@@ -8,11 +8,13 @@ Everything here is told by a seed or a plan what to do, so that a failure can be
 from __future__ import annotations
 
 from clew.testing.crashes import CrashPlan, SimulatedCrash, run_until_crash
+from clew.testing.engines import CrashingEngine
 from clew.testing.faults import Faults, FaultyJournal
 from clew.testing.virtual_time import VirtualClock, VirtualLoop, run_virtual
 
 __all__ = [
     "CrashPlan",
+    "CrashingEngine",
     "Faults",
     "FaultyJournal",
     "SimulatedCrash",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from clew.errors import StorageError
 from clew.journal.port import Journal, Outcomes
@@ -23,6 +25,8 @@ from clew.journal.records import (
     Sweep,
 )
 from clew.testing.crashes import CrashPlan, SimulatedCrash
+
+T = TypeVar("T")
 
 #: The calls that can be made to fail, besides `commit`.
 CALLS = (
@@ -43,7 +47,8 @@ class Faults:
         delay_s: commits are confirmed after up to so many seconds.
         tear: at the crash, of a group of appends only some reach the disk (each whole, as transactions are).
         crash: when to die.
-        calls: how many calls there have been.
+        calls: how many calls there have been, commits included; those of other threads (the engine renews its
+            lease from one) come when they like, so they are not counted and never fail.
     """
 
     seed: int = 0
@@ -72,6 +77,7 @@ class FaultyJournal:
         self.faults = faults
         self.crashed = asyncio.Event()
         self._random = random.Random(faults.seed)  # noqa: S311 - chance that can be made again
+        self._thread = threading.get_ident()
 
     async def open(self) -> None:
         """Open the journal inside; this never fails on purpose."""
@@ -88,7 +94,7 @@ class FaultyJournal:
             return
         if self._fails():
             done([StorageError("the disk failed (on purpose)")] * len(appends))
-        elif self.faults.crash.dies_now():
+        elif self.faults.crash.dies_at_commit() or self._dies_at_call():
             self._die(appends)
         elif self.faults.delay_s:
             loop = asyncio.get_running_loop()
@@ -114,18 +120,49 @@ class FaultyJournal:
         faults.calls += 1
         return faults.calls in faults.fail_at or (faults.fail > 0 and self._random.random() < faults.fail)
 
+    def _dies_at_call(self) -> bool:
+        return self.faults.calls == self.faults.crash.at_call
+
+    def perform(self, command: Callable[[], None]) -> None:
+        """Perform a command of the engine, or die before it or after it."""
+        if self.crashed.is_set():
+            return
+        crash = self.faults.crash
+        dies = crash.dies_at_command()
+        if not dies or crash.performed:
+            command()
+        if dies:
+            self.crashed.set()
+
     def _enter(self, call: str) -> None:
+        """Count a call; raise if it fails, or if the process is dead or dies now without having made it."""
         if self.crashed.is_set():
             raise SimulatedCrash
         if self._fails():
             raise StorageError(f"the disk failed at {call} (on purpose)")
+        if self._dies_at_call() and not self.faults.crash.durable:
+            self.crashed.set()
+            raise SimulatedCrash
+
+    def _die_if_due(self, call: int) -> None:
+        """A call was made; raise if the process dies before it hears of it, or has died meanwhile."""
+        if call == self.faults.crash.at_call:
+            self.crashed.set()
+        if self.crashed.is_set():
+            raise SimulatedCrash
+
+    async def _pass_on(self, call: str, make: Callable[[], Awaitable[T]]) -> T:
+        self._enter(call)
+        number = self.faults.calls
+        result = await make()
+        self._die_if_due(number)
+        return result
 
     # ------------------------------------------------------------------ everything else is passed on
 
     async def row(self, run: str) -> RunRow | None:
         """See `journal.port`; may fail, like all below."""
-        self._enter("row")
-        return await self.inner.row(run)
+        return await self._pass_on("row", lambda: self.inner.row(run))
 
     async def rows(
         self,
@@ -135,123 +172,105 @@ class FaultyJournal:
         before: str = "",
     ) -> list[RunRow]:
         """See `journal.port`."""
-        self._enter("rows")
-        return await self.inner.rows(filter, limit=limit, before=before)
+        return await self._pass_on("rows", lambda: self.inner.rows(filter, limit=limit, before=before))
 
     async def count(self, filter: RunFilter = ALL_RUNS) -> int:  # noqa: A002
         """See `journal.port`."""
-        self._enter("count")
-        return await self.inner.count(filter)
+        return await self._pass_on("count", lambda: self.inner.count(filter))
 
     async def due(self, now: float, limit: int = 100) -> list[RunRow]:
         """See `journal.port`."""
-        self._enter("due")
-        return await self.inner.due(now, limit)
+        return await self._pass_on("due", lambda: self.inner.due(now, limit))
 
     async def next_wake(self) -> float | None:
         """See `journal.port`."""
-        self._enter("next_wake")
-        return await self.inner.next_wake()
+        return await self._pass_on("next_wake", self.inner.next_wake)
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> list[Recorded]:
         """See `journal.port`."""
-        self._enter("read")
-        return await self.inner.read(run, after, limit)
+        return await self._pass_on("read", lambda: self.inner.read(run, after, limit))
 
     async def snapshot(self, run: str) -> Snapshot | None:
         """See `journal.port`."""
-        self._enter("snapshot")
-        return await self.inner.snapshot(run)
+        return await self._pass_on("snapshot", lambda: self.inner.snapshot(run))
 
     async def blob(self, digest: str) -> bytes:
         """See `journal.port`."""
-        self._enter("blob")
-        return await self.inner.blob(digest)
+        return await self._pass_on("blob", lambda: self.inner.blob(digest))
 
     async def acquire(self, run: str, owner: Owner, now: float) -> RunRow:
         """See `journal.port`."""
-        self._enter("acquire")
-        return await self.inner.acquire(run, owner, now)
+        return await self._pass_on("acquire", lambda: self.inner.acquire(run, owner, now))
 
     async def release(self, run: str, owner: Owner) -> None:
         """See `journal.port`."""
-        self._enter("release")
-        await self.inner.release(run, owner)
+        return await self._pass_on("release", lambda: self.inner.release(run, owner))
 
     def renew(self, owner: Owner, now: float) -> None:
         """See `journal.port`."""
+        if threading.get_ident() != self._thread:
+            if not self.crashed.is_set():
+                self.inner.renew(owner, now)
+            return
         self._enter("renew")
         self.inner.renew(owner, now)
+        self._die_if_due(self.faults.calls)
 
     async def retire(self, owner: Owner) -> None:
         """See `journal.port`."""
-        self._enter("retire")
-        await self.inner.retire(owner)
+        return await self._pass_on("retire", lambda: self.inner.retire(owner))
 
     async def live_owners(self, now: float) -> set[str]:
         """See `journal.port`."""
-        self._enter("live_owners")
-        return await self.inner.live_owners(now)
+        return await self._pass_on("live_owners", lambda: self.inner.live_owners(now))
 
     async def take_key(self, run: str, path: str, key: str) -> KeyHolder | None:
         """See `journal.port`."""
-        self._enter("take_key")
-        return await self.inner.take_key(run, path, key)
+        return await self._pass_on("take_key", lambda: self.inner.take_key(run, path, key))
 
     async def keys(self) -> list[tuple[str, KeyHolder]]:
         """See `journal.port`."""
-        self._enter("keys")
-        return await self.inner.keys()
+        return await self._pass_on("keys", self.inner.keys)
 
     async def note(self, run: str, text: str) -> None:
         """See `journal.port`."""
-        self._enter("note")
-        await self.inner.note(run, text)
+        return await self._pass_on("note", lambda: self.inner.note(run, text))
 
     async def post(self, run: str, data: bytes, at: float, by: str) -> int:
         """See `journal.port`."""
-        self._enter("post")
-        return await self.inner.post(run, data, at, by)
+        return await self._pass_on("post", lambda: self.inner.post(run, data, at, by))
 
     async def inbox(self, run: str = "") -> list[InboxItem]:
         """See `journal.port`."""
-        self._enter("inbox")
-        return await self.inner.inbox(run)
+        return await self._pass_on("inbox", lambda: self.inner.inbox(run))
 
     async def outcome(self, item: int) -> str | None:
         """See `journal.port`."""
-        self._enter("outcome")
-        return await self.inner.outcome(item)
+        return await self._pass_on("outcome", lambda: self.inner.outcome(item))
 
     async def write_logs(self, run: str, lines: Sequence[LogLine]) -> None:
         """See `journal.port`."""
-        self._enter("write_logs")
-        await self.inner.write_logs(run, lines)
+        return await self._pass_on("write_logs", lambda: self.inner.write_logs(run, lines))
 
     async def read_logs(self, run: str, path: str = "", after: int = 0, limit: int = 1_000) -> list[LogLine]:
         """See `journal.port`."""
-        self._enter("read_logs")
-        return await self.inner.read_logs(run, path, after, limit)
+        return await self._pass_on("read_logs", lambda: self.inner.read_logs(run, path, after, limit))
 
     async def delete(self, run: str, now: float) -> None:
         """See `journal.port`."""
-        self._enter("delete")
-        await self.inner.delete(run, now)
+        return await self._pass_on("delete", lambda: self.inner.delete(run, now))
 
     async def pack(self, run: str) -> int:
         """See `journal.port`."""
-        self._enter("pack")
-        return await self.inner.pack(run)
+        return await self._pass_on("pack", lambda: self.inner.pack(run))
 
     async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
         """See `journal.port`."""
-        self._enter("sweep")
-        return await self.inner.sweep(before, dry_run=dry_run)
+        return await self._pass_on("sweep", lambda: self.inner.sweep(before, dry_run=dry_run))
 
     async def reclaim(self) -> int:
         """See `journal.port`."""
-        self._enter("reclaim")
-        return await self.inner.reclaim()
+        return await self._pass_on("reclaim", self.inner.reclaim)
 
     def version(self) -> int:
         """See `journal.port`; never fails."""

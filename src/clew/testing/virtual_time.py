@@ -12,6 +12,7 @@ import selectors
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 from clew.engine.clock import Clock
@@ -32,6 +33,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, start_s: float = 0.0) -> None:
         self._now_s = start_s
+        self._lazy: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._lazy_count = 0
         self.busy = 0
         super().__init__(_JumpingSelector(self))
 
@@ -42,6 +45,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Let time pass; what is due by then happens in the next turns of the loop."""
         self._now_s += seconds
+        while self._lazy and self._lazy[0][0] <= self._now_s:
+            future = heappop(self._lazy)[2]
+            if not future.done():
+                future.set_result(None)
+
+    async def lazily(self, seconds: float) -> None:
+        """Wait for at least so many seconds; time jumps over this, unless nothing else is waited for."""
+        future = self.create_future()
+        self._lazy_count += 1
+        heappush(self._lazy, (self._now_s + seconds, self._lazy_count, future))
+        await future
+
+    @property
+    def next_lazy_s(self) -> float | None:
+        """Seconds until the first of those who wait lazily; None without one."""
+        while self._lazy and self._lazy[0][2].done():
+            heappop(self._lazy)
+        return max(0.0, self._lazy[0][0] - self._now_s) if self._lazy else None
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """As in every loop; time stands still until it is done."""
@@ -71,9 +92,17 @@ class VirtualClock(Clock):
         self._loop = loop
         self.epoch_s = epoch_s
 
-    def now(self) -> float:
-        """The virtual time at this moment."""
+    def wall(self) -> float:
+        """What a clock shows at this moment; to set it, change `epoch_s`."""
         return round(self.epoch_s + self._loop.time(), 6)
+
+    def steady(self) -> float:
+        """The loop's seconds."""
+        return self._loop.time()
+
+    async def glance_after(self, seconds: float) -> None:
+        """Wait for at least so many seconds, without making time pass for it."""
+        await self._loop.lazily(seconds)
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, start_s: float = 0.0) -> T:
@@ -94,6 +123,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         while not ready and (timeout is None or timeout > 0):
             if timeout is not None and not self._loop.has_real_work:
                 self._loop.advance(timeout)
+                return []
+            if timeout is None and not self._loop.has_real_work and (lazy := self._loop.next_lazy_s) is not None:
+                self._loop.advance(lazy)
                 return []
             # Nothing is due, or real work goes on: only the outside can go on from here.
             ready = super().select(_GLANCE_S)

@@ -1,0 +1,206 @@
+"""Visits and the groups that they are members of: what a run's state consists of.
+
+A *group* is what has members that settle one by one and that settles itself when they have: the run's own
+graph and each sub-graph (`Scope`), and each map (`Items`). A visit exists from the moment it may run; a node
+without a visit is pending, or cancelled when its group has stopped.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from clew.kernel import addresses
+from clew.kernel.commands import Step, Wait
+from clew.kernel.definition import ItemPolicy
+from clew.kernel.states import NodeState
+from clew.kernel.topology import Node, Topology
+from clew.kernel.values import ErrorInfo, Value
+
+
+class Visit:
+    """One entry of a node, or of an item of a mapped node.
+
+    Attributes:
+        path: its address.
+        node: the compiled node.
+        group: what it is a member of.
+        index: its place in the group.
+        state: where it stands.
+        attempt: number of the last attempt, 0 before the first.
+        failures: recorded failures in this generation.
+        interruptions: attempts lost with their process.
+        in_doubt: an attempt was lost, and whether it took effect has to be found out before another one is made.
+        probing: its last attempt is the probe.
+        order: when it became ready, relative to others; set anew each time.
+        output: what it returned, when completed.
+        error: why it failed, or the last error while it is retried.
+        cause: which node's failure made it be skipped.
+        stop: why its attempt is being stopped, else empty.
+        started_at: of its first attempt, seconds since the epoch.
+        ended_at: when it settled.
+        attempt_due: end of the attempt's time limit.
+        total_due: end of the visit's time limit.
+        retry_due: when the next attempt is due.
+        resumes: its attempt was suspended and its wait is over; the next start resumes it.
+        suspended_at: since when its attempt is suspended: it waits, or its wait is over and it has no slot yet.
+        steps: what its body recorded.
+        waits: what its body waits or has waited for, and the machine's question about a lost attempt.
+        inner: its members, if it is a sub-graph or a map that has begun.
+        is_map: its members are the items of a list.
+        is_group: it settles through members instead of attempts of its own.
+    """
+
+    __slots__ = (
+        "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "in_doubt", "index",
+        "inner", "interruptions", "is_group", "is_map", "node", "order", "output", "path", "probing", "resumes",
+        "retry_due", "started_at", "state", "steps", "stop", "suspended_at", "total_due", "waits",
+    )  # fmt: skip
+
+    def __init__(self, path: str, node: Node, group: Group, index: int) -> None:
+        self.path = path
+        self.node = node
+        self.group = group
+        self.index = index
+        self.state = NodeState.PENDING
+        self.attempt = 0
+        self.failures = 0
+        self.interruptions = 0
+        self.in_doubt = False
+        self.probing = False
+        self.order = -1
+        self.output: Value | None = None
+        self.error: ErrorInfo | None = None
+        self.cause = ""
+        self.stop = ""
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.attempt_due: float | None = None
+        self.total_due: float | None = None
+        self.retry_due: float | None = None
+        self.suspended_at: float | None = None
+        self.resumes = False
+        self.steps: dict[str, Step] | None = None
+        self.waits: dict[str, Wait] | None = None
+        self.inner: Group | None = None
+        self.is_map = node.spec.map is not None and isinstance(group, Scope)
+        self.is_group = self.is_map or node.inner is not None
+
+    @property
+    def stops_for_good(self) -> bool:
+        """Whether its attempt is told to stop and will not be gone on with, as one stopped for a pause is."""
+        return self.state is NodeState.STOPPING and (self.stop != "pause" or bool(self.group.stop))
+
+    def open_wait(self, key: str, opened: int = 0) -> Wait | None:
+        """A wait that somebody or something may still end: by its key, and `Wait.opened` if that is known."""
+        wait = (self.waits or {}).get(key)
+        if wait is None or wait.outcome or self.stops_for_good or (opened and wait.opened != opened):
+            return None
+        return wait
+
+    def __repr__(self) -> str:
+        return f"<{self.path} {self.state} attempt {self.attempt}>"
+
+
+class Group(ABC):
+    """Members that settle one by one.
+
+    Attributes:
+        path: its address; empty for the run's own graph.
+        owner: the visit whose output this group is; None for the run's own graph.
+        members: their visits, by index; None where no visit exists yet.
+        settled: how many members have settled.
+        active: how many are under way (attempts, or groups that have begun).
+        failed: indexes of members that failed, in the order in which they did.
+        stop: why the group ends early, else empty.
+        error: the fact behind `stop`.
+        touched: members from this index on are as the group's opening has made them.
+    """
+
+    __slots__ = ("active", "error", "failed", "members", "owner", "path", "settled", "stop", "touched")
+
+    def __init__(self, path: str, owner: Visit | None, size: int) -> None:
+        self.path = path
+        self.owner = owner
+        self.members: list[Visit | None] = [None] * size
+        self.settled = 0
+        self.active = 0
+        self.failed: list[int] = []
+        self.stop = ""
+        self.error: ErrorInfo | None = None
+        self.touched = 0
+
+    @property
+    def finished(self) -> bool:
+        """Nothing of it is left to be done, or to be waited for."""
+        return self.active == 0 if self.stop else self.settled == len(self.members)
+
+    @abstractmethod
+    def member_path(self, index: int) -> str:
+        """The address of a member, whether or not its visit exists."""
+
+    def member_state(self, index: int) -> NodeState:
+        """Where a member stands, whether or not its visit exists."""
+        visit = self.members[index]
+        if visit is not None:
+            return visit.state
+        return NodeState.CANCELLED if self.stop else NodeState.PENDING
+
+    def __repr__(self) -> str:
+        return f"<group {self.path or '/'}: {self.settled}/{len(self.members)} settled, {self.active} active>"
+
+
+class Scope(Group):
+    """One running instance of a graph. `remaining[i]`: how many nodes node i still waits for."""
+
+    __slots__ = ("remaining", "topology")
+
+    def __init__(self, path: str, owner: Visit | None, topology: Topology) -> None:
+        super().__init__(path, owner, len(topology.nodes))
+        self.topology = topology
+        self.remaining = topology.counts.copy()
+
+    def member_path(self, index: int) -> str:
+        """The address of a node of this graph."""
+        return addresses.child(self.path, self.topology.nodes[index].spec.id)
+
+
+class Items(Group):
+    """The items of one map.
+
+    Attributes:
+        keys: their names; empty when they are named by index.
+        items: the list itself, when it is not another node's output.
+        first_order: the `Visit.order` of the first item when all of them became ready at once; else -1.
+    """
+
+    __slots__ = ("first_order", "items", "keys", "node")
+
+    def __init__(self, owner: Visit, count: int, keys: tuple[str, ...], items: Value | None) -> None:
+        super().__init__(owner.path, owner, count)
+        self.node = owner.node
+        self.keys = keys
+        self.items = items
+        self.first_order = -1
+
+    def member_path(self, index: int) -> str:
+        """The address of an item."""
+        return addresses.item(self.path, self.keys[index] if self.keys else str(index))
+
+    @property
+    def collects(self) -> bool:
+        """Whether the map goes on when items fail."""
+        assert self.node.spec.map is not None
+        return self.node.spec.map.on_item_error is ItemPolicy.COLLECT
+
+    @property
+    def source(self) -> Items | None:
+        """The items that these are made from one by one, if there are such."""
+        assert self.owner is not None
+        return feeding_items(self.owner)
+
+
+def feeding_items(visit: Visit) -> Items | None:
+    """The items that a map takes one by one; None if it finds its own (also because its feeder found none)."""
+    fed_by = visit.node.fed_by
+    feeder = None if fed_by is None else visit.group.members[fed_by]
+    return feeder.inner if feeder and isinstance(feeder.inner, Items) else None

@@ -1,0 +1,22 @@
+"""Runs as an earlier process has left them: waiting, paused, abandoned."""
+
+import asyncio
+
+from clew.engine.engine import Engine
+from clew.graphs.loading import load
+from clew.kernel import events as e
+
+
+def leave_waiting(file: str, run: str, waits: int = 1, db: str = "clew.db", **inputs: object) -> None:
+    """Drive a run in this process until so many of its visits wait, then let go of it in good order."""
+
+    async def drive() -> None:
+        async with Engine(db) as engine:
+            handle = await engine.start(load(file), inputs, id=run)
+            waiting = 0
+            async for recorded in handle.events():
+                waiting += isinstance(recorded.event, e.AttemptSuspended)
+                if waiting == waits:
+                    return
+
+    asyncio.run(drive())
