@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,22 @@ from rich.console import Console
 
 from benchmarks import machine
 from benchmarks.plan import FLOORS, WORKLOADS, Case, Results, measure, speed_cases
-from benchmarks.tables import Table, recovery_table, scale_table, speed_table, start_table
+from benchmarks.tables import Table, speed_table, start_table
+from benchmarks.tables_of_scale import (
+    flat_table,
+    listing_table,
+    processes_table,
+    recovery_table,
+    scale_table,
+    waiting_table,
+)
 
 SCALES = (100, 1_000, 10_000, 100_000)
 SCALE_MODES = ("memory", "process")
-EVENTS = 200_000
-OTHERS = ("scale", "recovery", "startup")
+EVENTS, WAITING, PROCESSES, LISTED = 200_000, 10_000, (1, 4), (1_000, 100_000)
+OTHERS = ("scale", "recovery", "waiting", "processes", "listing", "startup")
+#: Repetitions of what takes long.
+FEW = 3
 
 Tell = Callable[[int, Case], None]
 
@@ -30,7 +40,7 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Clew beside its floors.")
     parser.add_argument("--only", action="append", choices=[*WORKLOADS, *OTHERS], help="measure this; repeatable")
-    parser.add_argument("--quick", action="store_true", help="2 repetitions, and no run of 100,000 nodes")
+    parser.add_argument("--quick", action="store_true", help="2 repetitions of smaller sizes")
     parser.add_argument("--repetitions", type=int, metavar="N", help="5 by default (3 for the largest runs)")
     parser.add_argument("--folder", help="where databases are put; a folder of an ordinary disk")
     shape = parser.add_mutually_exclusive_group()
@@ -44,7 +54,6 @@ def main() -> None:
     asked = arguments()
     chosen = asked.only or [*WORKLOADS, *OTHERS]
     rounds = asked.repetitions or (2 if asked.quick else 5)
-    largest = 10_000 if asked.quick else SCALES[-1]
     errors = Console(stderr=True)
     tables: list[Table] = []
     found: Results = {}
@@ -61,35 +70,59 @@ def main() -> None:
             found |= (speed := measure(speed_cases(works), rounds, folder, tell))
             tables.append(speed_table(speed, works, rounds))
         if "scale" in chosen:
-            found |= (scale := measure_scale(rounds, largest, folder, tell))
-            sizes = [size for size in SCALES if size <= largest]
-            tables += [
-                scale_table(scale, sizes, "map", SCALE_MODES),
-                scale_table(scale, sizes, "graph", ["memory"]),
-            ]
-        if "recovery" in chosen:
-            case = Case("recovery", "clew", "process", EVENTS if largest > 10_000 else EVENTS // 10)
-            found |= (recovered := measure([case], min(rounds, 3), folder, tell))
-            tables.append(recovery_table(recovered))
+            sizes = SCALES[:-1] if asked.quick else SCALES
+            found |= (scale := measure_scale(rounds, sizes, folder, tell))
+            tables += [scale_table(scale, sizes, work, SCALE_MODES) for work in ("map", "graph")]
+            tables.append(flat_table(scale, sizes, SCALE_MODES))
+        for work in [work for work in LARGE if work in chosen]:
+            results, table = measure_large(work, rounds, 10 if asked.quick else 1, folder, tell)
+            found |= results
+            tables.append(table)
         if "startup" in chosen:
             starts = measure_starts(2 * rounds + 1)
             tables.append(start_table(starts))
     show(asked, facts | {"repetitions": str(rounds)}, tables, found, starts)
 
 
-def measure_scale(rounds: int, largest: int, folder: Path, tell: Tell) -> Results:
-    """Runs of all sizes; the largest three times at most, because they take long.
-
-    What the journal adds does not depend on the graph, so written graphs are measured in memory only.
-    """
+def measure_scale(rounds: int, sizes: Sequence[int], folder: Path, tell: Tell) -> Results:
+    """Runs of all sizes; the largest three times at most, because they take long."""
     results: Results = {}
-    for size in (size for size in SCALES if size <= largest):
+    for size in sizes:
         cases = [
-            *(Case("map", subject, mode, size) for mode in SCALE_MODES for subject in (FLOORS[mode][0], "clew")),
-            Case("graph", "clew", "memory", size),
+            Case(work, subject, mode, size)
+            for work in ("map", "graph")
+            for mode in SCALE_MODES
+            for subject in (FLOORS[mode][0], "clew")
         ]
-        results |= measure(cases, rounds if size < SCALES[-1] else min(rounds, 3), folder, tell)
+        results |= measure(cases, rounds if size < SCALES[-1] else min(rounds, FEW), folder, tell)
     return results
+
+
+LARGE = ("recovery", "waiting", "processes", "listing")
+
+
+def measure_large(work: str, rounds: int, part: int, folder: Path, tell: Tell) -> tuple[Results, Table]:
+    """One of the other measurements, on a part of the size."""
+    if work == "recovery":
+        found = measure([Case(work, "clew", "process", EVENTS // part)], rounds, folder, tell)
+        return found, recovery_table(found)
+    if work == "waiting":
+        runs = WAITING // part
+        cases = [Case(work, "tasks", "memory", runs), Case(work, "clew", "full", runs)]
+        found = measure(cases, min(rounds, FEW), folder, tell)
+        return found, waiting_table(found, runs)
+    if work == "processes":
+        cases = [
+            Case(work, subject, mode, count)
+            for mode in ("process", "full")
+            for count in PROCESSES
+            for subject in (*FLOORS[mode], "clew")
+        ]
+        found = measure(cases, rounds, folder, tell)
+        return found, processes_table(found, PROCESSES)
+    sizes = (LISTED[0], LISTED[-1] // part)
+    found = measure([Case(work, "clew", "process", size) for size in sizes], rounds, folder, tell)
+    return found, listing_table(found, sizes)
 
 
 def measure_starts(rounds: int) -> dict[str, list[float]]:

@@ -20,6 +20,8 @@ from benchmarks.workloads import FILL, Shape, one, total
 
 #: Bytes of a stored row.
 ROW = 200
+#: How long a store waits for other processes that write, in seconds.
+PATIENCE_S = 60.0
 
 Keep = Callable[[int], Awaitable[None]]
 
@@ -28,15 +30,15 @@ class Store:
     """One SQLite file that values are kept in.
 
     Args:
-        path: a new file.
+        path: a file, which other processes may use as well.
         synchronous: FULL or NORMAL, as in the mode of the engine that it is compared with.
     """
 
     def __init__(self, path: Path, synchronous: str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA synchronous = {synchronous}")
-        self._connection.execute("CREATE TABLE done (id INTEGER PRIMARY KEY, data TEXT)")
+        self._connection.execute("CREATE TABLE IF NOT EXISTS done (id INTEGER PRIMARY KEY, data TEXT)")
         self._rows: list[tuple[str]] = []
         self._group: asyncio.Future[None] | None = None
 
@@ -46,6 +48,10 @@ class Store:
 
     async def each(self, value: int) -> None:
         """Keep a value with a commit of its own."""
+        self.keep(value)
+
+    def keep(self, value: int) -> None:
+        """The same."""
         self._connection.execute("INSERT INTO done (data) VALUES (?)", (f"{value:{ROW}}",))
 
     async def grouped(self, value: int) -> None:

@@ -11,18 +11,16 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
 
-from benchmarks import floors, scale
-from benchmarks.plan import Case
+from benchmarks import floors, listing, processes, recovery, scale, waiting
+from benchmarks.plan import SYNCHRONOUS, Case
 from benchmarks.workloads import RUNS, UNLIMITED, Shape, grown, many, shape_of
 from clew.engine.engine import Engine
-
-SYNCHRONOUS = {"process": "NORMAL", "full": "FULL"}
 
 
 def engine_on(mode: str, path: Path) -> Engine:
@@ -85,11 +83,21 @@ async def workload(case: Case, folder: Path) -> dict[str, float]:
     return await measure(case, shape, folder / "timed.db", runs) | {"units": runs or len(shape.needs)}
 
 
+MEASURES: dict[str, Callable[[Case, Path], Coroutine[None, None, dict[str, float]]]] = {
+    "map": scale.scale,
+    "graph": scale.scale,
+    "recovery": recovery.recovery,
+    "waiting": waiting.waiting,
+    "processes": processes.processes,
+    "listing": listing.listing,
+}
+
+
 def main() -> None:
     """Measure what the command line says."""
     case = msgspec.json.decode(sys.argv[1], type=Case)
     folder = Path(sys.argv[2])
-    measure = scale.MEASURES.get(case.work, workload)
+    measure = MEASURES.get(case.work, workload)
     print(msgspec.json.encode(asyncio.run(measure(case, folder))).decode())
 
 

@@ -27,6 +27,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "process": ("each", "grouped"),
     "full": ("each", "grouped"),
 }
+#: Of SQLite, by mode.
+SYNCHRONOUS = {"process": "NORMAL", "full": "FULL"}
 
 
 class Case(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,7 +38,7 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
         work: name of the workload.
         subject: ``clew``, or one of the floors.
         mode: ``memory``, ``process`` or ``full``.
-        nodes: size, where a workload has several.
+        nodes: size, where a workload has several: nodes, events, runs or processes.
     """
 
     work: str

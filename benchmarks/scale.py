@@ -1,15 +1,14 @@
-"""Measurements of scale: what a node costs in runs of 100 to 100,000, and what it takes to go on with a long one.
+"""Measurements of scale: what a node costs in runs of 100 to 100,000.
 
-A run of `n` items: a node returns a list of `n` numbers, a map makes a visit of each, 64 at once. A map and
-not a written graph, because its definition has the same size for every `n`, so that what grows is the run.
+Two kinds of runs, 64 nodes at once. A *map*: a node returns a list of `n` numbers, a map makes a visit of each;
+its definition has the same size for every `n`, so that what grows is the run. A written *graph* of `n` nodes: its
+definition grows with it, which costs time when it is compiled, and once memory and disk.
 """
 
 from __future__ import annotations
 
 import gc
-import sqlite3
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,11 +16,12 @@ import msgspec
 from benchmarks import floors
 from benchmarks.machine import memory
 from benchmarks.plan import Case
-from benchmarks.workloads import WIDTH, layers, up_to
-from clew.bodies.context import Context
+from benchmarks.workloads import WIDTH, Shape, layers, up_to
 from clew.engine.engine import Engine
 from clew.graphs.graph import Graph
-from clew.kernel.events import AnyEvent
+
+#: Nodes of a layer of a written graph, each with one dependency.
+LAYER = 50
 
 #: Bytes of memory of this process when the body of the last item was entered.
 _seen: list[int] = [0]
@@ -34,10 +34,9 @@ async def numbered(x: int, last: int) -> int:
     return x + 1
 
 
-async def for_long(_xs: list[int], ctx: Context) -> int:
-    """A node that keeps its run from ending."""
-    await ctx.sleep(86_400)
-    return 0
+async def looked() -> None:
+    """The last node of a written graph, which looks as well."""
+    _seen[0] = memory()
 
 
 def map_of(n: int) -> Graph:
@@ -48,11 +47,10 @@ def map_of(n: int) -> Graph:
     return graph
 
 
-def waiting(n: int) -> Graph:
-    """The same with a last node that waits for a day."""
-    graph = Graph("waiting", max_concurrency=WIDTH)
-    items = graph.add(up_to, n, id="items")
-    graph.add(for_long, graph.map(numbered, over={"x": items}, last=n - 1, id="each"), id="wait")
+def written(shape: Shape) -> Graph:
+    """A graph of layers, with one more node at its end."""
+    graph = shape.graph(WIDTH)
+    graph.add(looked, id="last", depends_on=[f"n{len(shape.needs) - 1}"])
     return graph
 
 
@@ -67,97 +65,55 @@ def bytes_on_disk(path: Path) -> int:
 
 
 async def run_graph(graph: Graph, nodes: int, mode: str, path: Path) -> dict[str, float]:
-    """Seconds, memory and disk of a run."""
-    graph.spec()
+    """Seconds, memory and disk of a run: the graph is there and checked, but not compiled yet.
+
+    The memory is what the run adds when the compiled graph is in memory; the disk is all of the file.
+    """
+    spec = graph.spec()
     gc.collect()
-    before = memory()
-    async with Engine(journal_url(mode, path), durability=mode, max_concurrency=WIDTH) as engine:
+    start = time.perf_counter()
+    engine = Engine(journal_url(mode, path), graphs=[graph], durability=mode, max_concurrency=WIDTH)
+    compiled = time.perf_counter() - start
+    async with engine:
+        gc.collect()
+        before = memory()
         start = time.perf_counter()
         run = await engine.start(graph)
         await run.wait_ended()
-        ended = time.perf_counter()
+        seconds = time.perf_counter() - start
         result = await run.result()
-        assert len(result) == len(graph.spec().nodes), result
-        seconds = time.perf_counter() - ended
+        assert len(result) == len(spec.nodes), result
     return {
-        "seconds": ended - start,
-        "result_seconds": seconds,
+        "seconds": compiled + seconds,
+        "compile_seconds": compiled,
         "units": nodes,
         "memory": float(_seen[0] - before),
         "disk": bytes_on_disk(path) if mode != "memory" else 0,
+        "definition": len(msgspec.json.encode(spec)) if mode != "memory" else 0,
     }
 
 
-async def scale_map(case: Case, folder: Path) -> dict[str, float]:
-    """A map of `case.nodes` items; or its floor, as many tasks 64 at once, with no memory of what was done."""
-    if case.subject == "clew":
-        empty = await run_graph(map_of(1), 1, case.mode, folder / "warm.db")
-        found = await run_graph(map_of(case.nodes), case.nodes, case.mode, folder / "timed.db")
-        found["disk"] -= empty["disk"]
-        return found
+async def scale(case: Case, folder: Path) -> dict[str, float]:
+    """A run of `case.nodes`, after a small one of its kind; or its floor."""
+    shape = layers(max(1, case.nodes // LAYER), LAYER, 1) if case.work == "graph" else None
+    if case.subject != "clew":
+        return await floor_of(case, shape, folder)
+    # Disk is counted without what a file has that holds next to nothing.
+    empty = await run_graph(map_of(1), 1, case.mode, folder / "empty.db")
+    if shape is not None:
+        await run_graph(written(layers(2, LAYER, 1)), 2 * LAYER, case.mode, folder / "warm.db")
+    graph = written(shape) if shape is not None else map_of(case.nodes)
+    found = await run_graph(graph, case.nodes, case.mode, folder / "timed.db")
+    found["disk"] -= empty["disk"]
+    return found
+
+
+async def floor_of(case: Case, shape: Shape | None, folder: Path) -> dict[str, float]:
+    """As many tasks: 64 at once for a map, all that can for a graph; with no memory of what was done."""
     store = floors.Store(folder / "floor.db", "NORMAL") if case.subject != "bare" else None
     keep = None if store is None else store.each if case.subject == "each" else store.grouped
     await floors.run_map(100, WIDTH, keep)
     gc.collect()
     start = time.perf_counter()
-    await floors.run_map(case.nodes, WIDTH, keep)
+    await (floors.run_map(case.nodes, WIDTH, keep) if shape is None else floors.run(shape, keep))
     return {"seconds": time.perf_counter() - start, "units": case.nodes}
-
-
-async def scale_graph(case: Case, folder: Path) -> dict[str, float]:
-    """A written graph of `case.nodes` nodes in layers of 50, each with one dependency."""
-    await run_graph(layers(2, 50, 1).graph(WIDTH), 100, case.mode, folder / "warm.db")
-    start = time.perf_counter()
-    graph = layers(case.nodes // 50, 50, 1).graph(WIDTH)
-    graph.spec()
-    written = time.perf_counter() - start
-    found = await run_graph(graph, case.nodes, case.mode, folder / "timed.db")
-    del found["memory"]  # nobody has looked
-    return found | {"written_seconds": written}
-
-
-async def recovery(case: Case, folder: Path) -> dict[str, float]:
-    """Seconds to go on with a run of `case.nodes` events: with its snapshot, without, and the floor of both.
-
-    The floor reads all events out of the file and decodes them.
-    """
-    path = folder / "long.db"
-    graph = waiting(case.nodes // 2)
-    async with Engine(journal_url("process", path), durability="process", max_concurrency=WIDTH) as engine:
-        run = await engine.start(graph)
-        async for recorded in run.events():
-            if type(recorded.event).__name__ == "AttemptSuspended":
-                break
-    found = {"units": float((await resumed(graph, path, run.id))[1])}
-    floor = time.perf_counter()
-    decoded = read_all(path)
-    found["floor_seconds"] = time.perf_counter() - floor
-    assert decoded >= case.nodes
-    found["seconds"], _ = await resumed(graph, path, run.id)
-    with sqlite3.connect(path) as connection:
-        connection.execute("DELETE FROM snapshots")
-    connection.close()
-    found["folded_seconds"], _ = await resumed(graph, path, run.id)
-    return found
-
-
-async def resumed(graph: Graph, path: Path, run: str) -> tuple[float, int]:
-    """Seconds to open the journal and take a run over, and its number of events."""
-    gc.collect()
-    start = time.perf_counter()
-    async with Engine(journal_url("process", path), durability="process", graphs=[graph]) as engine:
-        status = await (await engine.resume(run)).status()
-        return time.perf_counter() - start, status.seq
-
-
-def read_all(path: Path) -> int:
-    """Read and decode every event of a file."""
-    decoder = msgspec.json.Decoder(list[AnyEvent])
-    connection = sqlite3.connect(path)
-    rows: Sequence[tuple[bytes]] = connection.execute("SELECT data FROM events ORDER BY run, seq").fetchall()
-    events = [event for (data,) in rows for event in decoder.decode(data)]
-    connection.close()
-    return len(events)
-
-
-MEASURES = {"map": scale_map, "graph": scale_graph, "recovery": recovery}

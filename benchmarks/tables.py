@@ -26,6 +26,18 @@ AIMS: dict[tuple[str, str], tuple[str, float]] = {
     ("runs", "full"): ("grouped", 6),
 }
 
+#: What a node costs, from 1,000 nodes on, may differ by so much between sizes: greatest by least.
+FLAT = 1.2
+#: Bytes of memory of a finished node on SQLite, and of a run that only waits, in a process that has just begun.
+NODE_BYTES, WAITING_BYTES = 2_000, 2_000
+#: From a snapshot, a long run is taken up in this part of the time that all its events take, or less.
+SNAPSHOT_GAIN = 0.5
+#: What one of several processes takes for a run, by the grouped floor with as many processes; and by what it takes
+#: when it is alone: together they are to make no fewer.
+PROCESSES, TOGETHER = 6.0, 1.0
+#: A page of 100,000 runs, by one of 1,000.
+PAGE_GROWTH = 1.5
+
 TITLES = {
     "chain": "chain of 1,000",
     "fan": "fan-out/in of 1,000",
@@ -73,7 +85,10 @@ def speed_table(results: Results, works: Sequence[str], rounds: int) -> Table:
             clew = Case(work, "clew", mode)
             ratios = {floor: ratio(results, clew, Case(work, floor, mode)) for floor in floors}
             aim, star = _aim(work, mode, ratios)
-            times = [_us(results, clew), *(_us(results, Case(work, floor, mode)) for floor in floors)]
+            times = [
+                microseconds(results, clew),
+                *(microseconds(results, Case(work, floor, mode)) for floor in floors),
+            ]
             shown = [*(shown_spread(ratios[floor]) for floor in floors), *[""] * (2 - len(floors))]
             table.rows.append(
                 [TITLES[work], mode, shown[0] + star, shown[1], aim, *times, *[""] * (3 - len(times))]
@@ -88,61 +103,7 @@ def _aim(work: str, mode: str, ratios: dict[str, Spread]) -> tuple[str, str]:
         return "", ""
     floor, most = found
     words = f"≤ {most:.2g}" + (" (grouped)" if floor == "grouped" else "")
-    return words, " *" if ratios[floor].median > most else ""
-
-
-def scale_table(results: Results, sizes: Sequence[int], work: str, modes: Sequence[str]) -> Table:
-    """What a node costs in runs of several sizes."""
-    is_map = work == "map"
-    columns = ["nodes", "mode", "÷ floor", "÷ 1,000 nodes", "Clew µs", "floor µs", "memory bytes", "disk bytes"]
-    title = "a map of n items, 64 at once" if is_map else "a written graph of n nodes in layers of 50"
-    table = Table(
-        f"Scale: {title}; per node",
-        columns,
-        note="Floor: bare tasks, 64 at once (memory); the same with one commit each (process)." if is_map else "",
-    )
-    for mode in modes:
-        for size in sizes:
-            clew = Case(work, "clew", mode, size)
-            floor = Case(work, FLOORS[mode][0], mode, size)
-            middle = Case(work, "clew", mode, 1_000)
-            grown = _per_unit(results, clew).median / _per_unit(results, middle).median if middle in results else 0
-            known = floor in results
-            table.rows.append(
-                [
-                    f"{size:,}",
-                    mode,
-                    shown_spread(ratio(results, clew, floor)) if known else "",
-                    f"{grown:.2f}" if grown else "",
-                    _us(results, clew),
-                    _us(results, floor) if known else "",
-                    f"{_per_unit(results, clew, 'memory').median:,.0f}" if is_map and size >= 1_000 else "",
-                    f"{_per_unit(results, clew, 'disk').median:,.0f}" if mode != "memory" else "",
-                ]
-            )
-    return table
-
-
-def recovery_table(results: Results) -> Table:
-    """Going on with a long run."""
-    columns = ["events", "how", "÷ floor", "milliseconds", "floor ms"]
-    table = Table(
-        "Recovery: open the journal, take over a run whose process is gone",
-        columns,
-        note="Floor: read all events out of the file and decode them.",
-    )
-    for measured in results.values():
-        for field_, how in (("seconds", "snapshot and what came after it"), ("folded_seconds", "every event")):
-            table.rows.append(
-                [
-                    f"{measured[0]['units']:,.0f}",
-                    how,
-                    shown_spread(Spread.of(m[field_] / m["floor_seconds"] for m in measured)),
-                    f"{Spread.of(m[field_] for m in measured).median * 1e3:,.0f}",
-                    f"{Spread.of(m['floor_seconds'] for m in measured).median * 1e3:,.0f}",
-                ]
-            )
-    return table
+    return words, star(ratios[floor].median, most)
 
 
 def start_table(seconds: dict[str, list[float]]) -> Table:
@@ -155,18 +116,26 @@ def start_table(seconds: dict[str, list[float]]) -> Table:
     return table
 
 
+def star(value: float, most: float) -> str:
+    """Marks an aim that is missed."""
+    return " *" if value > most else ""
+
+
 def shown_spread(spread: Spread) -> str:
     """A median and its spread, in few digits."""
-    return f"{_digits(spread.median)} ({_digits(spread.least)}-{_digits(spread.greatest)})"
+    return f"{digits(spread.median)} ({digits(spread.least)}-{digits(spread.greatest)})"
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
+    """A ratio in few digits."""
     return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
-def _us(results: Results, case: Case) -> str:
-    return f"{_per_unit(results, case).median * 1e6:,.0f}"
+def microseconds(results: Results, case: Case) -> str:
+    """The median time per unit."""
+    return f"{per_unit(results, case).median * 1e6:,.0f}"
 
 
-def _per_unit(results: Results, case: Case, field_: str = "seconds") -> Spread:
+def per_unit(results: Results, case: Case, field_: str = "seconds") -> Spread:
+    """What was measured, by node, item or run."""
     return Spread.of(measured[field_] / measured["units"] for measured in results[case])

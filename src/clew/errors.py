@@ -40,6 +40,10 @@ class LostValueError(StorageError):
     """A stored value is missing, or is not what was stored; trying again will not find it."""
 
 
+class UnfitError(StorageError):
+    """The journal is well and refuses what is written; trying again does not help."""
+
+
 class MissingDefinitionError(StorageError):
     """A run to be created names a definition that is not in the journal (any more); it has to come along."""
 

@@ -13,7 +13,7 @@ from crash_worlds import World
 from engine_kit import pass_time
 
 from clew import ClewError, Engine, Recorded, RunFailedError
-from clew.engine import drivers
+from clew.engine import drivers, parking
 from clew.journal.memory import MemoryJournal
 from clew.journal.port import Journal
 from clew.journal.sqlite import SqliteJournal
@@ -75,15 +75,15 @@ class Outcome:
 @contextmanager
 def tuned(schedule: Schedule) -> Generator[None]:
     """Snapshots are frequent, waiting runs are parked soon, lost ones are taken up again soon."""
-    kept = machine.SNAPSHOT_EVENTS, drivers.IDLE_S, drivers.LAST_RETRY_S
+    kept = machine.SNAPSHOT_EVENTS, drivers.IDLE_S, parking.LAST_RETRY_S
     machine.SNAPSHOT_EVENTS = 12
-    drivers.LAST_RETRY_S = 4.0
+    parking.LAST_RETRY_S = 4.0
     if schedule.parks:
         drivers.IDLE_S = 1.0
     try:
         yield
     finally:
-        machine.SNAPSHOT_EVENTS, drivers.IDLE_S, drivers.LAST_RETRY_S = kept
+        machine.SNAPSHOT_EVENTS, drivers.IDLE_S, parking.LAST_RETRY_S = kept
 
 
 def play(plan: Plan, schedule: Schedule, folder: Path | None = None) -> tuple[World, Outcome]:

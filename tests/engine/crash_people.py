@@ -160,6 +160,7 @@ class People:
         task = asyncio.create_task(go(), name="clew test errand")
         self.busy.add(task)
         task.add_done_callback(self.busy.discard)
+        task.add_done_callback(lambda _: doing.close())  # it may have died before its first turn
 
     async def _answer(self, question: Question, now: float) -> None:
         event = question.event

@@ -140,6 +140,7 @@ async def test_a_copy_is_never_driven() -> None:
             run.retry(),
             run.answer("yes"),
             run.send("x"),
+            run.result(),
             engine.start(graph, id="a"),
         )
         for told in telling:

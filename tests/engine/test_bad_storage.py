@@ -26,7 +26,7 @@ from clew import (
     StorageError,
     UnknownRunError,
 )
-from clew.engine import drivers, mailroom
+from clew.engine import mailroom, parking
 from clew.engine.mailroom import Letter
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
@@ -111,7 +111,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that were lost are taken up again soon."""
-    monkeypatch.setattr(drivers, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(parking, "FIRST_RETRY_S", 0.05)
 
 
 async def goes_on(run: Run) -> Any:

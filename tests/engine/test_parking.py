@@ -11,6 +11,8 @@ from engine_kit import Later, pass_time, turns, until_idle
 from clew import Context, Engine, Graph, RefusedError, Run
 from clew.engine import drivers
 from clew.errors import InvalidInputError
+from clew.journal.ownership import LEASE_S, this_process
+from clew.journal.records import Owner
 from clew.kernel import events as e
 from clew.testing import VirtualClock, run_virtual
 
@@ -210,3 +212,41 @@ def test_an_answer_that_was_given_in_time_beats_the_timer(tmp_path: Path) -> Non
     run_virtual(ask())
     run_virtual(answer())
     assert run_virtual(late()) == "left"
+
+
+async def test_what_was_due_while_the_machine_slept_happens_when_it_wakes(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop's clock stands still meanwhile, and the run is in memory, with its alarm far ahead."""
+    monkeypatch.setattr(drivers, "IDLE_S", 1e9)
+    clock = Later()
+    async with Engine(url, clock=clock) as engine:
+        run = await engine.start(graph_of(nap, seconds=1000.0))
+        await until_idle(engine)
+        clock.ahead_s = 990.0
+        await turns(lambda: engine._drivers._drift > 900)
+        assert engine.driver_of(run.id) is not None
+        clock.ahead_s = 1001.0
+        assert (await run.result())["n"] == 1000.0
+
+
+async def test_who_attends_takes_up_what_a_dead_process_has_left(url: str) -> None:
+    entered: list[int] = []
+
+    async def work(ctx: Context) -> int:
+        entered.append(ctx.attempt)
+        if ctx.attempt == 1:
+            await asyncio.Event().wait()
+        return ctx.attempt
+
+    g = graph_of(work)
+    dead = Owner(id="dead", host=this_process().host, pid=2**22 + 1, started="1")
+    async with Engine(url) as first:
+        await first.start(g, id="left")
+        await turns(lambda: bool(entered))
+    async with Engine(url, graphs=[g]) as attending:
+        attending.journal.renew(dead, attending.clock.wall() - 2 * LEASE_S)
+        await attending.journal.acquire("left", dead, attending.clock.wall())
+        attending._drivers.attend()
+        assert (await (await attending.open_run("left")).result())["n"] == 2
+    assert entered == [1, 2]

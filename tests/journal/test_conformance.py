@@ -277,6 +277,16 @@ async def test_a_row_comes_back_as_it_was(journal: Journal) -> None:
     assert await journal.row("unknown") is None
 
 
+async def test_segments_are_kept_until_a_snapshot_does_without_them(journal: Journal) -> None:
+    await write(journal, append("a", 0, 2, snapshot=Snapshot(1, b"{}", {"x": b"1", "y": b"2"})), append("b", 0))
+    await write(journal, append("a", 2, snapshot=Snapshot(2, b"{}", {"y": b"3", "z": b"4"})))
+    assert await journal.snapshot("a") == Snapshot(2, b"{}", {"x": b"1", "y": b"3", "z": b"4"})
+    await write(journal, append("b", 1, snapshot=Snapshot(1, b"{}", {"x": b"5"})))
+    await write(journal, append("a", 3, snapshot=Snapshot(3, b"{}", {"u": b"6"}, whole=True)))
+    assert await journal.snapshot("a") == Snapshot(3, b"{}", {"u": b"6"})
+    assert await journal.snapshot("b") == Snapshot(1, b"{}", {"x": b"5"})
+
+
 async def test_the_newest_snapshot_wins(journal: Journal) -> None:
     assert await journal.snapshot("a") is None
     await write(journal, append("a", 0, 2, snapshot=Snapshot(1, b'{"v":1}')), append("b", 0))

@@ -49,6 +49,21 @@ async def test_a_run_of_a_live_owner_is_busy(journal: Journal) -> None:
     assert (await journal.acquire("a", mine, 100.0)).epoch == 2
 
 
+async def test_what_the_dead_have_left_is_freed(journal: Journal) -> None:
+    alive, gone, unheard = this_process("alive"), ended_process(), elsewhere("unheard")
+    owners = (alive, gone, unheard)
+    ended = append("d", 0, owner=gone.id, state="completed", ended_at=5.0)
+    await write(journal, *(append(name, 0, owner=o.id) for name, o in zip("abc", owners, strict=True)), ended)
+    for owner in owners:
+        journal.renew(owner, 100.0)
+    assert await journal.free_dead(100.0) == 1
+    assert await journal.free_dead(100.0) == 0
+    journal.renew(alive, 100.0 + LEASE_S)
+    assert await journal.free_dead(101.0 + LEASE_S) == 1
+    rows = [await journal.row(name) for name in "abcd"]
+    assert [row and (row.owner, row.epoch) for row in rows] == [(alive.id, 1), ("", 1), ("", 1), (gone.id, 1)]
+
+
 async def test_a_run_of_a_process_that_ended_here_is_free_at_once(journal: Journal) -> None:
     gone = ended_process()
     await write(journal, append("a", 0, owner=gone.id))

@@ -173,6 +173,20 @@ def test_what_is_made_anew_gives_its_messages_back_to_their_places():
     assert received(play) == [("b", 1)]
 
 
+def test_a_completed_visit_that_is_made_anew_gives_its_messages_back():
+    play = Play(node("u", **LOOSE), node("a", inputs={"u": FromNode("u")}))
+    play.fail("u")
+    for number in range(1, 4):
+        play.send("m", number)
+    receive(play, "a", "first")
+    receive(play, "a", "second")
+    play.take_over()
+    play.succeed("a")
+    assert lying(play) == [3]
+    play.hand(s.RetryRun())
+    assert lying(play) == [1, 2, 3]
+
+
 def test_what_is_dropped_with_its_sub_graph_gives_its_messages_back_too():
     inner = graph(node("x"), node("y"))
     play = Play(node("u", **LOOSE), node("g", graph=inner, inputs={"u": FromNode("u")}))

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, Callable[[Journal], Any]] = {
     "acquire": lambda j: j.acquire("b", OWNER, 1.0),
     "renew": lambda j: j.renew(OWNER, 2.0),
     "live_owners": lambda j: j.live_owners(3.0),
+    "free_dead": lambda j: j.free_dead(3.0),
     "release": lambda j: j.release("b", OWNER),
     "retire": lambda j: j.retire(OWNER),
     "pack": lambda j: j.pack("c"),

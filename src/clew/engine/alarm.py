@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from clew.engine.clock import Clock
 
-#: No alarm is set further ahead, in seconds: the loop's clock and the wall's drift apart, and people set clocks.
+#: No alarm is set further ahead, in seconds.
 LONGEST_S = 86_400.0
 
 
@@ -40,4 +40,4 @@ class Alarm:
         """Ring no more."""
         if self._handle is not None:
             self._handle.cancel()
-            self._handle = None
+        self._handle = self._at = None

@@ -11,7 +11,7 @@ import msgspec
 
 from clew import codec
 from clew.engine.slots import Slots
-from clew.engine.snapshots import Snapshots, load
+from clew.engine.snapshots import Snapshots, load, no_collection
 from clew.errors import GraphError, StorageError, UnresolvedBodyError
 from clew.graphs.graph import Graph
 from clew.journal.port import Journal
@@ -148,7 +148,8 @@ class Definitions:
         machine = Machine(topology, run)
         while page := await self._journal.read(row.run, machine.run.seq, 10_000):
             try:
-                machine = Machine.restore(topology, machine.run, (recorded.event for recorded in page))
+                with no_collection():
+                    machine = Machine.restore(topology, machine.run, (recorded.event for recorded in page))
             except Exception as error:  # whatever it is: what was written does not hold together
                 raise StorageError(
                     f"run {row.run}: its events do not fit its graph or each other ({error!r}); was the database "

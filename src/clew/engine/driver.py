@@ -262,8 +262,7 @@ class Driver:
                 self._expansions.add(task)
                 task.add_done_callback(self._expansions.discard)
             case c.TakeSnapshot():
-                self._snapshot, segments = self._snapshots.take(self.run)
-                self._blobs += segments
+                self._snapshot = self._snapshots.take(self.run)
             case _:
                 assert_never(command)
 
@@ -320,6 +319,11 @@ class Driver:
         """Whether nothing of the run is under way, here or on its way to the disk, and only time moves it on."""
         quiet = self._pending is None and not self._signals and not self._expansions and not self._errands
         return quiet and self._row.idle and self._crew.rests
+
+    def wake_up(self) -> None:
+        """The clock has jumped: what is due is not when it seemed to be."""
+        self._alarm.cancel()
+        self.signal(s.Tick())
 
     def begin(self) -> None:
         """Ask again for the exclusive keys that a run which was loaded waits for."""
@@ -383,8 +387,7 @@ class Driver:
         self._keyring.close()
         self._crew.dismiss()
         reject([ack for _, ack in self._acks], error)
-        self._acks.clear()
-        self._signals.clear()
+        self._acks, self._signals = [], []
         if not self.ended.done():
             self.ended.set_result(error)
         self._on_end(self)

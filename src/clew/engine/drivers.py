@@ -10,18 +10,20 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from clew.engine.alarm import Alarm
 from clew.engine.clock import Clock
+from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions, Known
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, first_of
 from clew.engine.keeper import Keeper
 from clew.engine.keys import Keys
 from clew.engine.mailroom import Letter, Mailroom
+from clew.engine.observers import Bus
+from clew.engine.parking import Parked, Parking, may_pass
 from clew.engine.slots import Slots
 from clew.engine.snapshots import Snapshots
 from clew.engine.workshop import Workshop
@@ -39,17 +41,18 @@ MAX_IDLE = 100
 IDLE_S = 60.0
 #: So many runs are taken up at once.
 TOGETHER = 100
+#: A clock that is ahead of, or behind, where it should be by so many seconds has jumped.
+JUMP_S = 1.0
 #: Idle runs are counted every so many seconds.
 COUNT_S = 1.0
-#: A run that was lost to a fault of the journal is taken up again after so many seconds, then after twice as many.
-FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 
 
 class Parts(NamedTuple):
     """What of the engine a driver is made of; see `Driver`."""
 
-    make: Callable[..., Driver]
     journal: Journal
+    committer: Committer
+    bus: Bus
     definitions: Definitions
     workshop: Workshop
     slots: Slots
@@ -59,13 +62,7 @@ class Parts(NamedTuple):
     clock: Clock
     owner: Owner
     performs: bool
-
-
-class Parked(NamedTuple):
-    """A run of this engine that is not in memory: when it is due, and whether it was lost to a fault."""
-
-    due: float | None
-    lost: bool = False
+    driver: Callable[..., Driver] = Driver
 
 
 class Drivers:
@@ -79,14 +76,11 @@ class Drivers:
         self._parts = parts
         self._on_end = on_end
         self.by_run: dict[str, Driver] = {}
-        self._parked: dict[str, Parked] = {}
-        #: When parked runs are due, earliest first; entries that do not hold any more are stale.
-        self._due: list[tuple[float, str]] = []
+        self._parked = Parking(parts.clock)
         self._rung = asyncio.Event()
         self._alarm = Alarm(parts.clock, self._rung.set)
         #: Since when runs in memory have been idle, the longest first.
         self._idle: OrderedDict[str, float] = OrderedDict()
-        self._faults: dict[str, int] = {}
         #: Held while a run is started or taken over here: whoever comes meanwhile finds it driven.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         #: Set when a run is driven here, for whoever waits for it.
@@ -100,6 +94,7 @@ class Drivers:
         #: The inbox is to be looked into although nobody else has written since.
         self._looks_again = False
         self._closed = False
+        self._drift = parts.clock.now() - parts.clock.steady()
 
     # ------------------------------------------------------------------ taking up
 
@@ -118,10 +113,25 @@ class Drivers:
 
     def drive(self, row: RunRow, known: Known, folded: FoldedRun | None, snapshots: Snapshots) -> Driver:
         """Drive a run from here on; its row says that it is this engine's."""
-        driver = self._parts.make(
-            row, known.topology, folded, snapshots, functions=known.functions, on_end=self._forget
+        parts = self._parts
+        driver = parts.driver(
+            row,
+            known.topology,
+            folded,
+            snapshots,
+            functions=known.functions,
+            committer=parts.committer,
+            slots=parts.slots,
+            workshop=parts.workshop,
+            bus=parts.bus,
+            keeper=parts.keeper,
+            keys=parts.keys,
+            clock=parts.clock,
+            collect=parts.mailroom.collect,
+            on_end=self._forget,
+            performs=parts.performs,
         )
-        self._parked.pop(row.run, None)
+        self._parked.remove(row.run)
         self.by_run[row.run] = driver
         if (event := self._arrivals.get(row.run)) is not None:
             event.set()
@@ -214,21 +224,21 @@ class Drivers:
 
     async def _give_up(self, run: str, error: BaseException, *, owned: bool) -> None:
         """A run could not be taken up; one that was this engine's before goes on when the journal does better."""
-        if owned and isinstance(error, StorageError):
-            self._park_lost(run)
+        if owned and may_pass(error):
+            self._parked.put_lost(run)
             return
-        self._parked.pop(run, None)
+        self._parked.remove(run)
         try:
             await self._parts.journal.release(run, self._parts.owner)
         except StorageError as fault:
             _LOG.warning("run %s cannot be released: %s; it is tried again", run, fault)
-            self._park_lost(run)
+            self._parked.put_lost(run)
 
     async def _let_go(self, driver: Driver) -> None:
         """An engine that starts nothing does not keep a run from those that do."""
         await driver.settle()
         driver.park()
-        self._parked.pop(driver.id, None)
+        self._parked.remove(driver.id)
         await self._parts.journal.release(driver.id, self._parts.owner)
 
     def _forget(self, driver: Driver) -> None:
@@ -239,21 +249,10 @@ class Drivers:
         self._idle.pop(run, None)
         error = driver.ended.result()
         if driver.parked:
-            self._park(run, Parked(driver.row.wake_at))
-        elif isinstance(error, StorageError) and driver.durable and not self._closed:
-            self._park_lost(run)
+            self._parked.put(run, Parked(driver.row.wake_at))
+        elif may_pass(error) and driver.durable and not self._closed:
+            self._parked.put_lost(run)
         self._on_end(driver)
-
-    def _park_lost(self, run: str) -> None:
-        """The journal failed: the run is taken up again when it may do better."""
-        faults = self._faults[run] = self._faults.get(run, 0) + 1
-        delay = min(FIRST_RETRY_S * 2 ** (faults - 1), LAST_RETRY_S)
-        self._park(run, Parked(self._parts.clock.now() + delay, lost=True))
-
-    def _park(self, run: str, parked: Parked) -> None:
-        self._parked[run] = parked
-        if parked.due is not None:
-            heappush(self._due, (parked.due, run))
 
     def _park_idle(self) -> None:
         """Park runs that have been idle for long, or of which there are too many."""
@@ -262,7 +261,7 @@ class Drivers:
             if not driver.is_idle:
                 self._idle.pop(run, None)
             else:
-                self._faults.pop(run, None)
+                self._parked.is_well(run)
                 self._idle.setdefault(run, now)
         while self._idle:
             run, since = next(iter(self._idle.items()))
@@ -300,7 +299,9 @@ class Drivers:
     async def _look_out(self) -> None:
         seen, counted_at = -1, 0.0
         while True:
+            well = False
             try:
+                self._notice_jumps()
                 await self._parts.keeper.look_into_lapse(self._check_leases)
                 version = self._parts.journal.version()
                 if version != seen or self._looks_again:
@@ -308,25 +309,34 @@ class Drivers:
                     await self._collect(await self._parts.journal.inbox())
                     self._parts.keys.try_again()
                     seen = version
-                await self._take_up_due()
+                await self._try_all(self._parked.take_due())
                 if self._attends:
                     await self._attend()
                 if abs((now := self._parts.clock.now()) - counted_at) >= COUNT_S:
                     counted_at = now
                     self._park_idle()
+                    if self._attends:
+                        await self._parts.journal.free_dead(self._parts.clock.wall())
                     await self._take_up_wanted()
+                well = True
             except Exception as error:  # a fault of ours, too: what comes for the other runs must still be seen
                 ours = not isinstance(error, ClewError)
                 _LOG.warning("the journal cannot be looked at: %s", error, exc_info=ours)
-            await self._wait()
+            await self._wait(until_due=well)
 
-    async def _wait(self) -> None:
+    async def _wait(self, *, until_due: bool) -> None:
         """Until it is time to look again, or a parked run is due."""
         self._rung.clear()
-        while self._due and (parked := self._parked.get(self._due[0][1])) and parked.due != self._due[0][0]:
-            heappop(self._due)
-        self._alarm.set(self._due[0][0] if self._due else None)
+        self._alarm.set(self._parked.next_due if until_due else None)
         await first_of(self._rung.wait(), self._parts.clock.glance_after(POLL_S))
+
+    def _notice_jumps(self) -> None:
+        """Alarms go by the loop's clock, which stands still while a machine sleeps; the wall's does not."""
+        drift = self._parts.clock.now() - self._parts.clock.steady()
+        if abs(drift - self._drift) > JUMP_S:
+            for driver in self.by_run.values():
+                driver.wake_up()
+        self._drift = drift
 
     async def _check_leases(self) -> None:
         """Stop what has become another process's while this one slept."""
@@ -344,19 +354,10 @@ class Drivers:
                 parked[item.run] = None
         await self._try_all(list(parked))
 
-    async def _take_up_due(self) -> None:
-        now = self._parts.clock.now()
-        runs: list[str] = []
-        while self._due and self._due[0][0] <= now:
-            due, run = heappop(self._due)
-            parked = self._parked.get(run)
-            if parked is not None and parked.due == due:
-                runs.append(run)
-        await self._try_all(runs)
-
     async def _attend(self) -> None:
         """Take up what nobody drives and has something to do."""
-        due = await self._parts.journal.due(self._parts.clock.now())
+        limit = TOGETHER + len(self._declined)
+        due = await self._parts.journal.due(self._parts.clock.now(), limit)
         rows = [row for row in due if row.run not in self.by_run and self._declined.get(row.run) != row.seq]
         await self._try_all([row.run for row in rows])
         for row in rows:
@@ -389,9 +390,9 @@ class Drivers:
         except StorageError as error:
             _LOG.warning("run %s cannot go on yet: %s", run, error)
             if self._parked.get(run) is parked:
-                self._park_lost(run)
+                self._parked.put_lost(run)
         except RunBusyError:
-            self._parked.pop(run, None)
+            self._parked.remove(run)
         except ClewError as error:
-            self._parked.pop(run, None)
+            self._parked.remove(run)
             _LOG.warning("run %s is left alone: %s", run, error)

@@ -7,7 +7,6 @@ import logging
 import secrets as random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any, Self
 
 from clew import codec
@@ -145,20 +144,9 @@ class Engine:
         self._opened = True
 
     def _parts(self) -> Parts:
-        make = partial(
-            Driver,
-            committer=self._committer,
-            slots=self._slots,
-            workshop=self._workshop,
-            bus=self._bus,
-            keeper=self._keeper,
-            keys=self._keys,
-            clock=self.clock,
-            collect=self._mailroom.collect,
-            performs=self._drives,
-        )
         return Parts(
-            make=make,
+            committer=self._committer,
+            bus=self._bus,
             journal=self.journal,
             definitions=self._definitions,
             workshop=self._workshop,
@@ -373,7 +361,7 @@ class Engine:
     async def abandoned(self, rows: Sequence[RunRow]) -> set[str]:
         """Of these runs, those that have not ended and that no living process drives."""
         alive = await self.journal.live_owners(self.clock.wall())
-        return {row.run for row in rows if row.ended_at is None and row.owner not in alive}
+        return {row.run for row in rows if not row.imported and row.ended_at is None and row.owner not in alive}
 
     def driver_of(self, run: str) -> Driver | None:
         """Who drives a run here, if anybody does."""

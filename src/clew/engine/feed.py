@@ -145,7 +145,7 @@ async def follow(
             async for recorded in stored(journal, run, after):
                 yield recorded
                 after = recorded.seq
-        elif row.ended_at is not None:
+        elif row.ended_at is not None or row.imported:
             return
         else:
             # What only waits is moved on from here most of the time, and is looked at less often.

@@ -70,13 +70,13 @@ class Mailroom:
             take_over: takes the run over, with what is in its inbox; used if the other process has died.
 
         Raises:
-            ClewError: nobody has answered; the signal waits in the inbox.
+            RunBusyError: nobody has answered; the signal waits in the inbox.
         """
         item = await self._journal.post(run, msgspec.json.encode(signal), self._clock.now(), signal.by)
         looks = 0
         while (outcome := await self._journal.outcome(item)) is None:
             if looks * POLL_S >= PATIENCE_S:
-                raise ClewError(f"{busy}, but has not answered for {PATIENCE_S:g} s; it will be told")
+                raise RunBusyError(f"{busy}, but has not answered for {PATIENCE_S:g} s; it will be told")
             await asyncio.sleep(POLL_S)
             looks += 1
             if looks % _DEATH_WATCH == 0:

@@ -17,7 +17,7 @@ from clew.engine.looking import Looking
 from clew.engine.mailroom import Letter
 from clew.engine.questions import refuse_unfit
 from clew.engine.status import NodeStatus, OpenQuestion, Result, RunStatus, chosen
-from clew.errors import ClewError, RunFailedError
+from clew.errors import ClewError, RefusedError, RunFailedError
 from clew.journal.port import Journal
 from clew.journal.records import LogLine, Recorded
 from clew.kernel import signals as s
@@ -81,7 +81,11 @@ class Run:
         raise RunFailedError(f"run {self.id} {result.state}: {error}", result)
 
     async def wait_ended(self) -> None:
-        """Wait until the run has ended, however and wherever it is driven."""
+        """Wait until the run has ended, however and wherever it is driven.
+
+        Raises:
+            RefusedError: it is an imported copy, and had not ended.
+        """
         while True:
             driver = self._engine.driver_of(self.id)
             if driver is None:
@@ -89,6 +93,7 @@ class Run:
                 async for _ in follow(journal, self.id, await self._last_seq(), self._arrival, clock):
                     pass
                 if not self._is_driven():
+                    await self._refuse_copy()
                     return
                 continue
             lost = await asyncio.shield(driver.ended)
@@ -99,6 +104,11 @@ class Run:
         await driver.wait_durable()
         if not driver.run.ended or driver.durable < driver.run.seq:
             raise ClewError(f"the engine was closed before run {self.id} had ended; resume it to go on")
+
+    async def _refuse_copy(self) -> None:
+        row = await self._engine.looking.row(self.id)
+        if row.imported and row.ended_at is None:
+            raise RefusedError(f"run {self.id} is an imported copy of one that had not ended; it never will")
 
     async def events(self, after: int = 0, *, live: bool = True) -> AsyncIterator[Recorded]:
         """The run's events with sequence numbers above `after`; with `live`, on to the end of the run.

@@ -109,7 +109,9 @@ class MemoryJournal:
             self._blobs.setdefault(blob.digest, _Blob(blob.data, append.at))
             stored.refs.add(blob.digest)
         if append.snapshot is not None:
-            stored.snapshot = append.snapshot
+            before = {} if append.snapshot.whole or stored.snapshot is None else stored.snapshot.segments
+            segments = before | append.snapshot.segments
+            stored.snapshot = replace(append.snapshot, segments=segments, whole=False)
         for item in append.inbox:
             if item.id in self._inbox and self._inbox[item.id].run == row.run:
                 self._outcomes.setdefault(item.id, item.refusal)
@@ -240,6 +242,14 @@ class MemoryJournal:
                 await self.release(run, owner)
         self._owners.pop(owner.id, None)
 
+    async def free_dead(self, now: float) -> int:
+        """See `port.Journal.free_dead`."""
+        alive = await self.live_owners(now)
+        left = [s for s in self._open().values() if s.row.ended_at is None and s.row.owner not in {"", *alive}]
+        for stored in left:
+            stored.row = replace(stored.row, owner="")
+        return len(left)
+
     async def live_owners(self, now: float) -> set[str]:
         """See `port.Journal.live_owners`."""
         self._open()
@@ -316,7 +326,9 @@ class MemoryJournal:
         if stored.row.ended_at is None:
             raise not_ended(run, stored.row.state)
         snapshot, stored.snapshot = stored.snapshot, None
-        return len(snapshot.data) if snapshot is not None else 0
+        if snapshot is None:
+            return 0
+        return len(snapshot.data) + sum(map(len, snapshot.segments.values()))
 
     async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
         """See `port.Journal.sweep`."""

@@ -137,6 +137,10 @@ class Journal(Protocol):
         """An owner ends in good order: its runs are free."""
         ...
 
+    async def free_dead(self, now: float) -> int:
+        """The runs that dead owners have left are free, as if these had retired; how many there were."""
+        ...
+
     async def live_owners(self, now: float) -> set[str]:
         """The ids of the owners that must be taken for alive."""
         ...

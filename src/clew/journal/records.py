@@ -85,10 +85,20 @@ class InboxOutcome(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Folded state at a sequence number, as JSON text of `kernel.snapshot.RunImage`."""
+    """Folded state at a sequence number.
+
+    Attributes:
+        seq: the last event that is in it.
+        data: what changes, as JSON text; replaced by the next snapshot.
+        segments: what has settled, by name. On the way in, those that earlier snapshots did not bring; on the way
+            out, all.
+        whole: no earlier segment counts any more.
+    """
 
     seq: int
     data: bytes
+    segments: dict[str, bytes] = {}
+    whole: bool = False
 
 
 class Append(msgspec.Struct, kw_only=True):

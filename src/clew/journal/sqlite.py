@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from clew import codec
-from clew.errors import LostValueError, StorageError
+from clew.errors import LostValueError, StorageError, UnfitError
 from clew.journal import sqlite_housekeeping as housekeeping
 from clew.journal import sqlite_listing as listing
 from clew.journal import sqlite_owners as owners
@@ -38,7 +38,7 @@ from clew.journal.records import (
 )
 from clew.journal.sqlite_append import append_to, weigh
 from clew.journal.sqlite_connections import Connections
-from clew.journal.sqlite_file import BUSY_S, DURABILITIES, LockedError, UnfitError
+from clew.journal.sqlite_file import BUSY_S, DURABILITIES, LockedError
 from clew.journal.upcast import decode_events
 from clew.kernel import snapshot as images
 from clew.kernel.events import AnyEvent
@@ -216,9 +216,14 @@ class SqliteJournal:
 
     async def snapshot(self, run: str) -> Snapshot | None:
         """See `port.Journal.snapshot`."""
-        sql = "SELECT seq, data FROM snapshots WHERE run = (SELECT id FROM runs WHERE run = ?) AND version = ?"
+        sql = (
+            "SELECT run, seq, data FROM snapshots WHERE run = (SELECT id FROM runs WHERE run = ?) AND version = ?"
+        )
         found = self._db.read(sql, run, images.VERSION)
-        return Snapshot(*found[0]) if found else None
+        if not found:
+            return None
+        number, seq, data = found[0]
+        return Snapshot(seq, data, dict(self._db.read("SELECT name, data FROM segments WHERE run = ?", number)))
 
     async def blob(self, digest: str) -> bytes:
         """See `port.Journal.blob`."""
@@ -250,6 +255,10 @@ class SqliteJournal:
     async def retire(self, owner: Owner) -> None:
         """See `port.Journal.retire`."""
         await owners.retire(self._db, owner)
+
+    async def free_dead(self, now: float) -> int:
+        """See `port.Journal.free_dead`."""
+        return await owners.free_dead(self._db, now)
 
     async def live_owners(self, now: float) -> set[str]:
         """See `port.Journal.live_owners`."""

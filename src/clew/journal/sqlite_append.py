@@ -11,7 +11,7 @@ import msgspec
 
 from clew.errors import InternalError, RunConflictError
 from clew.journal.port import AGE_STEP_S, fenced, lacks_definition
-from clew.journal.records import CHANGING, Append, RunRow
+from clew.journal.records import CHANGING, Append, RunRow, Snapshot
 from clew.journal.upcast import encode_events
 from clew.kernel import snapshot as images
 from clew.kernel.events import VERSION
@@ -62,10 +62,7 @@ def append_to(connection: sqlite3.Connection, append: Append) -> Exception | Non
     if append.blobs:
         _store_blobs(connection, append, key)
     if append.snapshot is not None:
-        connection.execute(
-            "REPLACE INTO snapshots (run, seq, version, data) VALUES (?, ?, ?, ?)",
-            (key, append.snapshot.seq, images.VERSION, append.snapshot.data),
-        )
+        _store_snapshot(connection, append.snapshot, key)
     for item in append.inbox:
         connection.execute(
             "UPDATE inbox SET outcome = ? WHERE id = ? AND run = ? AND outcome IS NULL",
@@ -86,7 +83,7 @@ def weigh(appends: Sequence[Append]) -> tuple[int, int]:
         if append.blobs:
             size += sum(len(blob.data) for blob in append.blobs)
         if append.snapshot is not None:
-            size += len(append.snapshot.data)
+            size += len(append.snapshot.data) + sum(map(len, append.snapshot.segments.values()))
     return events, size
 
 
@@ -132,6 +129,19 @@ def _store_blobs(connection: sqlite3.Connection, append: Append, key: int) -> No
         "INSERT OR IGNORE INTO blob_refs (run, digest) VALUES (?, ?)",
         # The definition is referred to by the row itself.
         [(key, blob.digest) for blob in append.blobs if blob.digest != append.row.definition],
+    )
+
+
+def _store_snapshot(connection: sqlite3.Connection, snapshot: Snapshot, key: int) -> None:
+    connection.execute(
+        "REPLACE INTO snapshots (run, seq, version, data) VALUES (?, ?, ?, ?)",
+        (key, snapshot.seq, images.VERSION, snapshot.data),
+    )
+    if snapshot.whole:
+        connection.execute("DELETE FROM segments WHERE run = ?", (key,))
+    connection.executemany(
+        "REPLACE INTO segments (run, name, data) VALUES (?, ?, ?)",
+        [(key, name, data) for name, data in snapshot.segments.items()],
     )
 
 

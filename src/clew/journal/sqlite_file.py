@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from clew.errors import StorageError
+from clew.errors import StorageError, UnfitError
 from clew.journal.sqlite_migrations import MIGRATIONS
 
 #: Marks a SQLite file as a journal of Clew ("CLEW").
@@ -40,10 +40,6 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 class LockedError(StorageError):
     """Another process is writing to the database, or keeps it to itself."""
-
-
-class UnfitError(StorageError):
-    """SQLite is well, but does not take what was to be written."""
 
 
 def open_file(path: Path, durability: str, busy_s: float = BUSY_S) -> sqlite3.Connection:

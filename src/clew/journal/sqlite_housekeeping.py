@@ -23,7 +23,7 @@ PACK_BYTES = 1_000_000
 PACK_EVENTS = 10_000
 
 #: All that has rows of a run, but for `runs` itself.
-_OF_RUN = ("events", "packs", "snapshots", "blob_refs", "inbox", "logs", "keys")
+_OF_RUN = ("events", "packs", "snapshots", "segments", "blob_refs", "inbox", "logs", "keys")
 
 _UNUSED = (
     "FROM blobs WHERE stored_at < ? AND digest NOT IN (SELECT digest FROM blob_refs) "
@@ -124,8 +124,10 @@ async def pack(db: Connections, run: str) -> int:
         if _ended(run, connection.execute(_STAND, (run,)).fetchall()) != (number, seq, epoch):
             raise RefusedError(f"run {run} was taken up again while it was packed; nothing was changed")
         saved = sum(_put(connection, number, made) for made in packs if len(made.data) < made.plain)
-        sql = "DELETE FROM snapshots WHERE run = ? RETURNING length(data)"
-        return saved + sum(size for (size,) in connection.execute(sql, (number,)).fetchall())
+        for table in ("snapshots", "segments"):
+            sql = f"DELETE FROM {table} WHERE run = ? RETURNING length(data)"  # noqa: S608 - names of our own
+            saved += sum(size for (size,) in connection.execute(sql, (number,)).fetchall())
+        return saved
 
     return await db.write_async(put)
 

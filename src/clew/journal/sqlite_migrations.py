@@ -36,6 +36,12 @@ CREATE TABLE dated_blobs (digest TEXT PRIMARY KEY, stored_at REAL NOT NULL, data
 INSERT INTO dated_blobs SELECT digest, 0, data FROM blobs;
 DROP TABLE blobs;
 ALTER TABLE dated_blobs RENAME TO blobs;
+CREATE TABLE segments (
+  run  INTEGER NOT NULL REFERENCES runs (id),
+  name TEXT NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (run, name)
+) STRICT;
 CREATE TABLE blob_refs (
   run INTEGER NOT NULL REFERENCES runs (id), digest TEXT NOT NULL, PRIMARY KEY (run, digest)
 ) STRICT, WITHOUT ROWID;

@@ -70,6 +70,22 @@ async def retire(db: Connections, owner: Owner) -> None:
     await db.write_async(leave)
 
 
+async def free_dead(db: Connections, now: float) -> int:
+    """See `port.Journal.free_dead`."""
+    if len(live_owners(db, now)) == len(db.read(_OWNERS)):
+        return 0
+
+    def free(connection: sqlite3.Connection) -> int:
+        known = connection.execute(_OWNERS).fetchall()
+        dead = [owner for owner, *rest in known if not is_alive(Owner(owner, *rest[:3]), rest[3], now)]
+        sql = "UPDATE runs SET owner = '' WHERE owner = ? AND ended_at IS NULL"
+        freed = sum(connection.execute(sql, (owner,)).rowcount for owner in dead)
+        connection.executemany("DELETE FROM owners WHERE owner = ?", [(owner,) for owner in dead])
+        return freed
+
+    return await db.write_async(free)
+
+
 def live_owners(db: Connections, now: float) -> set[str]:
     """See `port.Journal.live_owners`."""
     return {owner for owner, *rest in db.read(_OWNERS) if is_alive(Owner(owner, *rest[:3]), rest[3], now)}

@@ -81,6 +81,14 @@ CREATE TABLE snapshots (
 ) STRICT;
 
 -- `stored_at` has no default: a process of an older version, which would write no references, is refused.
+-- What the snapshot of a run names: parts that have settled and do not change any more.
+CREATE TABLE segments (
+  run  INTEGER NOT NULL REFERENCES runs (id),
+  name TEXT NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (run, name)
+) STRICT;
+
 CREATE TABLE blobs (
   digest    TEXT PRIMARY KEY,
   stored_at REAL NOT NULL,

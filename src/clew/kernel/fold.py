@@ -13,7 +13,7 @@ from typing import Any
 from clew.kernel import events as e
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
-from clew.kernel.recording import CAME_ABOUT, GIVEN, RECORDING, keep_waits
+from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits
 from clew.kernel.reset import reset_group, reset_run
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
@@ -235,7 +235,8 @@ def _node_completed(run: Run, event: e.NodeCompleted) -> None:
     visit.output = event.output
     visit.error = None
     # What the body recorded serves entering it again, which will not happen.
-    visit.steps = visit.waits = None
+    visit.steps = None
+    keep_waits(visit, RECEIVED)  # should the visit be made anew all the same, its messages are given back
     visit.in_doubt = visit.probing = False
     _release_dependents(run, visit)
 

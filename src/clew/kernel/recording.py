@@ -20,6 +20,8 @@ from clew.kernel.visits import Visit
 GIVEN = frozenset({"answered", "received"})
 #: Likewise for the next generation of a run.
 CAME_ABOUT = GIVEN | {"fired", "expired"}
+#: Outcomes of waits that took something out of a mailbox.
+RECEIVED = frozenset({"received"})
 
 
 def keep_waits(visit: Visit, outcomes: frozenset[str]) -> None:

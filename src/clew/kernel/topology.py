@@ -72,7 +72,7 @@ def compile_graph(spec: GraphSpec) -> Topology:
     feeds: list[list[int]] = [[] for _ in nodes]
     for node in nodes:
         names = dependencies(node.spec)
-        unknown = names - index.keys()
+        unknown = names.difference(index)  # `names - index.keys()` would go through all keys
         if unknown:
             raise DefinitionError(f"graph {spec.name}: {node.spec.id} depends on unknown {sorted(unknown)}")
         node.needs = tuple(sorted(index[name] for name in names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from clew.engine.driver import Driver
 from clew.engine.drivers import Parts
@@ -30,8 +30,7 @@ class CrashingEngine(Engine):
 
     def _parts(self) -> Parts:
         parts = super()._parts()
-        given = cast("partial[Driver]", parts.make).keywords
-        return parts._replace(make=partial(_CrashingDriver, perform=self._faulty.perform, **given))
+        return parts._replace(driver=partial(_CrashingDriver, perform=self._faulty.perform))
 
     async def close(self) -> None:
         """Close the engine, or give its threads back if it has died: a dead process lets go of nothing else."""

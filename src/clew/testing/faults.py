@@ -31,8 +31,8 @@ T = TypeVar("T")
 #: The calls that can be made to fail, besides `commit`.
 CALLS = (
     "row", "rows", "count", "due", "next_wake", "read", "snapshot", "blob", "acquire", "release", "renew",
-    "retire", "live_owners", "take_key", "keys", "note", "post", "inbox", "outcome", "write_logs", "read_logs",
-    "delete", "pack", "sweep", "reclaim",
+    "retire", "live_owners", "free_dead", "take_key", "keys", "note", "post", "inbox", "outcome", "write_logs",
+    "read_logs", "delete", "pack", "sweep", "reclaim",
 )  # fmt: skip
 
 
@@ -219,6 +219,10 @@ class FaultyJournal:
     async def retire(self, owner: Owner) -> None:
         """See `journal.port`."""
         return await self._pass_on("retire", lambda: self.inner.retire(owner))
+
+    async def free_dead(self, now: float) -> int:
+        """See `journal.port`."""
+        return await self._pass_on("free_dead", lambda: self.inner.free_dead(now))
 
     async def live_owners(self, now: float) -> set[str]:
         """See `journal.port`."""
