@@ -41,6 +41,17 @@ class Segments:
             self._names.clear()
         return msgspec.json.encode(snapshot.image(run, self))
 
+    def named_by(self, data: snapshot.RunImage) -> dict[str, list[snapshot.VisitImage]]:
+        """What has to be read to go on from an image."""
+        found: dict[str, list[snapshot.VisitImage]] = {}
+        todo = list(snapshot.sealed_in(data))
+        while todo:
+            path, number, name = todo.pop()
+            assert self._names[path, number] == name
+            found[name] = self.stored[name]
+            todo += snapshot.sealed_in(found[name])
+        return found
+
     def known(self, path: str, segment: int) -> str:
         return self._names.get((path, segment), "")
 
@@ -69,8 +80,8 @@ class Witness:
 
     def copy_sealed(self) -> Run:
         """The live state, out of a snapshot that names what earlier ones have stored."""
-        data = self.segments.image(self.machine.run)
-        return snapshot.revive(IMAGE.decode(data), self.machine.run.topology, self.segments.stored)
+        data = IMAGE.decode(self.segments.image(self.machine.run))
+        return snapshot.revive(data, self.machine.run.topology, self.segments.named_by(data))
 
     def copy(self) -> Run:
         """The live state, out of its stored snapshot."""

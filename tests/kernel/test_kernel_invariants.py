@@ -100,6 +100,8 @@ BREAKS = [
     (on_run(settled=9), "run.settled is 9, not 1"),
     (on_run(failed=9), "run.failed is 9, not 0"),
     (on_run(waiting=9), "run.waiting is 9, not 0"),
+    (on_run(fresh=9), "run.fresh is 9, not 1"),
+    (set_("m[1]", attempt=1), "run.fresh is 1, not -1"),
     (on_run(unopened=9), "run.unopened is 9, not 0"),
     (on_run(running=5), "5 attempts run, more than max_concurrency"),
     (on_run(state=RunState.FAILED, ended_at=1.0), "attempts run although the run has ended"),

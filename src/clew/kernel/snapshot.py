@@ -251,7 +251,8 @@ class _Reviver:
             run.total += group.topology.leaves
             for index, node in enumerate(group.topology.nodes):
                 group.remaining[index] = sum(not is_released(group, need, index) for need in node.needs)
-        elif isinstance(group, Items):
+        else:
+            assert isinstance(group, Items)
             group.first_order = data.first_order
             self._fresh(group)
             if group.node.inner is None:
