@@ -204,6 +204,15 @@ def test_a_text_is_read_as_what_fits(question: Question, text: str, value: objec
     assert type(read_answer(question, text)) is type(value)
 
 
+def test_yes_and_no_are_true_and_false_unless_they_are_texts() -> None:
+    question = question_of("?", bool, None)
+    assert [read_answer(question, said) for said in ("yes", "Y", "true")] == [True] * 3
+    assert [read_answer(question, said) for said in ("no", "n", "false")] == [False] * 3
+    assert read_answer(question_of("?", str, None), "yes") == "yes"
+    with pytest.raises(InvalidInputError, match="a boolean is expected"):
+        read_answer(question, "perhaps")
+
+
 def test_what_does_not_fit_is_refused_with_its_best_reading() -> None:
     with pytest.raises(InvalidInputError, match=r"an integer is expected, not 1\.5"):
         read_answer(question_of("?", int, None), "1.5")

@@ -117,13 +117,13 @@ def typed(value: Any) -> str:
 
 
 def read_answer(question: Question, text: str) -> Any:
-    """The answer that a text stands for: JSON if it is and fits, else the text itself.
+    """The answer that a text stands for: JSON if it is and fits, else the text itself, else yes and no.
 
     Raises:
         InvalidInputError: neither fits the question.
     """
     problem: InvalidInputError | None = None
-    for value in read_json(text):
+    for value in (*read_json(text), *_SAID.get(text.strip().lower(), ())):
         try:
             refuse_unfit(question, codec.encode(value))
         except InvalidInputError as error:
@@ -132,6 +132,10 @@ def read_answer(question: Question, text: str) -> Any:
             return value
     assert problem is not None
     raise problem
+
+
+#: What people say to a question of true or false.
+_SAID = {"yes": (True,), "y": (True,), "no": (False,), "n": (False,)}
 
 
 def read_json(text: str) -> Iterator[Any]:
