@@ -85,16 +85,22 @@ def main() -> None:
 
 
 def measure_scale(rounds: int, sizes: Sequence[int], folder: Path, tell: Tell) -> Results:
-    """Runs of all sizes; the largest three times at most, because they take long."""
+    """Runs of all sizes; the largest three times at most, because they take long.
+
+    A round has all the other sizes, so that what drifts does not look as if it came with the size.
+    """
     results: Results = {}
-    for size in sizes:
+    small = [size for size in sizes if size < SCALES[-1]]
+    large = [size for size in sizes if size >= SCALES[-1]]
+    for group, repeated in ((small, rounds), (large, min(rounds, FEW))):
         cases = [
             Case(work, subject, mode, size)
             for work in ("map", "graph")
             for mode in SCALE_MODES
+            for size in group
             for subject in (FLOORS[mode][0], "clew")
         ]
-        results |= measure(cases, rounds if size < SCALES[-1] else min(rounds, FEW), folder, tell)
+        results |= measure(cases, repeated, folder, tell)
     return results
 
 

@@ -38,7 +38,7 @@ def scale_table(results: Results, sizes: Sequence[int], work: str, modes: Sequen
     table.note = (
         "Floor: bare tasks (memory), the same with one commit each (process); "
         f"{'64 of them at once' if work == 'map' else 'all at once that can run'}. "
-        "Memory of small runs is less than a process takes at a time. "
+        "Memory of smaller runs is less than a process takes from the system at a time. "
         f"Aim: at most {NODE_BYTES:,} bytes of memory a node, the definition apart."
     )
     for mode in modes:
@@ -57,7 +57,7 @@ def scale_table(results: Results, sizes: Sequence[int], work: str, modes: Sequen
                     f"{1 / spread.median:,.0f}",
                     microseconds(results, floor),
                     f"{grown:.2f}",
-                    f"{space:,.0f}{star(space, NODE_BYTES)}" if size >= MIDDLE else "",
+                    f"{space:,.0f}{star(space, NODE_BYTES)}" if size > MIDDLE else "",
                     f"{per_unit(results, clew, 'disk').median:,.0f}" if mode != "memory" else "",
                     f"{per_unit(results, clew, 'definition').median:,.0f}" if mode != "memory" else "",
                 ]
