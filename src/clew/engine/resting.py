@@ -66,8 +66,10 @@ class Waits:
         try:
             if known is None:
                 await self._entry.submit(wait, *blobs)
-            if not future.done():
-                self._rest()
+                if not future.done():
+                    self._rest()
+            else:
+                self._rest_soon()  # what the body does beside this wait has not begun yet when it is entered again
             return await future
         finally:
             del self._open[wait.key]
