@@ -1,12 +1,15 @@
 """DG2, DG3, DG9: nodes start when their own dependencies are done, and no more at once than is allowed."""
 
 import asyncio
+from collections import Counter
+from typing import Any
 
 import pytest
 from engine_bodies import double, numbers, total
 from engine_kit import Gate, Later, Meter, ThreadGate, seen, turns
 
 from clew import Engine, Graph, GraphError, run_graph, run_sync
+from clew.engine.driver import Driver
 from clew.kernel import events as e
 
 
@@ -346,3 +349,26 @@ async def test_sub_graphs_nested_and_mapped() -> None:
         assert (status.state, value) == ("completed", 8)
         counts = (await run.status()).counts
         assert counts["total"] == counts["completed"] == 8
+
+
+async def test_a_free_slot_is_offered_to_no_more_runs_than_can_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    decisions: Counter[str] = Counter()
+    decide = Driver.decide
+
+    def counted(driver: Driver) -> Any:
+        decisions[driver.id] += 1
+        return decide(driver)
+
+    monkeypatch.setattr(Driver, "decide", counted)
+
+    async def quick() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    g = Graph("g")
+    g.add(quick)
+    async with Engine("memory:", max_concurrency=5) as engine:
+        runs = await asyncio.gather(*(engine.start(g) for _ in range(300)))
+        await asyncio.gather(*(run.result() for run in runs))
+    # To be admitted and refused, to be offered a slot, to have ended.
+    assert sum(decisions.values()) <= 4 * len(runs)

@@ -104,7 +104,7 @@ class Crew:
         self._slots.forget(self._waiter)
         for path in list(self._held):
             self.give_slot(path)
-        self._slots.offer_again()  # what was offered to this run, which does not decide any more
+        self._slots.offer_again(self._waiter)  # what was offered to this run, which does not decide any more
         self._quiet.set()
 
     # ------------------------------------------------------------------ slots

@@ -196,7 +196,7 @@ class Driver:
             InboxOutcome(item, refusals.get(place, "") if place >= 0 else "it is not understood by this version")
             for place, item in letters
         ]
-        self._slots.offer_again()
+        self._slots.offer_again(self)
         if not decision.events and not outcomes:
             self._conclude(decision, acks)
             return None

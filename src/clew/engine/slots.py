@@ -76,6 +76,8 @@ class Slots:
         self._now = now
         #: Who waits for which resource, and how many units; refused first, asked first.
         self._waiting: dict[str, OrderedDict[Waiter, int]] = {}
+        #: Units that were offered to runs which have not decided since: nobody else is asked for them.
+        self._offered: dict[str, dict[Waiter, int]] = {}
         self._alarms: dict[str, asyncio.TimerHandle] = {}
         self._shut = False
 
@@ -125,19 +127,25 @@ class Slots:
     def offer(self, name: str = _TOTAL) -> None:
         """Let as many waiting runs decide again as there are free units; who declines is followed by others."""
         waiting = self._waiting.get(name)
-        free = self._free.get(name, 1)
+        if not waiting:
+            return
+        offered = self._offered.setdefault(name, {})
+        free = self._free.get(name, 1) - sum(offered.values())
         while waiting and free > 0:
             waiter, units = next(iter(waiting.items()))
             if units > self._free.get(name, units):
                 return
             del waiting[waiter]
+            offered[waiter] = units
             free -= units
             waiter.slots_freed()
         if not waiting:
             self._waiting.pop(name, None)
 
-    def offer_again(self) -> None:
-        """After runs have decided: what they left free is offered to the next that wait."""
+    def offer_again(self, decided: Waiter) -> None:
+        """After a run has decided: what it left free is offered to the next that wait."""
+        for offered in self._offered.values():
+            offered.pop(decided, None)
         if self._waiting:
             for name in list(self._waiting):
                 if self._free.get(name, 0) > 0:

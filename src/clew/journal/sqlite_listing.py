@@ -52,7 +52,9 @@ class _Arm(NamedTuple):
 
     def sql(self, columns: str) -> str:
         """The query, without an order."""
-        return f"SELECT {columns} FROM {self.tables} WHERE {' AND '.join(self.where) or '1'}"  # noqa: S608
+        # Without a condition no word of one: SQLite counts a whole table much quicker.
+        where = f" WHERE {' AND '.join(self.where)}" if self.where else ""
+        return f"SELECT {columns} FROM {self.tables}{where}"  # noqa: S608
 
 
 def row_of(found: Sequence[Any]) -> RunRow:
