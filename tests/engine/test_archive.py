@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 import typing
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -186,12 +187,21 @@ async def test_a_file_that_was_cut_is_refused() -> None:
         await refused(packed(lines_of(data)[:-1]), "its end is missing. Nothing was imported")
 
 
+def says_the_same(broken: bytes, data: bytes) -> bool:
+    """Some bits of a gzip file say nothing: the padding of its last block, or two ways to name one match."""
+    try:
+        return gzip.decompress(broken) == gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
 async def test_a_file_that_was_changed_is_refused() -> None:
     async with exported() as (_, data):
         for place in range(10, len(data), 41):
             broken = bytearray(data)
             broken[place] ^= 0x10
-            await refused(bytes(broken), "a.gz ")
+            if not says_the_same(bytes(broken), data):
+                await refused(bytes(broken), "a.gz ")
         lines = lines_of(data)
         await refused(packed([*lines[:3], *lines[4:]]), "changed or damaged since it was exported: ")
         await refused(packed([*lines, lines[-1]]), "changed or damaged since it was exported: ")
