@@ -48,6 +48,43 @@ class Backoff(StrEnum):
     EXPONENTIAL = "exponential"
 
 
+class Reducer(StrEnum):
+    """How what a node writes to a key of the state meets what is there.
+
+    It takes its place, and two parallel writers are an error (``error``) or the later branch counts (``replace``);
+    lists are joined, objects are merged field by field, numbers are added, or the greatest or least is kept; or a
+    function of the graph says so.
+    """
+
+    ERROR = "error"
+    REPLACE = "replace"
+    APPEND = "append"
+    MERGE = "merge"
+    SUM = "sum"
+    MAX = "max"
+    MIN = "min"
+    CUSTOM = "custom"
+
+
+class OnLimit(StrEnum):
+    """What happens when a node or an edge was visited as often as it may be.
+
+    The graph fails, or the fallback edge is taken, or the edge is passed over as if it were not there.
+    """
+
+    STRICT = "strict"
+    FALLBACK = "fallback"
+    DROP = "drop"
+
+
+class Default(StrEnum):
+    """What counts as the decision when nobody has decided in time."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    SKIP = "skip"
+
+
 class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a failed attempt is tried again.
 
@@ -90,6 +127,107 @@ class MapSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_concurrency: int | None = None
 
 
+class KeySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One key of the state of a state graph.
+
+    Attributes:
+        name: its name.
+        reducer: what becomes of what nodes write to it.
+        custom: the function of a custom reducer, described like a body.
+        type: its type as people write it, for messages and previews.
+        default: JSON text of its value at the start; without one it is not there until somebody writes it.
+        required: a run cannot be started without it.
+    """
+
+    name: str
+    reducer: Reducer = Reducer.ERROR
+    custom: msgspec.Raw = NOTHING
+    type: str = ""
+    default: msgspec.Raw = NOTHING
+    required: bool = False
+
+
+class EdgeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One edge of a state graph.
+
+    Attributes:
+        source: the node it leaves; empty for the start.
+        target: the node it leads to; empty for the end.
+        when: the condition, opaque here; JSON text. Without one the edge is taken if no condition holds.
+        equals: what the condition has to give, as JSON text; without it, anything that counts as true.
+        fallback: taken only if the node fails or asks for it, or by a limit.
+        max_visits: how often it may be taken.
+        on_limit: what happens then.
+        label: the condition as people read it.
+    """
+
+    source: str
+    target: str
+    when: msgspec.Raw = NOTHING
+    equals: msgspec.Raw = NOTHING
+    fallback: bool = False
+    max_visits: int | None = None
+    on_limit: OnLimit = OnLimit.STRICT
+    label: str = ""
+
+
+class CheckpointSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which positions of a run are checkpoints by themselves; every position can be returned to in any case.
+
+    Attributes:
+        every_step: after each step.
+        on_barrier: where a decision is waited for.
+        on_decision: after a decision.
+        on_completion: at the end.
+        threshold: after a step, when the score of what was done since the last one reaches this; 0 is never.
+            A millisecond scores 1, a unit of cost 1,000, side effects 10,000.
+        keep: how many of the newest are listed; None is all.
+        keep_s: for how long they are listed, in seconds; None is for ever.
+    """
+
+    every_step: bool = True
+    on_barrier: bool = True
+    on_decision: bool = True
+    on_completion: bool = True
+    threshold: float = 0
+    keep: int | None = None
+    keep_s: float | None = None
+
+
+class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What makes a graph a state graph: its nodes are entered one after the other, along edges.
+
+    Attributes:
+        keys: of the state.
+        edges: in the order in which their conditions are asked.
+        max_steps: nodes that may be entered in one generation of a run.
+        max_state_bytes: JSON text that the state may have.
+        checkpoints: which positions are named.
+    """
+
+    keys: tuple[KeySpec, ...] = ()
+    edges: tuple[EdgeSpec, ...] = ()
+    max_steps: int = 50
+    max_state_bytes: int = 16_000_000
+    checkpoints: CheckpointSpec = CheckpointSpec()
+
+
+class BarrierSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node of a state graph that waits for a person's decision.
+
+    Attributes:
+        text: what people read.
+        shows: the keys of the state that are decided on; empty means all. A decision holds for what they were.
+        timeout_s: how long is waited, in seconds; None is for ever.
+        default: what counts as the decision then.
+    """
+
+    text: str = ""
+    shows: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    default: Default = Default.REJECT
+
+
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One node of a graph.
 
@@ -113,6 +251,11 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         exclusive: text of a key; of all attempts on one journal that hold the same one, one runs at a time.
         uses: how many units of each named resource an attempt holds.
         priority: higher ones start first when slots are short.
+        barrier: it waits for a decision (`kind` is then ``barrier``).
+        sets: in a state graph, what is written to which key, told by the body's output (the input `output`);
+            without it, the body returns changes of the state.
+        max_visits: how often it may be entered in a generation of a run of its state graph.
+        on_limit: what happens then.
     """
 
     id: str
@@ -132,6 +275,10 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exclusive: Binding | None = None
     uses: dict[str, int] = {}
     priority: int = 0
+    barrier: BarrierSpec | None = None
+    sets: dict[str, Binding] = {}
+    max_visits: int | None = None
+    on_limit: OnLimit = OnLimit.STRICT
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -165,6 +312,9 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         max_concurrency: attempts that may run at once in a run (of the outermost graph).
         max_interruptions: how often one visit may be interrupted before it fails.
         description: one line for people.
+        routes: what makes it a state graph; None for a dependency graph.
+        branches: its nodes are the branches of a parallel node of a state graph: they need nothing of each other,
+            read the state of that graph and write to it together, when all of them have ended.
     """
 
     name: str
@@ -176,3 +326,5 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_concurrency: int = 4
     max_interruptions: int = 10
     description: str = ""
+    routes: RouteSpec | None = None
+    branches: bool = False

@@ -34,6 +34,61 @@ NONE = Value(json=NULL)
 GATHERED = Value(gathered=True)
 
 
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Cell(msgspec.Struct, omit_defaults=True):
+    """The value of one key. Never changed once it is made, but for what it remembers.
+
+    Attributes:
+        json: the whole value as JSON text; empty as long as nobody asked for it.
+        items: the elements of a list, of which the first `count` belong to this cell.
+        count: how many they are.
+        fields: the fields of an object.
+        size: bytes of JSON text, nearly.
+    """
+
+    json: msgspec.Raw = NOTHING
+    items: list[msgspec.Raw] | None = None
+    count: int = 0
+    fields: dict[str, msgspec.Raw] | None = None
+    size: int = 0
+
+    def text(self) -> msgspec.Raw:
+        """The value as JSON text."""
+        if not self.json:
+            if self.items is not None:
+                self.json = msgspec.Raw(b"[" + b",".join(map(bytes, self.items[: self.count])) + b"]")
+            else:
+                self.json = msgspec.Raw(msgspec.json.encode(self.fields))
+        return self.json
+
+    def elements(self) -> list[msgspec.Raw]:
+        """The elements of a list; those beyond `count` are not of this cell.
+
+        Raises:
+            msgspec.DecodeError: it is no list.
+        """
+        if self.items is None:
+            self.items = _LIST.decode(self.json)
+            self.count = len(self.items)
+        return self.items
+
+    def members(self) -> dict[str, msgspec.Raw]:
+        """The fields of an object.
+
+        Raises:
+            msgspec.DecodeError: it is no object.
+        """
+        if self.fields is None:
+            self.fields = _OBJECT.decode(self.text())
+        return self.fields
+
+
+Cells = dict[str, Cell]
+
+
 class Literal(msgspec.Struct, frozen=True, tag="literal"):
     """A constant, written in the definition as JSON text."""
 
@@ -54,6 +109,16 @@ class FromNode(msgspec.Struct, frozen=True, tag="node"):
 
 class FromItem(msgspec.Struct, frozen=True, tag="item"):
     """The item that a mapped node is run for."""
+
+
+class FromState(msgspec.Struct, frozen=True, tag="state", omit_defaults=True):
+    """A key of the state of the enclosing state graph, as it is when the node starts; all of it without a key."""
+
+    key: str = ""
+
+
+class FromOutput(msgspec.Struct, frozen=True, tag="output"):
+    """What the node's own body returned; only in what a node sets."""
 
 
 class Pick(msgspec.Struct, frozen=True, tag="pick"):
@@ -101,9 +166,27 @@ class Absent(msgspec.Struct, frozen=True, tag="absent"):
     node: str
 
 
+class View(msgspec.Struct, frozen=True, tag="view"):
+    """A resolved leaf: the state of a state graph, key by key."""
+
+    cells: Cells
+
+
 Binding = (
-    Literal | FromInput | FromNode | FromItem | Pick | ListOf | DictOf | Expression | Known | Absent
-)  # fmt: skip
+    Literal
+    | FromInput
+    | FromNode
+    | FromItem
+    | FromState
+    | FromOutput
+    | Pick
+    | ListOf
+    | DictOf
+    | Expression
+    | Known
+    | Absent
+    | View
+)
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
