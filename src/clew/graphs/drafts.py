@@ -12,8 +12,10 @@ from typing import Any
 from clew.graphs.bodies import Description, FunctionBody, describe_function
 from clew.graphs.names import NOWHERE, Place
 from clew.graphs.policies import NOT_GIVEN, Options
+from clew.graphs.route_drafts import Barrier, RouteDraft
 from clew.graphs.signatures import Parameter, Signature, is_async
-from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy
+from clew.graphs.state_schema import DECISION, KeyDraft
+from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnLimit, Reducer
 from clew.kernel.values import Binding
 
 
@@ -29,14 +31,14 @@ class MapDraft:
 
 @dataclass(slots=True, kw_only=True)
 class InputDraft:
-    """One input of a graph as it was declared."""
+    """One input of a graph as it was declared; without a default, one that is not given is not there at all."""
 
     name: str
     place: Place = NOWHERE
     hint: Any = Any
     type: str = ""
     required: bool = True
-    default: bytes = b"null"
+    default: bytes | None = b"null"
     description: str = ""
 
 
@@ -47,8 +49,8 @@ class Draft:
     Attributes:
         id: as given, or made from the body's name.
         place: where it was added.
-        body: a function, a description of a shell command or an HTTP request, or a graph; None if it could
-            not be found (`problems` says why), so that nothing more is said about it.
+        body: a function, a description of a shell command or an HTTP request, a wait for a decision, or a graph;
+            None if it could not be found (`problems` says why), so that nothing more is said about it.
         own_signature: what the body takes and returns; a graph's is read from the graph when it is asked for.
         options: its policies, those of `@node` included.
         inputs: where each parameter comes from.
@@ -56,13 +58,17 @@ class Draft:
         after: nodes to be settled first.
         map: run once per item.
         exclusive: text of the key that an attempt holds.
+        sets: in a state graph, what is written to which key of what a description returns.
+        item: in a state graph, the parameter that was named for the item of a map.
+        max_visits: in a state graph, how often it may be entered.
+        on_limit: what happens then.
         problems: what was wrong when it was written, as (field, sentence).
         places: where single fields were written, if not at `place`.
     """
 
     id: str
     place: Place
-    body: Callable[..., Any] | Description | GraphDraft | None
+    body: Callable[..., Any] | Description | Barrier | GraphDraft | None
     own_signature: Signature | None = None
     options: Options = NOT_GIVEN
     inputs: dict[str, Binding] = field(default_factory=dict[str, Binding])
@@ -70,6 +76,10 @@ class Draft:
     after: tuple[str, ...] = ()
     map: MapDraft | None = None
     exclusive: Binding | None = None
+    sets: dict[str, Binding] = field(default_factory=dict[str, Binding])
+    item: str | None = None
+    max_visits: int | None = None
+    on_limit: OnLimit | str = OnLimit.STRICT
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
 
@@ -133,6 +143,8 @@ class GraphDraft:
         index: the first node of each id.
         problems: what was wrong when it was written, as it is shown.
         parents: the graphs that this one is a node of.
+        routes: what makes it a state graph.
+        branches_of: the state graph whose parallel node this is; its nodes are the branches.
         built: set by the first `Graph.spec`. It is None in all parents when it is None here, because
             building them builds this one.
     """
@@ -152,6 +164,29 @@ class GraphDraft:
     problems: list[str] = field(default_factory=list[str])
     parents: list[GraphDraft] = field(default_factory=list["GraphDraft"])
     built: Built | None = None
+    routes: RouteDraft | None = None
+    branches_of: GraphDraft | None = None
+
+    @property
+    def keys(self) -> dict[str, KeyDraft] | None:
+        """The keys of the state that its nodes read and write, those of barriers included; None without a state."""
+        if self.branches_of is not None:
+            return self.branches_of.keys
+        if self.routes is None:
+            return None
+        keys = dict(self.routes.schema.keys)
+        for name in self._barriers():
+            for part, hint in zip(DECISION, (bool, str), strict=True):
+                key = KeyDraft(name=f"{name}.{part}", hint=hint, reducer=Reducer.REPLACE, decided=True)
+                keys.setdefault(key.name, key)
+        return keys
+
+    def _barriers(self) -> Iterator[str]:
+        for draft in self.nodes:
+            if isinstance(draft.body, Barrier):
+                yield draft.id
+            elif isinstance(draft.body, GraphDraft) and draft.body.branches_of is self:
+                yield from draft.body._barriers()
 
     @property
     def signature(self) -> Signature:

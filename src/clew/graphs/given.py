@@ -7,13 +7,15 @@ from typing import Any
 
 from clew import codec
 from clew.errors import GraphError, InvalidInputError, UnstorableError
-from clew.graphs.graph import Graph
 from clew.graphs.hints import told
 from clew.graphs.names import did_you_mean, listed
+from clew.graphs.written import WrittenGraph
 
 
-def encode_inputs(graph: Graph, given: Mapping[str, Any]) -> dict[str, bytes]:
+def encode_inputs(graph: WrittenGraph, given: Mapping[str, Any]) -> dict[str, bytes]:
     """Encode the inputs of a run, defaults included, so that a later change of a default changes no run.
+
+    Of a state graph they are keys of the state; one that is not given and has no default is not there.
 
     Raises:
         GraphError: every unknown, missing, unstorable or unfitting input.
@@ -30,8 +32,8 @@ def encode_inputs(graph: Graph, given: Mapping[str, Any]) -> dict[str, bytes]:
             if spec.required:
                 kind = f" ({told(spec.hint)})" if spec.hint is not Any else ""
                 problems.append(f"input {name!r}{kind} is missing")
-            else:
-                encoded[name] = bytes(spec.default)
+            elif spec.default is not None:
+                encoded[name] = spec.default
             continue
         try:
             encoded[name] = codec.encode(given[name])

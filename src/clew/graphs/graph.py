@@ -1,8 +1,4 @@
-"""Graphs in Python: add bodies, pass handles on, and the dependencies are there.
-
-Nothing is refused while a graph is being written: what is wrong is noted with its line, and `Graph.spec`
-raises all of it at once, before anything runs.
-"""
+"""Graphs in Python: add bodies, pass handles on, and the dependencies are there."""
 
 from __future__ import annotations
 
@@ -12,18 +8,16 @@ from typing import Any, cast
 import msgspec
 
 from clew import codec
-from clew.errors import GraphError, InvalidInputError, UnstorableError
+from clew.errors import InvalidInputError, UnstorableError
 from clew.graphs.bodies import Description
-from clew.graphs.building import build
-from clew.graphs.checks import problems_of
-from clew.graphs.drafts import Built, Draft, GraphDraft, InputDraft, MapDraft
+from clew.graphs.drafts import Draft, GraphDraft, InputDraft, MapDraft
 from clew.graphs.handles import Handle, bind, item
 from clew.graphs.hints import told
-from clew.graphs.layers import execution_batches
 from clew.graphs.names import caller
 from clew.graphs.policies import Exclusive, Options, Probe, Retry, Uses
 from clew.graphs.writing import draft_of, fill
-from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnInterrupt
+from clew.graphs.written import WrittenGraph
+from clew.kernel.definition import ErrorPolicy, ItemPolicy, OnInterrupt
 from clew.kernel.values import FromInput, FromNode
 
 #: The default of an input that has none.
@@ -33,7 +27,7 @@ Body = Callable[..., Any] | Description
 After = str | Handle | Sequence[str | Handle]
 
 
-class Graph:
+class Graph(WrittenGraph):
     """A graph of nodes; also the body of a node of another graph.
 
     Args:
@@ -66,18 +60,6 @@ class Graph:
             max_interruptions=max_interruptions,
         )
 
-    @classmethod
-    def of(cls, draft: GraphDraft) -> Graph:
-        """The graph of a draft, as files are read into."""
-        graph = cls.__new__(cls)
-        graph.draft = draft
-        return graph
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.draft.name
-
     # ------------------------------------------------------------------ writing
 
     def input(self, name: str, type: Any = Any, default: Any = REQUIRED, description: str = "") -> Handle:  # noqa: A002 -- reads as a declaration
@@ -108,7 +90,7 @@ class Graph:
 
     def add(
         self,
-        body: Body | Graph,
+        body: Body | WrittenGraph,
         /,
         *args: Any,
         id: str | None = None,  # noqa: A002 -- the word of the design
@@ -160,7 +142,7 @@ class Graph:
 
     def map(  # noqa: D417 -- what is not described is described in `add`
         self,
-        body: Body | Graph,
+        body: Body | WrittenGraph,
         /,
         *args: Any,
         over: Any,
@@ -232,7 +214,7 @@ class Graph:
         self.draft.changed()
 
     def _draft(self, body: Any, id_: str | None, options: Options, depends_on: After) -> Draft:
-        inner = body.draft if isinstance(body, Graph) else body
+        inner = body.draft if isinstance(body, WrittenGraph) else body
         draft = draft_of(inner, id_, options, caller(), self.draft)
         several = [depends_on] if isinstance(depends_on, str | Handle) else depends_on
         names = [_node_named(one, draft, self.draft) for one in several]
@@ -249,53 +231,6 @@ class Graph:
         if node_id not in self.draft.index:
             raise KeyError(node_id)
         return Handle(self.draft, FromNode(node_id))
-
-    def spec(self) -> GraphSpec:
-        """The definition as data.
-
-        Raises:
-            GraphError: everything that is wrong with the graph and its sub-graphs, each with its place.
-        """
-        return self._built().spec
-
-    @property
-    def bodies(self) -> dict[str, Callable[..., Any]]:
-        """The functions of this graph and its sub-graphs by the reference that the definition has."""
-        return self._built().bodies
-
-    @property
-    def hash(self) -> str:
-        """Names the definition by its content; see `hashing`."""
-        return self._built().hash
-
-    def problems(self) -> list[str]:
-        """What is wrong with it; empty if nothing is."""
-        return [] if self.draft.built else problems_of(self.draft)
-
-    def layers(self) -> list[list[str]]:
-        """Ids of the nodes by layer: those of one layer need nothing of each other. For preview only."""
-        return execution_batches(self)
-
-    def mermaid(self, states: Mapping[str, str] | None = None) -> str:
-        """The graph as Mermaid text, coloured by the states of its nodes if they are given."""
-        from clew.graphs.drawing import mermaid  # noqa: PLC0415 -- preview only
-
-        return mermaid(self, states)
-
-    def svg(self, states: Mapping[str, str] | None = None) -> str:
-        """The graph as an SVG picture, coloured by the states of its nodes if they are given."""
-        from clew.graphs.drawing import svg  # noqa: PLC0415 -- preview only
-
-        return svg(self, states)
-
-    def _built(self) -> Built:
-        if self.draft.built is None:
-            problems = problems_of(self.draft)
-            if problems:
-                raise GraphError(problems, f"graph {self.name}")
-            build(self.draft)
-        assert self.draft.built is not None
-        return self.draft.built
 
     def __repr__(self) -> str:
         return f"<graph {self.name}: {len(self.draft.nodes)} nodes>"

@@ -109,6 +109,22 @@ def fields_of(hint: Any) -> dict[str, tuple[Any, bool]] | None:
     return _fields(kind) if isinstance(kind, type) else None
 
 
+def members_of(hint: Any) -> tuple[Any, ...]:
+    """The members of a union, None included; of everything else, itself."""
+    hint = bare(hint)
+    return tuple(map(bare, get_args(hint))) if _is_union(hint) else (hint,)
+
+
+def stored_as(hint: Any) -> str:
+    """How values of an annotation that is no union are stored, as far as that is told apart.
+
+    Returns:
+        ``int``, ``float``, ``str``, ``bool``, ``null``, ``array``, ``mapping``, ``object`` (declared fields),
+        ``textual``, ``decimal``, ``enum``; ``any``, or ``unknown``.
+    """
+    return _category(bare(hint))
+
+
 def told(hint: Any) -> str:
     """An annotation as people write it."""
     arguments = get_args(hint)

@@ -225,6 +225,12 @@ def count_problems(name: str, value: Any, least: int) -> Iterator[tuple[str, str
         yield name, f"is a whole number of at least {least}, not {value!r}"
 
 
+def number_problems(name: str, value: Any, least: int) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with a number."""
+    if not (_is_number(value) and value >= least):
+        yield name, f"is a number of at least {least}, not {value!r}"
+
+
 def choice_problems(name: str, kind: type[StrEnum], value: Any) -> Iterator[tuple[str, str]]:
     """Say what is wrong with one of a few words."""
     words = [str(member) for member in kind]
@@ -251,13 +257,9 @@ def _retry_problems(options: Options) -> Iterator[tuple[str, str]]:
         return
     retry = options.retry_spec()
     yield from count_problems("retry.max_attempts", retry.max_attempts, 1)
-    for name, value, least in (
-        ("delay", retry.delay_s, 0),
-        ("factor", retry.factor, 1),
-        ("max_delay", retry.max_delay_s, 0),
-    ):
-        if not (_is_number(value) and value >= least):
-            yield f"retry.{name}", f"is a number of at least {least}, not {value!r}"
+    yield from number_problems("retry.delay", retry.delay_s, 0)
+    yield from number_problems("retry.factor", retry.factor, 1)
+    yield from number_problems("retry.max_delay", retry.max_delay_s, 0)
     if not (_is_number(retry.jitter) and 0 <= retry.jitter <= 1):
         yield "retry.jitter", f"is a share from 0 to 1, not {retry.jitter!r}"
 

@@ -93,6 +93,34 @@ def is_async(function: Callable[..., Any]) -> bool:
     )
 
 
+def positional(function: Callable[..., Any]) -> list[Parameter]:
+    """What a callable takes by position, in order; nothing if that cannot be read."""
+    try:
+        given = inspect.signature(function)
+    except (TypeError, ValueError):
+        return []
+    hints = _Hints(function)
+    by_position = (_KINDS.POSITIONAL_ONLY, _KINDS.POSITIONAL_OR_KEYWORD)
+    return [
+        Parameter(name, hints.of(name, each.annotation), each.default is _KINDS.empty)
+        for name, each in given.parameters.items()
+        if each.kind in by_position
+    ]
+
+
+def accepts(function: Callable[..., Any], count: int) -> bool:
+    """Whether a callable can be called with so many arguments by position; true if that cannot be read."""
+    try:
+        given = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        given.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
 class _Hints:
     """Reads annotations one by one, so that one name that only a type checker knows does not hide the rest."""
 

@@ -23,3 +23,47 @@ def child(scope: str, node: str) -> str:
 def item(path: str, key: str) -> str:
     """The address of the item `key` of the map at `path`."""
     return f"{path}[{escape(key)}]"
+
+
+def visit(path: str, number: int) -> str:
+    """The address of the n-th visit of the node at `path`, from 1."""
+    return path if number == 1 else f"{path}#{number}"
+
+
+def segments(path: str) -> list[str]:
+    """The parts of an address between slashes; those inside of brackets part nothing."""
+    parts: list[str] = []
+    depth = start = 0
+    for place, char in enumerate(path):
+        if char == "[":
+            depth += 1
+        elif char == "]":
+            depth -= 1
+        elif char == "/" and depth == 0:
+            parts.append(path[start:place])
+            start = place + 1
+    return [*parts, path[start:]]
+
+
+def node_of(segment: str) -> str:
+    """The node that a part of an address names, without visit and item."""
+    return segment.partition("[")[0].partition("#")[0]
+
+
+def bare(path: str) -> str:
+    """The address of a node, without visits and items."""
+    return "/".join(map(node_of, segments(path)))
+
+
+def first_visits(path: str) -> str:
+    """The same address as it is written: a first visit is written without its number."""
+    parts: list[str] = []
+    for segment in segments(path):
+        name, bracket, key = segment.partition("[")
+        parts.append(name.removesuffix("#1") + bracket + key)
+    return "/".join(parts)
+
+
+def all_visits(path: str) -> str:
+    """Stands for all visits of the node at a bare address; no visit has this one."""
+    return f"{path}#*"

@@ -67,6 +67,7 @@ def _spliced(cell: Cell | None, items: tuple[msgspec.Raw, ...], at: int, cut: in
     before = cell.elements() if cell is not None else []
     count = cell.count if cell is not None else 0
     size = cell.size if cell is not None else 2
+    at = count if at < 0 else at
     if at == count and len(before) == count:  # nobody else has grown it: the list is shared
         before.extend(items)
         return Cell(items=before, count=len(before), size=size + sum(size_of(i) + 1 for i in items))

@@ -69,6 +69,8 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
         uses: the resources whose units it holds.
         steps: what earlier entries of the body recorded, by key.
         waits: likewise for sleeps and questions.
+        updates: the body returns changes of a state (`writes.Update`).
+        sets: how these are told by its output, if it does not return them itself.
         failed_upstream: the errors of nodes it depends on (``on_error="continue"``), by node id.
         resumed: the attempt was suspended; if its body is still in memory, it is to be woken, not entered.
     """
@@ -86,6 +88,8 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     uses: dict[str, int] = {}
     steps: dict[str, Step] = {}
     waits: dict[str, Wait] = {}
+    updates: bool = False
+    sets: dict[str, Binding] = {}
     failed_upstream: dict[str, ErrorInfo] = {}
     resumed: bool = False
 
@@ -106,8 +110,19 @@ class ExpandMap(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     map: MapSpec
 
 
+class Gather(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Read a value; answer with `signals.Gathered`.
+
+    It is what a state graph that is a node of another graph starts with, or what a dependency graph that is a node
+    of a state graph returned: an object either way.
+    """
+
+    path: str
+    of: Binding
+
+
 class TakeSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The tail of events has outgrown the last snapshot: store the folded state."""
 
 
-Command = StartAttempt | StopAttempt | ExpandMap | TakeSnapshot
+Command = StartAttempt | StopAttempt | ExpandMap | Gather | TakeSnapshot

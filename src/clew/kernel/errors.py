@@ -1,4 +1,8 @@
-"""What the kernel raises. Both are programming faults, never the state of a user's run."""
+"""What the kernel raises. But for `RuleError`, these are programming faults, never the state of a user's run."""
+
+from __future__ import annotations
+
+from clew.kernel.values import ErrorInfo
 
 
 class KernelError(Exception):
@@ -23,3 +27,11 @@ class IllegalTransition(KernelError):
 
 class DefinitionError(KernelError):
     """A graph's data contradicts itself (a cycle, an unknown dependency, a duplicate id)."""
+
+
+class RuleError(Exception):
+    """What a function of a state graph raised, or what its edges, limits and reducers do not allow, as a fact."""
+
+    def __init__(self, info: ErrorInfo) -> None:
+        super().__init__(info.message)
+        self.info = info

@@ -9,25 +9,19 @@ of an older format is lifted by the upcasters in `clew.journal.upcast` before it
 
 from __future__ import annotations
 
-import msgspec
-
+from clew.kernel.event_base import Event
 from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.walk_events import CheckpointTaken, DecisionKept, Routed, StateChanged, WalkEntered
+from clew.kernel.writes import Write
 
 VERSION = 1
 
 
-def _snake(name: str) -> str:
-    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag=_snake):
-    """What all events have in common."""
-
-    at: float
-
-
 class RunAdmitted(Event, frozen=True, kw_only=True):
-    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs."""
+    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs.
+
+    A fork has the events of another run before its own: `origin` is that run, `origin_seq` the last of them.
+    """
 
     run: str
     graph: str
@@ -35,6 +29,8 @@ class RunAdmitted(Event, frozen=True, kw_only=True):
     inputs: dict[str, Value] = {}
     labels: dict[str, str] = {}
     timeout_s: float | None = None
+    origin: str = ""
+    origin_seq: int = 0
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -191,11 +187,27 @@ class RetryDue(Event, frozen=True, kw_only=True):
 
 
 class NodeCompleted(Event, frozen=True, kw_only=True):
-    """The visit is done; its output is stored."""
+    """The visit is done; its output is stored.
+
+    Attributes:
+        path: the visit.
+        attempt: the one that completed it.
+        output: what it returned; in a state graph that is what it writes.
+        writes: what it writes to the state, or what comes of what its branches wrote.
+        goto: the node it names to go on with, empty for the end.
+        fallback: it asks for the fallback edge.
+        cost: what it says it has cost.
+        effects: it says that it had side effects.
+    """
 
     path: str
     attempt: int = 1
     output: Value
+    writes: tuple[Write, ...] = ()
+    goto: str | None = None
+    fallback: bool = False
+    cost: float = 0.0
+    effects: bool = False
 
 
 class NodeFailed(Event, frozen=True, kw_only=True):
@@ -303,6 +315,7 @@ class WaitResolved(Event, frozen=True, kw_only=True):
         value: the answer, the default that counts as one, or the message.
         by: who gave the answer or sent the message.
         shown: digest of the question as it was shown to that person, if the answer says so.
+        kept: it was given before it was asked for; with `standing`, for all visits of the node.
     """
 
     path: str
@@ -311,6 +324,8 @@ class WaitResolved(Event, frozen=True, kw_only=True):
     value: Value | None = None
     by: str = ""
     shown: str = ""
+    kept: bool = False
+    standing: bool = False
 
 
 class MessageArrived(Event, frozen=True, kw_only=True):
@@ -334,6 +349,11 @@ AnyEvent = (
     | GroupStopping
     | ScopeOpened
     | MapOpened
+    | WalkEntered
+    | Routed
+    | StateChanged
+    | DecisionKept
+    | CheckpointTaken
     | AttemptStarted
     | AttemptSuspended
     | AttemptResumed

@@ -10,21 +10,22 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import assert_never
 
+from clew.kernel import barriers, reasons, routes
 from clew.kernel import commands as c
 from clew.kernel import events as e
-from clew.kernel import reasons
 from clew.kernel.definition import ErrorPolicy, OnInterrupt
 from clew.kernel.fold import fold
 from clew.kernel.groups import failures, has_room, is_cut_short, is_lost
 from clew.kernel.mail import receiver
 from clew.kernel.policies import is_retried, retry_delay
 from clew.kernel.questions import IN_DOUBT, question_of_doubt
-from clew.kernel.resolve import resolve_exclusive, resolve_inputs, resolve_over, surroundings
+from clew.kernel.reducing import Rules
+from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node
 from clew.kernel.values import GATHERED, ErrorInfo, Value
-from clew.kernel.visits import Group, Items, Scope, Visit, feeding_items
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk, feeding_items
 
 #: May this attempt start now? A yes takes the slots; the driver gives them back when the attempt has ended.
 Gate = Callable[[str, Node], bool]
@@ -36,14 +37,16 @@ class Flow:
     Attributes:
         run: the folded state.
         gate: asked before each attempt, besides the run's own `max_concurrency`.
+        rules: the conditions and reducers of state graphs.
         now: the time of the call, seconds since the epoch.
         events: decided, and folded, in this call.
         commands: to be performed when `events` are durable.
     """
 
-    def __init__(self, run: Run, gate: Gate) -> None:
+    def __init__(self, run: Run, gate: Gate, rules: Rules) -> None:
         self.run = run
         self.gate = gate
+        self.rules = rules
         self.now = 0.0
         self.events: list[e.AnyEvent] = []
         self.commands: list[c.Command] = []
@@ -106,6 +109,8 @@ class Flow:
         if isinstance(group, Scope):
             if visit.state is NodeState.FAILED and not group.stop:
                 self._apply_policy(group, visit)
+        elif isinstance(group, Walk):
+            routes.go_on(self, group)
         else:
             assert isinstance(group, Items)
             self._item_settled(group, visit)
@@ -209,6 +214,9 @@ class Flow:
             return
         owner = group.owner
         at, path, attempt, above = self.now, owner.path, owner.attempt, owner.group.stop
+        if error is None and owner.group.walk is not None:
+            routes.group_ended(self, group)
+            return
         if error is None:
             self.emit(e.NodeCompleted(at=at, path=path, attempt=attempt, output=GATHERED))
         elif above:
@@ -260,19 +268,23 @@ class Flow:
                     self._open(visit)
 
     def _open(self, visit: Visit) -> None:
-        if not visit.is_map:
+        if visit.is_barrier:
+            barriers.stand_at(self, visit)
+        elif not visit.is_map:
             anew = visit.inner is not None
             self.emit(e.ScopeOpened(at=self.now, path=visit.path))
             if anew:  # messages that its members had received may lie in the mailboxes again
                 for name in list(self.run.mail):
                     self.hand_out(name)
+            if isinstance(visit.inner, Walk):
+                routes.go_on(self, visit.inner)
             self._close_if_finished(visit)
         elif (source := feeding_items(visit)) is not None:
             self.open_map(visit, len(source.members), source.keys, None)
             assert isinstance(visit.inner, Items)
             self._skip_lost_items(source, visit.inner)
         else:
-            self.commands.append(self.expand(visit))
+            self.commands.append(expand(self.run, visit))
 
     def _start_ready(self) -> bool:
         """Start what may start, the best of all lanes first.
@@ -293,7 +305,7 @@ class Flow:
             visit = heappop(heads)[2]
             if not has_room(visit):
                 continue
-            if visit.is_group:
+            if visit.is_group or visit.is_barrier:
                 self._open(visit)
                 opened = True
             elif visit.in_doubt and visit.node.spec.on_interrupt is OnInterrupt.ASK:
@@ -348,40 +360,4 @@ class Flow:
         else:
             attempt = visit.attempt + 1
             self.emit(e.AttemptStarted(at=self.now, path=visit.path, attempt=attempt, probe=visit.in_doubt))
-        self.commands.append(self.start(visit, resumed=resumed))
-
-    def start(self, visit: Visit, *, resumed: bool = False) -> c.StartAttempt:
-        """The command that runs a visit's body."""
-        spec = visit.node.spec
-        probe = visit.probing
-        return c.StartAttempt(
-            run=self.run.id,
-            path=visit.path,
-            attempt=visit.attempt,
-            kind="function" if probe else spec.kind,
-            body=spec.probe if probe else spec.body,
-            inputs=resolve_inputs(self.run, visit),
-            timeout_s=spec.timeout_s,
-            heartbeat_s=None if probe else spec.heartbeat_s,
-            exclusive=resolve_exclusive(self.run, visit) if spec.exclusive is not None else None,
-            probe=probe,
-            uses=spec.uses,
-            steps={} if probe else dict(visit.steps or {}),
-            waits=dict(visit.waits or {}),
-            failed_upstream=self._failed_upstream(visit),
-            resumed=resumed,
-        )
-
-    def _failed_upstream(self, visit: Visit) -> dict[str, ErrorInfo]:
-        scope, _ = surroundings(visit)
-        if not scope.failed:
-            return {}
-        failed = (scope.members[need] for need in visit.node.needs)
-        return {
-            v.node.spec.id: v.error for v in failed if v is not None and v.state is NodeState.FAILED and v.error
-        }
-
-    def expand(self, visit: Visit) -> c.ExpandMap:
-        """The command that finds a map's items."""
-        assert visit.node.spec.map is not None
-        return c.ExpandMap(path=visit.path, over=resolve_over(self.run, visit), map=visit.node.spec.map)
+        self.commands.append(start(self.run, visit, resumed=resumed))

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from clew.kernel import events as e
+from clew.kernel import walking
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits
 from clew.kernel.reset import reset_group, reset_run
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk, new_group
 
 #: Declarations by which a lost attempt is not simply made again.
 _DOUBTFUL = frozenset({OnInterrupt.PROBE, OnInterrupt.ASK})
@@ -51,8 +52,12 @@ def _run_started(run: Run, event: e.RunStarted) -> None:
     run.enter(RunState.RUNNING)
     run.started_at = event.at
     _set_run_timer(run, event.at)
-    run.root = Scope("", None, run.topology)
-    _open_scope(run, run.root)
+    if run.topology.routing is None:
+        run.root = Scope("", None, run.topology)
+        _open_scope(run, run.root)
+    else:
+        run.root = Walk("", None, run.topology)
+        walking.begin(run.root, walking.given(run.inputs))
 
 
 def _run_paused(run: Run, _: e.RunPaused) -> None:
@@ -111,14 +116,17 @@ def _group_stopping(run: Run, event: e.GroupStopping) -> None:
 
 def _scope_opened(run: Run, event: e.ScopeOpened) -> None:
     visit = run.visits[event.path]
-    assert visit.node.inner is not None
     run.begin_group(visit, event.at)
     if visit.inner is not None:  # a retry of the run kept its members
         reset_group(run, visit.inner, event.at)
         return
-    scope = Scope(visit.path, visit, visit.node.inner)
-    visit.inner = scope
-    _open_scope(run, scope)
+    visit.inner = group = new_group(visit)
+    if isinstance(group, Scope):
+        _open_scope(run, group)
+    elif visit.node.spec.inputs:
+        run.gathering[visit.path] = visit
+    else:
+        walking.begin(group, {})
 
 
 def _open_scope(run: Run, scope: Scope) -> None:
@@ -160,7 +168,7 @@ def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
     if spec.timeout_s is not None:
         visit.attempt_due = event.at + spec.timeout_s
         run.timers.set(visit.attempt_due, "attempt", visit)
-    if spec.total_timeout_s is not None and visit.total_due is None and isinstance(visit.group, Scope):
+    if spec.total_timeout_s is not None and visit.total_due is None and not isinstance(visit.group, Items):
         visit.total_due = event.at + spec.total_timeout_s
         run.set_total_timer(visit)
 
@@ -238,7 +246,10 @@ def _node_completed(run: Run, event: e.NodeCompleted) -> None:
     visit.steps = None
     keep_waits(visit, RECEIVED)  # should the visit be made anew all the same, its messages are given back
     visit.in_doubt = visit.probing = False
-    _release_dependents(run, visit)
+    if visit.group.walk is not None:
+        walking.take_writes(visit.group.walk, visit, event)
+    else:
+        _release_dependents(run, visit)
 
 
 def _node_failed(run: Run, event: e.NodeFailed) -> None:
@@ -253,6 +264,8 @@ def _node_failed(run: Run, event: e.NodeFailed) -> None:
 
 def _settle(run: Run, visit: Visit, state: NodeState, at: float) -> None:
     run.move(visit, state)
+    if isinstance(visit.group, Walk):
+        visit.group.routed = False
     visit.ended_at = at
     visit.attempt_due = visit.retry_due = visit.suspended_at = None
     visit.resumes = False
@@ -359,4 +372,5 @@ _FOLDS: dict[type, Callable[[Run, Any], None]] = {
     e.NodeSkipped: _node_skipped,
     e.NodeCancelled: _node_cancelled,
     **RECORDING,
+    **walking.WALKING,
 }

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from clew.kernel.states import SETTLED, NodeState
-from clew.kernel.visits import Group, Items, Visit
+from clew.kernel.visits import Group, Items, Visit, Walk
 
 
 def failures(group: Group) -> list[Visit]:
-    """The failed members that make their group fail, in the order in which they did."""
-    if isinstance(group, Items) and group.collects:
+    """The failed members that make their group fail, in the order in which they did.
+
+    A state graph goes on from a failed node by its fallback edge, or is stopped. Branches that may fail do not
+    make their group fail, unless all of them have.
+    """
+    if isinstance(group, Walk):
         return []
     failed = [visit for index in group.failed if (visit := group.members[index]) is not None]
-    return failed if isinstance(group, Items) else [visit for visit in failed if not visit.node.goes_on]
+    if group.walk is not None and len(failed) == len(group.members):
+        return failed
+    if isinstance(group, Items):
+        return [] if group.collects else failed
+    return [visit for visit in failed if not visit.node.goes_on]
 
 
 def is_cut_short(group: Group) -> bool:
-    """Whether some members never came to anything."""
+    """Whether some members never came to anything, or a state graph to its end."""
+    if isinstance(group, Walk):
+        return not group.done
     return any(visit is None or visit.state is NodeState.CANCELLED for visit in group.members)
 
 
@@ -29,6 +39,6 @@ def is_lost(group: Items, item: Visit) -> bool:
 
 
 def has_room(visit: Visit) -> bool:
-    """Whether the map of an item may have one more under way; true of what is no item."""
-    spec = visit.node.spec.map
-    return spec is None or spec.max_concurrency is None or visit.group.active < spec.max_concurrency
+    """Whether the group of a visit may have one more under way."""
+    limit = visit.group.limit
+    return limit is None or visit.group.active < limit

@@ -7,7 +7,7 @@ from clew.kernel.questions import IN_DOUBT
 from clew.kernel.reset import is_released
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk, is_gathering
 
 
 def check(run: Run) -> list[str]:
@@ -76,11 +76,31 @@ def _check_group(run: Run, group: Group) -> list[str]:
                 wrong.append(f"{group.member_path(index)} began before what it depends on had settled")
             if not left and group.member_state(index) is NodeState.PENDING:
                 wrong.append(f"{group.member_path(index)} is pending although nothing holds it")
+    if isinstance(group, Walk):
+        wrong += _check_walk(group)
     for visit in members:
         if visit.inner is not None:
             wrong += _check_group(run, visit.inner)
-            if visit.inner.finished and visit.state in UNDER_WAY:
+            if visit.inner.finished and visit.state in UNDER_WAY and not is_gathering(visit):
                 wrong.append(f"{visit!r} has not settled although its members have")
+    return wrong
+
+
+def _check_walk(walk: Walk) -> list[str]:
+    """One token: at most one member is not settled, and it is the last one."""
+    wrong: list[str] = []
+    open_ = [visit for visit in walk.members if visit is not None and visit.state not in SETTLED]
+    if len(open_) > 1 or (open_ and open_[0] is not walk.last):
+        wrong.append(f"{walk!r} has several steps under way: {open_}")
+    if walk.done and open_:
+        wrong.append(f"{walk!r} is at its end, and {open_[0]!r} has not settled")
+    if walk.entered and not walk.stop and not walk.done and not open_:
+        wrong.append(f"{walk!r} stands still at {walk.last!r}")
+    if walk.members and not walk.entered:
+        wrong.append(f"{walk!r} has begun without its state")
+    size = 2 + sum(cell.size for cell in walk.cells.values())
+    if walk.entered and walk.size != size:
+        wrong.append(f"{walk!r} counts the size of its state wrong: {walk.size}, not {size}")
     return wrong
 
 
@@ -144,7 +164,7 @@ def _check_limits(visit: Visit) -> list[str]:
         wrong.append(f"{visit!r} runs since no time")
     if spec.timeout_s is not None and not visit.is_group and visit.attempt_due is None:
         wrong.append(f"{visit!r} runs without its time limit")
-    if spec.total_timeout_s is not None and isinstance(visit.group, Scope) and visit.total_due is None:
+    if spec.total_timeout_s is not None and not isinstance(visit.group, Items) and visit.total_due is None:
         wrong.append(f"{visit!r} runs without its total time limit")
     return wrong
 

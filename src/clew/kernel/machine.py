@@ -17,21 +17,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from clew.kernel import barriers, reasons, waiting
 from clew.kernel import commands as c
 from clew.kernel import events as e
-from clew.kernel import reasons, waiting
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt
+from clew.kernel.due import fire_due
 from clew.kernel.errors import KernelError
 from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
 from clew.kernel.groups import has_room
+from clew.kernel.reducing import NoRules, Rules
+from clew.kernel.routes import complete, gather, gathered, go_on
+from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY, NodeState, RunState
 from clew.kernel.timers import Timer
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
-from clew.kernel.visits import Visit, feeding_items
+from clew.kernel.visits import Group, Visit, Walk, feeding_items, is_gathering
+from clew.kernel.writes import Update
 
 #: A snapshot is due when the tail has this many events, and at least one for each visit that is neither settled
 #: nor untouched: so snapshots cost a constant share of the events, however large a run is.
@@ -68,6 +73,8 @@ _OF_BODIES: dict[type, Callable[[Flow, Any], str | None]] = {
     s.OpenWait: waiting.open_wait,
     s.KeyTaken: waiting.key_taken,
     s.Answer: waiting.answer,
+    s.Decide: barriers.decide,
+    s.Checkpoint: waiting.checkpoint,
     s.Send: waiting.send,
 }
 
@@ -79,18 +86,26 @@ class Machine:
         topology: the run's compiled definition.
         run: a folded state to go on from; a new run otherwise.
         gate: asked before each attempt, besides the run's own `max_concurrency`.
+        rules: the conditions and reducers of state graphs.
     """
 
-    def __init__(self, topology: Topology, run: Run | None = None, gate: Gate = admit_all) -> None:
+    def __init__(
+        self, topology: Topology, run: Run | None = None, gate: Gate = admit_all, rules: Rules | None = None
+    ) -> None:
         self.run = run or Run("", topology)
-        self._flow = Flow(self.run, gate)
+        self._flow = Flow(self.run, gate, rules or NoRules())
 
     @classmethod
     def restore(
-        cls, topology: Topology, run: Run | None, tail: Iterable[e.AnyEvent], gate: Gate = admit_all
+        cls,
+        topology: Topology,
+        run: Run | None,
+        tail: Iterable[e.AnyEvent],
+        gate: Gate = admit_all,
+        rules: Rules | None = None,
     ) -> Machine:
         """A machine in the state that `run` (a snapshot, or None) and the events after it describe."""
-        machine = cls(topology, run, gate)
+        machine = cls(topology, run, gate, rules)
         for event in tail:
             fold(machine.run, event)
         return machine
@@ -123,9 +138,11 @@ class Machine:
         for visit in self.run.visits.values():
             if visit.is_group:
                 if self._awaits_items(visit):
-                    commands.append(self._flow.expand(visit))
+                    commands.append(expand(self.run, visit))
+                elif visit.path in self.run.gathering and is_gathering(visit):
+                    commands.append(gather(self._flow, visit))
             elif visit.state in UNDER_WAY:
-                commands.append(self._flow.start(visit))
+                commands.append(start(self.run, visit))
                 if visit.state is NodeState.STOPPING:
                     commands.append(c.StopAttempt(path=visit.path, attempt=visit.attempt, reason=visit.stop))
         return commands
@@ -149,7 +166,7 @@ class Machine:
             return False
         if run.state is RunState.PAUSED:
             return True
-        if run.unopened or self._awaits_key():
+        if run.unopened or self._awaits_key() or any(map(is_gathering, run.gathering.values())):
             return False
         heads = (run.next_ready(lane) for lane in list(run.ready))
         return not any(visit is not None and has_room(visit) for visit in heads)
@@ -181,54 +198,18 @@ class Machine:
             )
         )
         self._flow.emit(e.RunStarted(at=self._flow.now))
-        assert self.run.root is not None
-        if self.run.root.finished:
-            self._flow.close(self.run.root)
+        self._begin()
+
+    def _begin(self) -> None:
+        root = self.run.root
+        if isinstance(root, Walk):
+            go_on(self._flow, root)
+        elif root is not None and root.finished:
+            self._flow.close(root)
 
     def _tick(self, _: s.Tick) -> None:
         paused = self.run.state is RunState.PAUSED
-        self._fire_due(lambda timer: paused and timer.kind != "attempt")
-
-    def _fire_due(self, is_kept: Callable[[Timer[Visit]], bool]) -> None:
-        """Let happen what is due, but not what is to be kept for later."""
-        run = self.run
-        kept: list[Timer[Visit]] = []
-        while (timer := run.timers.take_due(self._flow.now)) is not None:
-            if is_kept(timer):
-                kept.append(timer)
-            else:
-                self._fire(timer.kind, timer.of, timer.key)
-        for timer in kept:
-            run.timers.put_back(timer)
-
-    def _fire(self, kind: str, visit: Visit | None, key: str) -> None:
-        if visit is None:
-            self._run_timeout()
-            return
-        match kind:
-            case "retry":
-                self._flow.emit(e.RetryDue(at=self._flow.now, path=visit.path))
-            case "wait":
-                waiting.expire(self._flow, visit, key)
-            case "attempt":
-                self._flow.stop_attempt(visit, "timeout")
-            case _:
-                self._total_timeout(visit)
-
-    def _run_timeout(self) -> None:
-        run = self.run
-        assert run.root is not None
-        limit = run.timeout_s if run.timeout_s is not None else run.topology.spec.timeout_s
-        self._flow.stop(run.root, "timeout", reasons.timed_out("the run", limit))
-
-    def _total_timeout(self, visit: Visit) -> None:
-        error = reasons.timed_out("the node with its retries", visit.node.spec.total_timeout_s)
-        if visit.inner is not None:
-            self._flow.stop(visit.inner, "timeout", error)
-        elif visit.state is NodeState.RUNNING:
-            self._flow.stop_attempt(visit, "total_timeout")
-        else:
-            self._flow.fail(visit, error)
+        fire_due(self._flow, lambda timer: paused and timer.kind != "attempt")
 
     def _slots_freed(self, _: s.SlotsFreed) -> None:
         """Nothing to decide: `Flow.advance` asks the gate again."""
@@ -262,11 +243,19 @@ class Machine:
             raise KernelError(f"{signal.path}: {signal.count} items need as many different keys, or none")
         self._flow.open_map(visit, signal.count, signal.keys, signal.items)
 
+    def _gathered(self, signal: s.Gathered) -> None:
+        visit = self.run.gathering.get(signal.path)
+        if visit is not None and is_gathering(visit):
+            gathered(self._flow, visit, signal.json, signal.error)
+
     def _attempt_succeeded(self, signal: s.AttemptSucceeded) -> None:
         visit = self._flow.current(signal.path, signal.attempt)
         if visit is None:
             return
         # A result that arrives while the attempt is being stopped counts: the work is done and paid for.
+        if visit.group.walk is not None:
+            complete(self._flow, visit, signal.update or Update())
+            return
         self._flow.emit(
             e.NodeCompleted(at=self._flow.now, path=visit.path, attempt=visit.attempt, output=signal.output)
         )
@@ -324,7 +313,7 @@ class Machine:
             return f"only a paused one can be resumed, and it is {self.run.state}"
         self._flow.emit(e.RunResumed(at=self._flow.now, by=signal.by))
         # Questions whose deadline has passed wait for the next tick: answers that were given in time go first.
-        self._fire_due(_is_question)
+        fire_due(self._flow, _is_question)
         return None
 
     def _cancel(self, signal: s.Cancel) -> None:
@@ -337,13 +326,20 @@ class Machine:
         run = self.run
         if not run.ended:
             return f"only one that has ended can be retried, and it is {run.state}"
-        if run.state is RunState.COMPLETED and not run.failed:
-            return "it has completed, and nothing in it failed"
+        if run.state is RunState.COMPLETED and (not run.failed or isinstance(run.root, Walk)):
+            return "it has completed, and nothing in it failed" if not run.failed else "it has completed"
         self._flow.emit(e.RunRetried(at=self._flow.now, generation=run.generation + 1, by=signal.by))
         assert run.root is not None
         if run.root.finished:  # it was cancelled, and everything came in nevertheless
             self._flow.close(run.root)
+        for walk in self._walks():  # those whose last step was done, and which found no way on
+            go_on(self._flow, walk)
         return None
+
+    def _walks(self) -> list[Walk]:
+        """The state graphs that are under way."""
+        inner: list[Group | None] = [v.inner for v in self.run.visits.values() if v.state in UNDER_WAY]
+        return [group for group in (self.run.root, *inner) if isinstance(group, Walk)]
 
     def _awaits_items(self, visit: Visit) -> bool:
         """Whether a map is to be opened by `signals.MapExpanded`."""
@@ -362,6 +358,7 @@ class Machine:
         s.SlotsFreed: _slots_freed,
         s.TakeOver: _take_over,
         s.MapExpanded: _map_expanded,
+        s.Gathered: _gathered,
         s.AttemptSucceeded: _attempt_succeeded,
         s.AttemptFailed: _attempt_failed,
         s.ProbedAbsent: _probed_absent,

@@ -12,6 +12,8 @@ from clew.kernel.values import NULL, Value
 RESERVED = "#"
 #: Names the machine's question about a lost attempt among the waits of its visit.
 IN_DOUBT = "#interrupted"
+#: Names the wait of a barrier.
+DECISION = "#decision"
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from clew.kernel import events as e
 from clew.kernel import mail
 from clew.kernel.commands import Step, Wait
-from clew.kernel.questions import IN_DOUBT
+from clew.kernel.questions import DECISION, IN_DOUBT
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import Message
@@ -24,10 +24,18 @@ CAME_ABOUT = GIVEN | {"fired", "expired"}
 RECEIVED = frozenset({"received"})
 
 
+#: Waits that the machine opens by itself.
+MACHINES = frozenset({IN_DOUBT, DECISION})
+
+
 def keep_waits(visit: Visit, outcomes: frozenset[str]) -> None:
-    """Forget the waits of a visit whose outcome is none of these."""
+    """Forget the waits of a visit whose outcome is none of these; what was decided at a barrier is kept."""
     if visit.waits is not None:
-        visit.waits = {key: wait for key, wait in visit.waits.items() if wait.outcome in outcomes} or None
+        visit.waits = {
+            key: wait
+            for key, wait in visit.waits.items()
+            if wait.outcome in outcomes or (wait.outcome and key == DECISION)
+        } or None
 
 
 def _step_started(run: Run, event: e.StepStarted) -> None:
@@ -64,7 +72,8 @@ def _wait_opened(run: Run, event: e.WaitOpened) -> None:
     )
     visit.waits[event.key] = wait
     mail.watch_wait(run, visit, event.key, wait)
-    if event.key == IN_DOUBT:  # no attempt is under way that could ask: the machine does, in its place
+    # No attempt is under way that could ask: the machine does, in its place.
+    if event.key in MACHINES and visit.state is not NodeState.WAITING:
         run.move(visit, NodeState.WAITING)
 
 
@@ -74,6 +83,10 @@ def _wait_resolved(run: Run, event: e.WaitResolved) -> None:
     wait = visit.waits[event.key]
     number = mail.take(run, wait.name).number if event.outcome == "received" else 0
     visit.waits[event.key] = replace(wait, outcome=event.outcome, value=event.value, by=event.by, message=number)
+    if event.key == DECISION:
+        if event.kept and not event.standing:
+            del run.kept[event.path]
+        return  # what was decided is done next
     if event.key == IN_DOUBT:
         visit.in_doubt = False
         del visit.waits[IN_DOUBT]

@@ -2,7 +2,7 @@
 
 A node is done again if it did not complete, if something failed inside of it (``on_error="continue"``, a map
 that collects), or if something it depends on is done again: it saw a failure, and now sees a result. Groups
-that ended early keep their completed members.
+that ended early keep their completed members. A state graph goes on where its token is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from clew.kernel.mail import give_back
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, NodeState
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
 
 def reset_run(run: Run, at: float) -> None:
@@ -27,6 +27,8 @@ def reset_group(run: Run, group: Group, at: float) -> None:
     group.error = None
     if isinstance(group, Scope):
         _reset_scope(run, group, at)
+    elif isinstance(group, Walk):
+        _reset_walk(run, group, at)
     else:
         assert isinstance(group, Items)
         _reset_items(run, group, at)
@@ -46,6 +48,8 @@ def _is_whole(visit: Visit | None) -> bool:
     """Whether a visit is completed, and everything in it."""
     if visit is None or visit.state is not NodeState.COMPLETED:
         return False
+    if isinstance(visit.inner, Walk) or visit.group.walk is not None:  # what failed in it has been gone on from
+        return True
     return visit.inner is None or all(_is_whole(member) for member in visit.inner.members)
 
 
@@ -72,6 +76,21 @@ def _inputs_change(scope: Scope, visit: Visit, again: list[bool]) -> bool:
     return any(again[need] for need in visit.node.needs if need != kept)
 
 
+def _reset_walk(run: Run, walk: Walk, at: float) -> None:
+    """The node that the token is at is made again if it did not complete; limits count from here."""
+    walk.steps_before = len(walk.members)
+    walk.visited = [0] * len(walk.visited)
+    walk.taken = {}
+    visit = walk.last
+    if not walk.entered:
+        assert walk.owner is not None
+        run.gathering[walk.path] = walk.owner
+    if visit is not None and visit.state is not NodeState.COMPLETED:
+        walk.routed = True
+        _clear(run, visit)
+        _begin_again(run, visit, at)
+
+
 def _reset_items(run: Run, group: Items, at: float) -> None:
     source = group.source
     for visit in group.members:
@@ -87,7 +106,7 @@ def _reset_items(run: Run, group: Items, at: float) -> None:
 
 
 def _begin_again(run: Run, visit: Visit, at: float) -> None:
-    if visit.inner is None or run.is_limited_item(visit):
+    if visit.inner is None or run.is_limited(visit):
         run.make_ready(visit)
     else:
         run.begin_group(visit, at)
@@ -115,6 +134,8 @@ def _forget(run: Run, group: Group) -> None:
     """Drop a group's members, and what they counted for."""
     if isinstance(group, Scope):
         run.total -= group.topology.leaves
+    elif isinstance(group, Walk):
+        run.total -= sum(visit is not None and not visit.is_group for visit in group.members)
     elif group.owner is not None and group.owner.node.inner is None:
         run.total -= len(group.members)
     for visit in group.members:
@@ -125,6 +146,7 @@ def _forget(run: Run, group: Group) -> None:
         give_back(run, visit)
         if visit.attempt:
             run.earlier_attempts[visit.path] = visit.attempt, visit.in_doubt
+        run.gathering.pop(visit.path, None)
         del run.visits[visit.path]
         if visit.inner is not None:
             _forget(run, visit.inner)

@@ -13,6 +13,7 @@ from clew.kernel.errors import KernelError
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import (
+    NONE,
     Absent,
     Binding,
     DictOf,
@@ -20,18 +21,28 @@ from clew.kernel.values import (
     FromInput,
     FromItem,
     FromNode,
+    FromOutput,
+    FromState,
     Known,
     ListOf,
     Literal,
     Pick,
+    Value,
+    View,
 )
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
 
 def resolve_inputs(run: Run, visit: Visit) -> dict[str, Binding]:
     """The recipe of each of a visit's inputs."""
     scope, item = surroundings(visit)
     return {name: _resolve(run, binding, scope, item) for name, binding in visit.node.spec.inputs.items()}
+
+
+def resolve_sets(run: Run, visit: Visit) -> dict[str, Binding]:
+    """What a visit writes to the state, as recipes in which the body's output is open."""
+    scope, item = surroundings(visit)
+    return {name: _resolve(run, binding, scope, item) for name, binding in visit.node.spec.sets.items()}
 
 
 def resolve_exclusive(run: Run, visit: Visit) -> Binding:
@@ -52,8 +63,7 @@ def output_of(run: Run, visit: Visit) -> Binding:
     """The recipe of a completed visit's output."""
     if visit.output is None or not visit.output.gathered:
         return Known(visit.output) if visit.output is not None else Absent(visit.path)
-    assert visit.inner is not None
-    return output_of_group(run, visit.inner)
+    return Known(NONE) if visit.inner is None else output_of_group(run, visit.inner)
 
 
 def output_of_group(run: Run, group: Group) -> Binding:
@@ -61,32 +71,37 @@ def output_of_group(run: Run, group: Group) -> Binding:
     if isinstance(group, Items):
         done = (m for m in group.members if m is not None and m.state is NodeState.COMPLETED)
         return ListOf(tuple(output_of(run, member) for member in done))
-    assert isinstance(group, Scope)
+    assert isinstance(group, Scope | Walk)
     spec = group.topology.spec
     if spec.output is not None:
         return _resolve(run, spec.output, group, None)
+    if isinstance(group, Walk):
+        return View(dict(group.cells))
     last = [node for node in group.topology.nodes if not node.releases and not node.feeds]
     return DictOf({node.spec.id: _resolve(run, FromNode(node.spec.id), group, None) for node in last})
 
 
-def surroundings(visit: Visit) -> tuple[Scope, Visit | None]:
+def surroundings(visit: Visit) -> tuple[Scope | Walk, Visit | None]:
     """The graph that a visit's bindings speak of, and the visit itself if it is an item."""
-    if isinstance(visit.group, Items):
-        assert visit.group.owner is not None
-        scope = visit.group.owner.group
-        assert isinstance(scope, Scope)
-        return scope, visit
-    assert isinstance(visit.group, Scope)
-    return visit.group, None
+    item = visit if isinstance(visit.group, Items) else None
+    group = visit.group
+    if isinstance(group, Items):
+        assert group.owner is not None
+        group = group.owner.group
+    assert isinstance(group, Scope | Walk)
+    return group, item
 
 
-def _resolve(run: Run, binding: Binding, scope: Scope, item: Visit | None) -> Binding:
+def _resolve(run: Run, binding: Binding, scope: Scope | Walk, item: Visit | None) -> Binding:
     match binding:
-        case Literal() | Known() | Absent():
+        case Literal() | Known() | Absent() | View() | FromOutput():
             return binding
+        case FromState(key=key):
+            return _state(scope, key)
         case FromInput(name=name):
             return _graph_input(run, name, scope)
         case FromNode(node=node):
+            assert isinstance(scope, Scope)
             index = scope.topology.index[node]
             visit = scope.members[index]
             return Absent(scope.member_path(index)) if visit is None else output_of(run, visit)
@@ -107,7 +122,17 @@ def _resolve(run: Run, binding: Binding, scope: Scope, item: Visit | None) -> Bi
             assert_never(binding)
 
 
-def _graph_input(run: Run, name: str, scope: Scope) -> Binding:
+def _state(scope: Scope | Walk, key: str) -> Binding:
+    """A part of the state that a node reads; `Absent` if it is not there."""
+    walk = scope.walk
+    assert walk is not None
+    if not key:
+        return View(dict(walk.cells))
+    cell = walk.cells.get(key)
+    return Known(Value(json=cell.text())) if cell is not None else Absent(key)
+
+
+def _graph_input(run: Run, name: str, scope: Scope | Walk) -> Binding:
     """An input of a graph: the run's own, or what the sub-graph's node was given."""
     if scope.owner is None:
         given = run.inputs.get(name)
@@ -117,7 +142,9 @@ def _graph_input(run: Run, name: str, scope: Scope) -> Binding:
         outer, item = surroundings(scope.owner)
         binding = scope.owner.node.spec.inputs.get(name)
         if binding is not None:
-            return _resolve(run, binding, outer, item)
+            given = _resolve(run, binding, outer, item)
+            if not (isinstance(given, Absent) and isinstance(binding, FromState)):
+                return given
     for spec in scope.topology.spec.inputs:
         if spec.name == name:
             return Literal(spec.default)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.values import NOTHING, ErrorInfo, Value
+from clew.kernel.writes import Judgement, Update
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -35,10 +36,14 @@ class SlotsFreed(Signal, frozen=True, kw_only=True):
 
 
 class TakeOver(Signal, frozen=True, kw_only=True):
-    """A new owner writes the run: what the former one had under way is interrupted."""
+    """A new owner writes the run: what the former one had under way is interrupted.
+
+    A run that is `forked` begins with what another run had under way: it is made anew, and is in no doubt.
+    """
 
     epoch: int
     owner: str
+    forked: bool = False
 
 
 class MapExpanded(Signal, frozen=True, kw_only=True):
@@ -51,12 +56,21 @@ class MapExpanded(Signal, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
+class Gathered(Signal, frozen=True, kw_only=True):
+    """Outcome of `commands.Gather`: a JSON object, or why there is none."""
+
+    path: str
+    json: msgspec.Raw = NOTHING
+    error: ErrorInfo | None = None
+
+
 class AttemptSucceeded(Signal, frozen=True, kw_only=True):
-    """A body returned."""
+    """A body returned `output`; in a state graph, an `update` of its state."""
 
     path: str
     attempt: int
     output: Value
+    update: Update | None = None
 
 
 class AttemptFailed(Signal, frozen=True, kw_only=True):
@@ -158,6 +172,35 @@ class Answer(Signal, frozen=True, kw_only=True):
     at: float | None = None
 
 
+class Decide(Signal, frozen=True, kw_only=True):
+    """Somebody decides at a barrier, or before it is reached.
+
+    Attributes:
+        barrier: address of its visit (``review`` and ``review#1`` are the first); of a standing decision, of the
+            node, without visits and items.
+        judgement: what is decided.
+        by: who decides.
+        shown: digest of what this person saw; empty if that is not known.
+        at: when it was recorded, in seconds since the epoch; None is now.
+        standing: it holds for all visits of the barrier from now on.
+    """
+
+    barrier: str
+    judgement: Judgement
+    by: str = ""
+    shown: str = ""
+    at: float | None = None
+    standing: bool = False
+
+
+class Checkpoint(Signal, frozen=True, kw_only=True):
+    """Name the position that the run has now; `path` is the visit whose body does."""
+
+    name: str
+    path: str = ""
+    by: str = ""
+
+
 class Send(Signal, frozen=True, kw_only=True):
     """A message for whichever body receives it by this name."""
 
@@ -198,6 +241,7 @@ AnySignal = (
     | SlotsFreed
     | TakeOver
     | MapExpanded
+    | Gathered
     | AttemptSucceeded
     | AttemptFailed
     | ProbedAbsent
@@ -209,6 +253,8 @@ AnySignal = (
     | OpenWait
     | KeyTaken
     | Answer
+    | Decide
+    | Checkpoint
     | Send
     | Pause
     | Resume

@@ -11,26 +11,29 @@ folding keeps them, so that a snapshot cannot disagree with itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from operator import attrgetter
 from typing import Protocol
 
 import msgspec
 
+from clew.kernel.cells import copied
 from clew.kernel.commands import Step, Wait
 from clew.kernel.mail import watch_wait
 from clew.kernel.reset import is_released
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
-from clew.kernel.values import ErrorInfo, Message, Value
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.values import Cell, ErrorInfo, Message, Value
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk, is_gathering, new_group
+from clew.kernel.writes import Kept, Write
 
 #: Of the images below. A snapshot of another version is not used: the run is folded from its first event.
-VERSION = 2
+VERSION = 3
 
 
 class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
-    """One visit; see `state.Visit`."""
+    """One visit; see `state.Visit`. `node` is the index of its node, for visits of a state graph."""
 
     index: int
     state: NodeState
@@ -53,7 +56,9 @@ class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
     suspended_at: float | None = None
     steps: dict[str, Step] | None = None
     waits: dict[str, Wait] | None = None
+    writes: tuple[Write, ...] = ()
     inner: GroupImage | None = None
+    node: int = -1
 
 
 class GroupImage(msgspec.Struct, omit_defaults=True):
@@ -77,6 +82,22 @@ class GroupImage(msgspec.Struct, omit_defaults=True):
     count: int = -1
     keys: tuple[str, ...] = ()
     items: Value | None = None
+    walk: WalkImage | None = None
+
+
+class WalkImage(msgspec.Struct, omit_defaults=True):
+    """What only a state graph has; see `visits.Walk`."""
+
+    cells: dict[str, Cell]
+    entered: bool
+    done: bool
+    routed: bool
+    visited: list[int]
+    taken: dict[int, int]
+    goto: str | None = None
+    wants_fallback: bool = False
+    steps_before: int = 0
+    writes: list[Write] | None = None
 
 
 class RunImage(msgspec.Struct, omit_defaults=True):
@@ -102,13 +123,15 @@ class RunImage(msgspec.Struct, omit_defaults=True):
     due: float | None = None
     earlier_attempts: dict[str, tuple[int, bool]] = {}
     mail: dict[str, list[Message]] = {}
+    kept: dict[str, Kept] = {}
 
 
 #: The owner of a group that goes on, or has come to its end in this generation, is in one of these.
 _BEGUN = UNDER_WAY | SETTLED
-_VISIT = tuple(name for name in VisitImage.__struct_fields__ if name != "inner")
+_VISIT = tuple(name for name in VisitImage.__struct_fields__ if name not in ("inner", "node"))
 #: In the order of the image's fields, read in one call: a large run has a great many visits.
 _visit_values = attrgetter(*_VISIT)
+_index_of = attrgetter("index")
 _RUN = tuple(name for name in RunImage.__struct_fields__ if name != "root")
 
 
@@ -134,6 +157,7 @@ def image(run: Run, sealer: Sealer | None = None) -> RunImage:
     """The facts of a run's folded state; all of them, or without the segments that `sealer` keeps."""
     fields = {name: getattr(run, name) for name in _RUN}
     fields["earlier_attempts"] = run.earlier_attempts.copy()
+    fields["kept"] = run.kept.copy()
     fields["mail"] = {name: messages.copy() for name, messages in run.mail.items()}
     return RunImage(**fields, root=_group_image(run.root, sealer) if run.root else None)
 
@@ -161,9 +185,10 @@ def revive(data: RunImage, topology: Topology, segments: Mapping[str, list[Visit
         setattr(run, name, getattr(data, name))
     run.earlier_attempts = data.earlier_attempts.copy()
     run.mail = {name: messages.copy() for name, messages in data.mail.items()}
+    run.kept = data.kept.copy()
     run.snapshot_seq = data.seq
     if data.root is not None:
-        run.root = Scope("", None, topology)
+        run.root = Scope("", None, topology) if topology.routing is None else Walk("", None, topology)
         _Reviver(run, segments or {}).fill(run.root, data.root)
         _derive_queues(run)
     if run.due is not None:
@@ -177,6 +202,8 @@ def _group_image(group: Group, sealer: Sealer | None) -> GroupImage:
     if isinstance(group, Items):
         data.count, data.keys, data.items = len(group.members), group.keys, group.items
         data.first_order = group.first_order
+    elif isinstance(group, Walk):
+        data.walk = _walk_image(group)
     if group.owner is not None and group.owner.state not in _BEGUN:
         sealer = None  # it is of an earlier generation, and is made pending again when it begins
     size = sealer.size if sealer is not None else max(1, group.touched)
@@ -187,6 +214,21 @@ def _group_image(group: Group, sealer: Sealer | None) -> GroupImage:
         else:
             data.members += [_visit_image(visit, sealer) for visit in visits if visit is not None]
     return data
+
+
+def _walk_image(walk: Walk) -> WalkImage:
+    return WalkImage(
+        cells={name: copied(cell) for name, cell in walk.cells.items()},
+        entered=walk.entered,
+        done=walk.done,
+        routed=walk.routed,
+        visited=walk.visited.copy(),
+        taken=walk.taken.copy(),
+        goto=walk.goto,
+        wants_fallback=walk.wants_fallback,
+        steps_before=walk.steps_before,
+        writes=walk.writes.copy() if walk.writes is not None else None,
+    )
 
 
 def _sealed(group: Group, number: int, visits: list[Visit | None], sealer: Sealer) -> str:
@@ -203,6 +245,8 @@ def _visit_image(visit: Visit, sealer: Sealer | None) -> VisitImage:
     data.steps = dict(visit.steps) if visit.steps else None
     data.waits = dict(visit.waits) if visit.waits else None
     data.inner = _group_image(visit.inner, sealer) if visit.inner else None
+    if isinstance(visit.group, Walk):
+        data.node = visit.node.index
     return data
 
 
@@ -228,6 +272,7 @@ def _assign(visit: Visit, part: VisitImage) -> None:
     visit.suspended_at = part.suspended_at
     visit.steps = part.steps
     visit.waits = part.waits
+    visit.writes = part.writes
 
 
 class _Reviver:
@@ -242,24 +287,27 @@ class _Reviver:
         run = self._run
         group.stop, group.error, group.failed = data.stop, data.error, data.failed.copy()
         group.touched = data.touched
-        for part in data.members:
+        if isinstance(group, Walk):
+            _fill_walk(group, data.walk)
+        parts = [data.members, *(self._segments[name] for name in data.sealed.values())]
+        visits = chain.from_iterable(parts)
+        for part in sorted(visits, key=_index_of) if isinstance(group, Walk) else visits:
             self._visit(group, part)
-        for name in data.sealed.values():
-            for part in self._segments[name]:
-                self._visit(group, part)
         if isinstance(group, Scope):
             run.total += group.topology.leaves
             for index, node in enumerate(group.topology.nodes):
                 group.remaining[index] = sum(not is_released(group, need, index) for need in node.needs)
-        else:
-            assert isinstance(group, Items)
+        elif isinstance(group, Items):
             group.first_order = data.first_order
             self._fresh(group)
             if group.node.inner is None:
                 run.total += len(group.members)
 
     def _visit(self, group: Group, part: VisitImage) -> None:
-        visit = self._run.visit(group, part.index, _node(group, part.index))
+        if isinstance(group, Walk):
+            visit = self._run.add_step(group, group.topology.nodes[part.node])
+        else:
+            visit = self._run.visit(group, part.index, _node(group, part.index))
         _assign(visit, part)
         visit.steps = dict(part.steps) if part.steps else None
         visit.waits = dict(part.waits) if part.waits else None
@@ -278,10 +326,18 @@ class _Reviver:
 
 
 def _new_group(visit: Visit, data: GroupImage) -> Group:
-    if data.count >= 0:
-        return Items(visit, data.count, data.keys, data.items)
-    assert visit.node.inner is not None
-    return Scope(visit.path, visit, visit.node.inner)
+    return Items(visit, data.count, data.keys, data.items) if data.count >= 0 else new_group(visit)
+
+
+def _fill_walk(walk: Walk, data: WalkImage | None) -> None:
+    assert data is not None
+    walk.cells = dict(data.cells)
+    walk.size = 2 + sum(cell.size for cell in walk.cells.values())
+    walk.entered, walk.done, walk.routed = data.entered, data.done, data.routed
+    walk.goto, walk.wants_fallback = data.goto, data.wants_fallback
+    walk.visited, walk.taken = data.visited.copy(), data.taken.copy()
+    walk.steps_before = data.steps_before
+    walk.writes = list(data.writes) if data.writes is not None else None
 
 
 def _node(group: Group, index: int) -> Node:
@@ -302,6 +358,8 @@ def _count(run: Run, visit: Visit) -> None:
         run.running += active
         run.waiting += visit.state is NodeState.WAITING
     run.failed += visit.state is NodeState.FAILED and visit.inner is None
+    if is_gathering(visit):
+        run.gathering[visit.path] = visit
 
 
 def _derive_queues(run: Run) -> None:

@@ -21,7 +21,8 @@ from clew.kernel.states import (
 from clew.kernel.timers import Timer, Timers
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo, Message, Value
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
+from clew.kernel.writes import Kept
 
 #: States in which a visit's total time limit can be reached.
 _TIMED = frozenset({NodeState.READY, NodeState.RUNNING, NodeState.RETRYING})
@@ -57,6 +58,9 @@ class Run:
         fresh: items that are as the opening of their map has made them.
         unopened: maps whose turn has come and whose items are not known yet.
         timers: what is due.
+        gathering: groups that something is read for: what they start with, or what they returned. Some of them may
+            not need it any more.
+        kept: decisions that were given before they are asked for, by address of the barrier.
         mail: messages that nobody has received yet, by name, oldest first; each with who sent it.
         receivers: waits for messages, by name, as heaps; key_waits: waits for exclusive keys. Some may be over.
     """
@@ -65,7 +69,7 @@ class Run:
     topology: Topology
     graph: str = ""
     definition: str = ""
-    root: Scope | None = None
+    root: Scope | Walk | None = None
     state: RunState = RunState.QUEUED
     seq: int = 0
     epoch: int = 1
@@ -91,6 +95,8 @@ class Run:
     fresh: int = 0
     unopened: int = 0
     timers: Timers[Visit] = field(init=False)
+    gathering: dict[str, Visit] = field(default_factory=dict[str, "Visit"])
+    kept: dict[str, Kept] = field(default_factory=dict[str, Kept])
     mail: dict[str, list[Message]] = field(default_factory=dict[str, list[Message]])
     receivers: dict[str, list[Waiting]] = field(default_factory=dict[str, list[Waiting]])
     key_waits: list[Waiting] = field(default_factory=list[Waiting])
@@ -133,6 +139,10 @@ class Run:
         if target in SETTLED:
             group.settled += 1
             self.settled += leaf
+            self.gathering.pop(visit.path, None)
+            if isinstance(group, Scope) and group.reports and group.finished:
+                assert group.owner is not None
+                self.gathering[group.path] = group.owner
             if target is NodeState.FAILED:
                 group.failed.append(visit.index)
                 self.failed += visit.inner is None
@@ -160,6 +170,22 @@ class Run:
             self.visits[visit.path] = visit
         return visit
 
+    def add_step(self, walk: Walk, node: Node) -> Visit:
+        """The next visit of a state graph."""
+        visit = Visit(walk.next_path(node), node, walk, len(walk.members))
+        if self.earlier_attempts:
+            visit.attempt, visit.in_doubt = self.earlier_attempts.pop(visit.path, (0, False))
+        walk.members.append(visit)
+        walk.passed[node.index] += 1
+        self.visits[visit.path] = visit
+        self.total += not visit.is_group
+        return visit
+
+    def enter_node(self, walk: Walk, node: Node) -> None:
+        """The token of a state graph comes to a node, which is ready."""
+        walk.visited[node.index] += 1
+        self.make_ready(self.add_step(walk, node))
+
     def make_ready(self, visit: Visit) -> None:
         """A visit may start: a leaf as soon as a gate admits it, a group as soon as its map has room."""
         self.move(visit, NodeState.READY)
@@ -169,7 +195,7 @@ class Run:
 
     def enqueue(self, visit: Visit) -> None:
         """Put a ready visit where `Flow.advance` finds it."""
-        if visit.is_group and not self.is_limited_item(visit):
+        if (visit.is_group or visit.is_barrier) and not self.is_limited(visit):
             self.openable.append(visit)
             return
         queue = self.ready.setdefault(self.lane(visit), [])
@@ -177,13 +203,12 @@ class Run:
 
     def lane(self, visit: Visit) -> tuple[object, ...]:
         """What decides, besides its priority, whether a ready visit can start now."""
-        return (*visit.node.lane, visit.group.path) if self.is_limited_item(visit) else visit.node.lane
+        return (*visit.node.lane, visit.group.path) if self.is_limited(visit) else visit.node.lane
 
     @staticmethod
-    def is_limited_item(visit: Visit) -> bool:
-        """Whether a visit is an item of a map that bounds how many of them run."""
-        spec = visit.node.spec.map
-        return spec is not None and spec.max_concurrency is not None and not visit.is_map
+    def is_limited(visit: Visit) -> bool:
+        """Whether a visit is one of those of which so many may run; finding a map's items is not running."""
+        return visit.group.limit is not None and not visit.is_map
 
     def next_ready(self, lane: tuple[object, ...]) -> Visit | None:
         """The first ready visit of a lane; stale entries are dropped on the way."""
@@ -206,7 +231,7 @@ class Run:
         self.move(visit, NodeState.RUNNING)
         visit.started_at = at
         limit = visit.node.spec.total_timeout_s
-        if limit is not None and isinstance(visit.group, Scope):
+        if limit is not None and not isinstance(visit.group, Items):
             visit.total_due = at + limit
             self.set_total_timer(visit)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from clew.kernel import addresses
 from clew.kernel.definition import ErrorPolicy, GraphSpec, NodeSpec, OnInterrupt
 from clew.kernel.errors import DefinitionError
+from clew.kernel.routing import Routing, compile_routes
 from clew.kernel.values import FromNode, references
 
 
@@ -45,7 +46,10 @@ class Node:
 
 @dataclass(slots=True)
 class Topology:
-    """A compiled graph. `order` is a topological order; `counts[i]` is how many nodes node i waits for."""
+    """A compiled graph. `order` is a topological order; `counts[i]` is how many nodes node i waits for.
+
+    A state graph has a `routing` instead, and nothing in it waits for anything.
+    """
 
     spec: GraphSpec
     nodes: list[Node]
@@ -54,6 +58,7 @@ class Topology:
     order: list[int]
     sources: list[int] = field(default_factory=list[int])
     leaves: int = 0
+    routing: Routing | None = None
 
 
 def compile_graph(spec: GraphSpec) -> Topology:
@@ -83,14 +88,18 @@ def compile_graph(spec: GraphSpec) -> Topology:
         node.releases = tuple(releases[node.index])
         node.feeds = tuple(feeds[node.index])
     counts = [len(node.needs) for node in nodes]
+    routing = compile_routes(spec, spec.routes, index) if spec.routes is not None else None
+    if (routing is not None or spec.branches) and any(counts):
+        raise DefinitionError(f"graph {spec.name}: the nodes of a state graph do not depend on each other")
     return Topology(
         spec=spec,
         nodes=nodes,
         index=index,
         counts=counts,
         order=_topological(spec, nodes, counts),
-        sources=[i for i, count in enumerate(counts) if count == 0],
-        leaves=sum(not node.is_group for node in nodes),
+        sources=[] if routing is not None else [i for i, count in enumerate(counts) if count == 0],
+        leaves=0 if routing is not None else sum(not node.is_group for node in nodes),
+        routing=routing,
     )
 
 

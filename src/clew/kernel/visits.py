@@ -1,8 +1,8 @@
 """Visits and the groups that they are members of: what a run's state consists of.
 
 A *group* is what has members that settle one by one and that settles itself when they have: the run's own
-graph and each sub-graph (`Scope`), and each map (`Items`). A visit exists from the moment it may run; a node
-without a visit is pending, or cancelled when its group has stopped.
+graph and each sub-graph (`Scope`; `Walk` if it is a state graph), and each map (`Items`). A visit exists from the
+moment it may run; a node without a visit is pending, or cancelled when its group has stopped.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from abc import ABC, abstractmethod
 from clew.kernel import addresses
 from clew.kernel.commands import Step, Wait
 from clew.kernel.definition import ItemPolicy
-from clew.kernel.states import NodeState
+from clew.kernel.states import UNDER_WAY, NodeState
 from clew.kernel.topology import Node, Topology
-from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.values import Cells, ErrorInfo, Value
+from clew.kernel.writes import Write
 
 
 class Visit:
@@ -48,12 +49,15 @@ class Visit:
         inner: its members, if it is a sub-graph or a map that has begun.
         is_map: its members are the items of a list.
         is_group: it settles through members instead of attempts of its own.
+        is_barrier: it settles by a decision instead.
+        writes: what it is to write to the state, as a branch, when all branches have ended.
     """
 
     __slots__ = (
         "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "in_doubt", "index",
-        "inner", "interruptions", "is_group", "is_map", "node", "order", "output", "path", "probing", "resumes",
-        "retry_due", "started_at", "state", "steps", "stop", "suspended_at", "total_due", "waits",
+        "inner", "interruptions", "is_barrier", "is_group", "is_map", "node", "order", "output", "path",
+        "probing", "resumes", "retry_due", "started_at", "state", "steps", "stop", "suspended_at", "total_due",
+        "waits", "writes",
     )  # fmt: skip
 
     def __init__(self, path: str, node: Node, group: Group, index: int) -> None:
@@ -82,8 +86,10 @@ class Visit:
         self.steps: dict[str, Step] | None = None
         self.waits: dict[str, Wait] | None = None
         self.inner: Group | None = None
-        self.is_map = node.spec.map is not None and isinstance(group, Scope)
+        self.writes: tuple[Write, ...] = ()
+        self.is_map = node.spec.map is not None and not isinstance(group, Items)
         self.is_group = self.is_map or node.inner is not None
+        self.is_barrier = node.spec.barrier is not None and not self.is_map
 
     @property
     def stops_for_good(self) -> bool:
@@ -114,9 +120,14 @@ class Group(ABC):
         stop: why the group ends early, else empty.
         error: the fact behind `stop`.
         touched: members from this index on are as the group's opening has made them.
+        limit: how many members may be under way at once; None is any number.
+        walk: the state graph whose state the members read and write; None outside of state graphs, and in a
+            dependency graph that is a node of one.
     """
 
-    __slots__ = ("active", "error", "failed", "members", "owner", "path", "settled", "stop", "touched")
+    __slots__ = (
+        "active", "error", "failed", "limit", "members", "owner", "path", "settled", "stop", "touched", "walk",
+    )  # fmt: skip
 
     def __init__(self, path: str, owner: Visit | None, size: int) -> None:
         self.path = path
@@ -128,6 +139,8 @@ class Group(ABC):
         self.stop = ""
         self.error: ErrorInfo | None = None
         self.touched = 0
+        self.limit: int | None = None
+        self.walk: Walk | None = None
 
     @property
     def finished(self) -> bool:
@@ -158,6 +171,15 @@ class Scope(Group):
         super().__init__(path, owner, len(topology.nodes))
         self.topology = topology
         self.remaining = topology.counts.copy()
+        if topology.spec.branches and owner is not None:
+            self.walk = owner.group.walk
+            limit = topology.spec.max_concurrency
+            self.limit = limit if limit < len(topology.nodes) else None
+
+    @property
+    def reports(self) -> bool:
+        """Whether it is a dependency graph that is a node of a state graph: what it returns is to be written."""
+        return self.walk is None and self.owner is not None and self.owner.group.walk is not None
 
     def member_path(self, index: int) -> str:
         """The address of a node of this graph."""
@@ -181,6 +203,8 @@ class Items(Group):
         self.keys = keys
         self.items = items
         self.first_order = -1
+        self.limit = self.node.spec.map.max_concurrency if self.node.spec.map is not None else None
+        self.walk = owner.group.walk
 
     def member_path(self, index: int) -> str:
         """The address of an item."""
@@ -199,8 +223,90 @@ class Items(Group):
         return feeding_items(self.owner)
 
 
+class Walk(Group):
+    """One running instance of a state graph; its members are the visits, in the order of the steps.
+
+    Attributes:
+        cells: the state, by key.
+        size: bytes of its JSON text, nearly.
+        entered: it knows what it starts with.
+        done: the token has reached the end.
+        routed: where the token goes from the last member is decided; or from the start, while there is none.
+        goto: the node that the last member wants to go on with, empty for the end.
+        wants_fallback: the last member wants the fallback edge.
+        passed: how often each node was visited, by index; `visited` counts those of this generation.
+        taken: how often each edge was taken in this generation, by number.
+        steps_before: members of earlier generations.
+        writes: what was written, in order, if there is an enclosing state that it is written to at the end.
+    """
+
+    __slots__ = (
+        "cells", "done", "entered", "goto", "passed", "routed", "size", "steps_before", "taken", "topology",
+        "visited", "wants_fallback", "writes",
+    )  # fmt: skip
+
+    def __init__(self, path: str, owner: Visit | None, topology: Topology) -> None:
+        super().__init__(path, owner, 0)
+        self.topology = topology
+        self.cells: Cells = {}
+        self.size = 2
+        self.entered = False
+        self.done = False
+        self.routed = False
+        self.goto: str | None = None
+        self.wants_fallback = False
+        self.passed = [0] * len(topology.nodes)
+        self.visited = [0] * len(topology.nodes)
+        self.taken: dict[int, int] = {}
+        self.steps_before = 0
+        self.walk = self
+        self.writes: list[Write] | None = [] if self.outer is not None else None
+
+    @property
+    def outer(self) -> Walk | None:
+        """The state graph whose state it starts on, and writes to at its end."""
+        return self.owner.group.walk if self.owner is not None else None
+
+    @property
+    def finished(self) -> bool:
+        """Nothing of it is left to be done, or to be waited for."""
+        return self.active == 0 if self.stop else self.done
+
+    @property
+    def last(self) -> Visit | None:
+        """Where the token is, or was last."""
+        return self.members[-1] if self.members else None
+
+    def member_path(self, index: int) -> str:
+        """The address of a step."""
+        visit = self.members[index]
+        assert visit is not None
+        return visit.path
+
+    def next_path(self, node: Node) -> str:
+        """The address of the next visit of a node."""
+        return addresses.visit(addresses.child(self.path, node.spec.id), self.passed[node.index] + 1)
+
+
+def new_group(visit: Visit) -> Scope | Walk:
+    """What a sub-graph's members live in, before there are any."""
+    inner = visit.node.inner
+    assert inner is not None
+    return Walk(visit.path, visit, inner) if inner.routing else Scope(visit.path, visit, inner)
+
+
 def feeding_items(visit: Visit) -> Items | None:
     """The items that a map takes one by one; None if it finds its own (also because its feeder found none)."""
     fed_by = visit.node.fed_by
     feeder = None if fed_by is None else visit.group.members[fed_by]
     return feeder.inner if feeder and isinstance(feeder.inner, Items) else None
+
+
+def is_gathering(visit: Visit) -> bool:
+    """Whether something is to be read for a group: what it starts with, or what it returned."""
+    inner = visit.inner
+    if visit.state not in UNDER_WAY or inner is None:
+        return False
+    if isinstance(inner, Walk):
+        return not (inner.entered or inner.stop)
+    return isinstance(inner, Scope) and inner.reports and inner.finished

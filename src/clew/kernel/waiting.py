@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from clew.kernel import barriers, routes
 from clew.kernel import events as e
 from clew.kernel import signals as s
+from clew.kernel.cells import fields_of
 from clew.kernel.flow import Flow
-from clew.kernel.questions import IN_DOUBT, Verdict, verdict_of
+from clew.kernel.questions import DECISION, IN_DOUBT, Verdict, verdict_of
 from clew.kernel.reasons import said_to_have_failed
-from clew.kernel.values import Value
+from clew.kernel.values import NULL, Value
 from clew.kernel.visits import Visit
+from clew.kernel.writes import Update
 
 #: Messages of one name that may lie unreceived.
 MAX_MAIL = 10_000
@@ -79,6 +84,9 @@ def key_taken(flow: Flow, signal: s.KeyTaken) -> None:
 
 def expire(flow: Flow, visit: Visit, key: str) -> None:
     """The moment that a wait ends by itself has come."""
+    if key == DECISION:
+        barriers.expire(flow, visit)
+        return
     assert visit.waits is not None
     wait = visit.waits[key]
     outcome = "fired" if wait.kind == "timer" else "expired"
@@ -103,6 +111,8 @@ def answer(flow: Flow, signal: s.Answer) -> str | None:
     wait = (visit.waits or {}).get(signal.key) if visit is not None else None
     if visit is None or wait is None or wait.kind != "answer":
         return f"{signal.path} asks nothing called {signal.key!r}"
+    if signal.key == DECISION:
+        return f"{signal.path} waits for a decision (approve, reject, modify, reroute), and not for an answer"
     if visit.open_wait(signal.key) is None:
         why = wait.outcome or "it is being stopped"
         return f"{signal.path} does not wait for {signal.key!r} any more ({why})"
@@ -137,6 +147,13 @@ def _answer_doubt(flow: Flow, visit: Visit, signal: s.Answer) -> str | None:
     verdict = verdict_of(signal.value)
     if verdict is None:
         return 'the answer is retry, fail, done, or {"done": the output of the node}'
+    if isinstance(verdict, Verdict) and visit.group.walk is not None:
+        update = _update_of(verdict)
+        if update is None:
+            return 'it is a node of a state graph: {"done": ...} gives the changes of the state, by key'
+        _resolve(flow, visit, signal)
+        routes.complete(flow, visit, update)
+        return None
     _resolve(flow, visit, signal)
     if isinstance(verdict, Verdict):
         output = Value(json=verdict.done)
@@ -144,4 +161,22 @@ def _answer_doubt(flow: Flow, visit: Visit, signal: s.Answer) -> str | None:
         flow.settled(visit)
     elif verdict == "fail":
         flow.fail(visit, said_to_have_failed(visit, signal.by))
+    return None
+
+
+def _update_of(verdict: Verdict) -> Update | None:
+    """What a lost attempt of a node of a state graph is said to have written; None if it is not said so."""
+    if verdict.done == NULL:
+        return Update()
+    try:
+        return Update(changes=fields_of(verdict.done))
+    except msgspec.DecodeError:
+        return None
+
+
+def checkpoint(flow: Flow, signal: s.Checkpoint) -> str | None:
+    """Somebody names the position that the run has now."""
+    if flow.run.ended:
+        return f"it has ended ({flow.run.state})"
+    flow.emit(e.CheckpointTaken(at=flow.now, name=signal.name, path=signal.path, by=signal.by))
     return None

@@ -1,0 +1,179 @@
+"""Conditions on edges, and reducers of the user's own: as data, and as what they give.
+
+A condition is a synchronous function of the state, or one expression (``{{ state.score > 0.8 }}``). The same
+condition decides about several edges if it is a router: each edge then names the value that it wants.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import re
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any, cast
+
+import msgspec
+
+from clew import codec
+from clew.errors import InvalidInputError, UnstorableError
+from clew.graphs.bodies import FunctionBody, describe_function, name_of
+from clew.graphs.expressions import ExpressionError, evaluate, parse
+from clew.graphs.names import listed
+from clew.graphs.signatures import positional
+from clew.graphs.state_view import state_for
+from clew.kernel.values import Cells
+
+#: Finds a function by its description, as `clew.bodies.functions.find` does.
+Find = Callable[[FunctionBody], Callable[..., Any]]
+
+_LONGEST = 60
+
+
+class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What decides about an edge; either `function` or `expression`.
+
+    Attributes:
+        function: a synchronous function of the state.
+        expression: text of one expression over `state`.
+        where: where it was written, for messages; left out of the graph's hash.
+    """
+
+    function: FunctionBody | None = None
+    expression: str = ""
+    where: str = ""
+
+
+def describe(when: Callable[..., Any] | str, owner: str, where: str = "") -> Condition:
+    """Describe a condition.
+
+    Args:
+        when: a function of the state, or one expression.
+        owner: ``graph/edge``, to tell functions apart that cannot be imported.
+        where: where it was written, for messages.
+    """
+    if isinstance(when, str):
+        return Condition(expression=when, where=where)
+    return Condition(function=describe_function(when, owner, is_async=False), where=where)
+
+
+def label_of(when: Callable[..., Any] | str) -> str:
+    """A condition as people read it: a function's name, the text of a lambda or of an expression."""
+    if isinstance(when, str):
+        text = when.strip().removeprefix("{{").removesuffix("}}").strip()
+    else:
+        text = name_of(when)[1].rpartition(".")[2]
+        text = _lambda_text(when) if text == "<lambda>" else text
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def evaluate_condition(condition: Condition, find: Find, cells: Cells) -> Any:
+    """What a condition gives for a state.
+
+    Args:
+        condition: from an edge.
+        find: finds its function.
+        cells: the state.
+
+    Raises:
+        ExpressionError: the expression has no value.
+        InvalidInputError: the function does not take this state, or is asynchronous.
+        UnresolvedBodyError: the function is not found.
+        Exception: whatever the function raises.
+    """
+    if condition.function is None:
+        return _evaluated(condition, cells)
+    function = find(condition.function)
+    hints = _hints(function)
+    value = function(state_for(cells, hints[0] if hints else Any))
+    return _synchronous(value, f"the condition {condition.function.ref}")
+
+
+def reduce_custom(
+    function: Callable[..., Any], old: bytes | msgspec.Raw | None, new: bytes | msgspec.Raw
+) -> bytes:
+    """What a reducer of the user's own makes of a key.
+
+    Args:
+        function: ``function(old, new)``; both are decoded by its annotations.
+        old: what is there, as JSON text; None if the key is not there, and the function is then given None.
+        new: what was written, as JSON text.
+
+    Raises:
+        InvalidInputError: an argument does not fit its annotation, or the function is asynchronous.
+        UnstorableError: what it returns cannot be stored.
+        Exception: whatever it raises.
+    """
+    hints = [*_hints(function), Any, Any]
+    arguments: list[Any] = []
+    for name, json, hint in zip(("what is there", "what is written"), (old, new), hints, strict=False):
+        try:
+            arguments.append(None if json is None else codec.decode(json, hint))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"the reducer {name_of(function)[1]}: {name}: {error}") from None
+    name = name_of(function)[1]
+    try:
+        return codec.encode(_synchronous(function(*arguments), f"the reducer {name}"))
+    except UnstorableError as error:
+        raise UnstorableError(error.path, f"{error.why} (returned by the reducer {name})") from None
+
+
+def _evaluated(condition: Condition, cells: Cells) -> Any:
+    """The value of an expression; only the keys that it names are decoded."""
+    source = condition.expression
+    paths = [each.path for each in parse(source).references if each.name == "state"]
+    named = [*cells] if () in paths else dict.fromkeys(str(path[0]) for path in paths)
+    state = {key: codec.decode(cells[key].text()) for key in named if key in cells}
+    try:
+        return evaluate(source, {"state": state}, condition.where)
+    except ExpressionError as error:
+        missing = [key for key in named if key not in cells]
+        if not missing:
+            raise
+        why = f"nothing has been written to {listed(missing, last='and')} yet; write `| default(…)`, or set it first"
+        raise ExpressionError(why, source, condition.where) from error
+
+
+def _synchronous(value: Any, what: str) -> Any:
+    if not isinstance(value, Awaitable):
+        return value
+    if inspect.iscoroutine(value):
+        value.close()  # or Python warns that it was never awaited
+    raise InvalidInputError(f"{what} is asynchronous; make it a node that writes what it finds to the state")
+
+
+def _hints(function: Callable[..., Any]) -> tuple[Any, ...]:
+    try:
+        return _cached_hints(function)
+    except TypeError:  # a callable object without a hash
+        return _positional_hints(function)
+
+
+def _positional_hints(function: Callable[..., Any]) -> tuple[Any, ...]:
+    return tuple(parameter.hint for parameter in positional(function))
+
+
+_cached_hints = lru_cache(maxsize=512)(_positional_hints)
+
+
+# Labels ------------------------------------------------------------------------------------------------
+
+
+def _lambda_text(function: Callable[..., Any]) -> str:
+    """The text of a lambda's expression, from where its code says that it stands; "" if the file is not there."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    spans = [span for span in code.co_positions() if None not in span]
+    places = cast("list[tuple[int, int, int, int]]", [span for span in spans if (span[0], span[2]) < (span[1], span[3])])
+    if not places:
+        return ""
+    first, start = min((line, column) for line, _, column, _ in places)
+    last, end = max((line, column) for _, line, _, column in places)
+    lines = [linecache.getline(code.co_filename, number).encode() for number in range(first, last + 1)]
+    if not all(lines):
+        return ""
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    text = re.sub(r"\s+", " ", b" ".join(lines).decode(errors="replace")).strip()
+    return text + ")" * (text.count("(") - text.count(")"))

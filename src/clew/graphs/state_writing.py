@@ -1,0 +1,157 @@
+"""Filling in a node of a state graph: where the state goes, where the item of a map goes, what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clew.graphs.bodies import Description, ShellBody
+from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.expressions import Reference
+from clew.graphs.hints import bare
+from clew.graphs.names import did_you_mean, listed
+from clew.graphs.route_drafts import Barrier
+from clew.graphs.signatures import Parameter, Signature
+from clew.graphs.templates import Meaning, Template, UnknownNameError
+from clew.kernel.values import Binding, FromItem, FromOutput, FromState
+
+STATE = FromState()
+
+
+class StateNames:
+    """The scope of a text in a state graph: `state`, and where there is one, the item or the output.
+
+    Args:
+        **others: what else has a name.
+    """
+
+    def __init__(self, **others: Binding) -> None:
+        self._others = others
+
+    def meaning(self, reference: Reference) -> Meaning:
+        """See `Scope`; whether the state has such a key is found out by `checks`."""
+        if reference.name == "state":
+            key = reference.path[0] if reference.path else ""
+            return Meaning(FromState(str(key)), inside=bool(reference.path))
+        if reference.name in self._others:
+            return Meaning(self._others[reference.name])
+        known = ["state", *self._others]
+        near = did_you_mean(reference.name, known) or f"; there is {listed(known, last='and')}"
+        raise UnknownNameError(f"{reference.name!r} means nothing here{near}: keys are read as state.KEY")
+
+
+def fill_state_node(draft: Draft, graph: GraphDraft, sets: Mapping[str, Any] | None = None) -> None:
+    """Give a node its inputs.
+
+    Args:
+        draft: the node; `map` and `item` are set before.
+        graph: the state graph, or the branches, that it is to be added to.
+        sets: what a description writes.
+    """
+    if isinstance(draft.body, Description):
+        _fill_description(draft, draft.body)
+    elif not isinstance(draft.body, GraphDraft | Barrier) and draft.body is not None:
+        assert draft.own_signature is not None
+        draft.inputs = _inputs_of_function(draft, draft.own_signature, graph)
+    _fill_sets(draft, sets or {})
+    exclusive = draft.options.exclusive
+    if isinstance(exclusive, str) and callable(draft.body) or isinstance(draft.body, Description):
+        draft.exclusive = None if exclusive is None else template(draft, "exclusive").binding(exclusive)
+
+
+def bind_late(graph: GraphDraft) -> None:
+    """Give sub-graphs what can only be known when all is written: their inputs that are named like keys."""
+    keys = graph.keys
+    if keys is None:
+        return
+    for draft in graph.nodes:
+        if isinstance(draft.body, GraphDraft) and draft.body.branches_of is None:
+            wanted = draft.body.inputs if draft.body.routes is None else ()
+            draft.inputs = {name: FromState(name) for name in wanted if name in keys}
+            if draft.map is not None and draft.item is not None:
+                draft.inputs[draft.item] = FromItem()
+
+
+def template(draft: Draft, about: str, **others: Binding) -> Template:
+    """Reads the texts of a node; what is wrong with them is reported on it."""
+    names = {"item": FromItem(), **others} if draft.map is not None else others
+
+    def report(keys: tuple[str | int, ...], sentence: str) -> None:
+        draft.report(about, sentence)
+
+    return Template(StateNames(**names), f"{draft.id}.{about}", report)
+
+
+def over_of(draft: Draft, over: Any) -> Binding:
+    """The list of a map: a key of the state, an expression, or plain data."""
+    if isinstance(over, str) and "{{" not in over:
+        return FromState(over)
+    return template(draft, "over").binding(over)
+
+
+def _fill_description(draft: Draft, body: Description) -> None:
+    names: dict[str, Binding] = {"state": STATE} | ({"item": FromItem()} if draft.map is not None else {})
+    draft.own_signature = Signature(parameters={name: Parameter(name) for name in names}, is_async=True)
+    draft.inputs = names
+    draft.stored_inputs = {
+        name: template(draft, name).binding(value, shell=_is_line(name, body))
+        for name, value in body.inputs.items()
+    }
+
+
+def _is_line(name: str, body: Description) -> bool:
+    return name == "command" and isinstance(body.body, ShellBody) and body.body.shell
+
+
+def _fill_sets(draft: Draft, sets: Mapping[str, Any]) -> None:
+    if sets and not isinstance(draft.body, Description) and draft.body is not None:
+        what = "a barrier writes its decision" if isinstance(draft.body, Barrier) else "it returns what it changes"
+        draft.report("sets", f"{what}; only shell(…) and http(…) need to be told what is written of their output")
+        return
+    for key, value in sets.items():
+        draft.sets[key] = template(draft, f"sets.{key}", output=FromOutput()).binding(value)
+
+
+def _inputs_of_function(draft: Draft, signature: Signature, graph: GraphDraft) -> dict[str, Binding]:
+    """Which parameter takes the state, and which the item of a map."""
+    parameters = signature.parameters
+    inputs: dict[str, Binding] = {}
+    state = _state_parameter(parameters, graph)
+    by_position = False
+    if draft.map is not None:
+        item, by_position = _item_parameter(draft, signature, state)
+        if item:
+            inputs[item] = FromItem()
+    elif draft.item is not None:
+        draft.report("item", "only a map has items; see add_map")
+    if not state and not by_position:
+        state = next((name for name, p in parameters.items() if p.required and name not in inputs), "")
+    if not state and not parameters and signature.takes_any:
+        state = "state"
+    return {**({state: STATE} if state else {}), **inputs}
+
+
+def _state_parameter(parameters: dict[str, Parameter], graph: GraphDraft) -> str:
+    """The parameter that is certain to mean the state: by its name, or by its annotation."""
+    if "state" in parameters:
+        return "state"
+    schema = _declared(graph)
+    return next((p.name for p in parameters.values() if schema is not None and bare(p.hint) is schema), "")
+
+
+def _declared(graph: GraphDraft) -> type | None:
+    graph = graph.branches_of or graph
+    return graph.routes.schema.declared if graph.routes is not None else None
+
+
+def _item_parameter(draft: Draft, signature: Signature, state: str) -> tuple[str, bool]:
+    """The parameter of the item, and whether its place alone says so."""
+    parameters = signature.parameters
+    if draft.item is not None:
+        return draft.item, False
+    if "item" in parameters:
+        return "item", False
+    free = next((name for name, p in parameters.items() if p.required and name != state), "")
+    if not free:
+        draft.report("", "no parameter is left for the item of the map; say which by item=…")
+    return free, True

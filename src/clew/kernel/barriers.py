@@ -1,0 +1,270 @@
+"""Barriers: a node of a state graph that waits for a person's decision, or for the end of its time.
+
+A decision holds for what was shown: the wait carries a digest of the part of the state that is decided on. One
+that is given before it is asked for is kept; a standing one is used each time, and each use is a fact.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from clew.kernel import addresses, routes
+from clew.kernel import events as e
+from clew.kernel import signals as s
+from clew.kernel.commands import Wait
+from clew.kernel.definition import BarrierSpec
+from clew.kernel.errors import RuleError
+from clew.kernel.moving import Mover
+from clew.kernel.questions import DECISION, Question
+from clew.kernel.reducing import plan_puts
+from clew.kernel.routing import approved_key, reason_key
+from clew.kernel.topology import Node, Topology
+from clew.kernel.values import GATHERED, NOTHING, Value
+from clew.kernel.visits import Visit, Walk
+from clew.kernel.writes import JUDGEMENTS, Judgement, Kept, Write
+
+_SCHEMA = msgspec.Raw(b'{"enum":["approve","reject","modify","reroute"]}')
+_TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
+
+
+def spec_of(visit: Visit) -> BarrierSpec:
+    """What a barrier is declared as."""
+    assert visit.node.spec.barrier is not None
+    return visit.node.spec.barrier
+
+
+def digest_of(visit: Visit) -> str:
+    """Names what is decided on at a barrier, as it is now."""
+    walk, spec = visit.group.walk, spec_of(visit)
+    assert walk is not None
+    found = sha256(spec.text.encode())
+    for name in spec.shows or sorted(walk.cells):
+        cell = walk.cells.get(name)
+        found.update(f"\0{name}\0".encode())
+        found.update(bytes(cell.text()) if cell is not None else b"")
+    return found.hexdigest()
+
+
+def stand_at(flow: Mover, visit: Visit) -> None:
+    """The token has come to a barrier: ask, unless the decision was given before."""
+    spec = spec_of(visit)
+    _ask(flow, visit, flow.now + spec.timeout_s if spec.timeout_s is not None else None)
+    run = flow.run
+    kept = run.kept.get(visit.path) or run.kept.get(addresses.all_visits(addresses.bare(visit.path)))
+    if kept is not None:
+        _use(flow, visit, kept)
+
+
+def decide(flow: Mover, signal: s.Decide) -> str | None:
+    """Somebody decides; why it is refused, if it is."""
+    run, judgement = flow.run, signal.judgement
+    if run.ended:
+        return f"it has ended ({run.state})"
+    if judgement.kind not in JUDGEMENTS:
+        return f"{judgement.kind!r} is no decision; there are approve, reject, modify and reroute"
+    found = _find(run.topology, signal.barrier)
+    if found is None:
+        known = ", ".join(sorted(_barriers(run.topology))) or "none"
+        return f"it has no barrier {signal.barrier!r}; its barriers: {known}"
+    if signal.standing:
+        return _stand(flow, signal)
+    path = addresses.first_visits(signal.barrier)
+    visit = run.visits.get(path)
+    if visit is not None and visit.open_wait(DECISION) is not None:
+        return _answer(flow, visit, signal)
+    wait = (visit.waits or {}).get(DECISION) if visit is not None else None
+    if visit is not None and (wait is not None or visit.ended_at is not None):
+        return f"{path} does not wait for a decision any more: {_told(wait, visit)}"
+    if path in run.kept:
+        return f"{path} has a decision already, by {run.kept[path].by or 'somebody'}, for when it is reached"
+    refusal = _unfit(found, judgement)
+    if refusal is None:
+        value = Value(json=msgspec.Raw(msgspec.json.encode(judgement)))
+        flow.emit(e.DecisionKept(at=flow.now, barrier=path, value=value, by=signal.by))
+    return refusal
+
+
+def expire(flow: Mover, visit: Visit) -> None:
+    """Nobody has decided in time."""
+    _judge(flow, visit, Judgement(kind=spec_of(visit).default), "expired")
+
+
+def _ask(flow: Mover, visit: Visit, due: float | None) -> None:
+    spec = spec_of(visit)
+    question = Question(text=spec.text or f"{visit.node.spec.id}?", schema=_SCHEMA)
+    flow.emit(
+        e.WaitOpened(
+            at=flow.now,
+            path=visit.path,
+            attempt=visit.attempt,
+            key=DECISION,
+            kind="answer",
+            due=due,
+            question=Value(json=msgspec.Raw(msgspec.json.encode(question))),
+            digest=digest_of(visit),
+        )
+    )
+
+
+def _stand(flow: Mover, signal: s.Decide) -> str | None:
+    """A decision for all visits of a barrier: it is used at once where somebody waits for it."""
+    if signal.judgement.kind == "modify":
+        return "a standing decision approves, rejects or reroutes; a change of the state is made once"
+    barrier = addresses.bare(signal.barrier)
+    found = _find(flow.run.topology, barrier)
+    assert found is not None
+    if (refusal := _unfit(found, signal.judgement)) is not None:
+        return refusal
+    value = Value(json=msgspec.Raw(msgspec.json.encode(signal.judgement)))
+    flow.emit(e.DecisionKept(at=flow.now, barrier=barrier, value=value, by=signal.by, standing=True))
+    kept = flow.run.kept[addresses.all_visits(barrier)]
+    for visit in list(flow.run.visits.values()):
+        waits = visit.is_barrier and visit.open_wait(DECISION) is not None
+        if waits and addresses.bare(visit.path) == barrier:
+            _use(flow, visit, kept)
+    return None
+
+
+def _use(flow: Mover, visit: Visit, kept: Kept) -> None:
+    judgement = msgspec.json.decode(kept.value.json, type=Judgement)
+    _judge(flow, visit, judgement, "answered", kept.by, kept=kept)
+
+
+def _answer(flow: Mover, visit: Visit, signal: s.Decide) -> str | None:
+    assert visit.waits is not None
+    wait = visit.waits[DECISION]
+    at = flow.now if signal.at is None else signal.at
+    if wait.due is not None and at >= wait.due:
+        expire(flow, visit)
+        return f"{visit.path} does not wait for a decision any more: its time was over"
+    if signal.shown and signal.shown != wait.digest:
+        return f"what is decided on at {visit.path} is not what was shown; look at it again"
+    return _judge(flow, visit, signal.judgement, "answered", signal.by, signal.shown)
+
+
+def _judge(
+    flow: Mover,
+    visit: Visit,
+    judgement: Judgement,
+    outcome: str,
+    by: str = "",
+    shown: str = "",
+    kept: Kept | None = None,
+) -> str | None:
+    """A barrier's wait has ended; why the decision is refused, if it is."""
+    walk = visit.group.walk
+    assert walk is not None
+    assert visit.waits is not None
+    due = visit.waits[DECISION].due
+    try:
+        puts = plan_puts(walk, judgement.changes, judgement.delete)
+        way = _way(walk, visit, judgement)
+    except RuleError as error:
+        if kept is not None:
+            flow.fail(visit, error.info)
+        return error.info.message
+    flow.emit(
+        e.WaitResolved(
+            at=flow.now,
+            path=visit.path,
+            key=DECISION,
+            outcome=outcome,
+            value=Value(json=msgspec.Raw(msgspec.json.encode(judgement))),
+            by=by,
+            shown=shown,
+            kept=kept is not None,
+            standing=kept is not None and kept.standing,
+        )
+    )
+    if judgement.kind == "modify":
+        flow.emit(e.StateChanged(at=flow.now, path=walk.path, writes=puts, by=by))
+        _ask(flow, visit, due)
+        return None
+    writes = (*puts, *_told_to_state(visit, judgement))
+    flow.emit(e.NodeCompleted(at=flow.now, path=visit.path, attempt=visit.attempt, output=GATHERED, writes=writes))
+    if way is not None:
+        routes.take(flow, walk, way)
+    flow.settled(visit)
+    return None
+
+
+def _way(walk: Walk, visit: Visit, judgement: Judgement) -> routes.Way | None:
+    """Where a decision leads, if it says so.
+
+    Raises:
+        RuleError: it leads nowhere.
+    """
+    if judgement.kind in ("modify", "reroute") and visit.group is not walk:
+        raise routes.wrong(
+            f"{visit.path} is a branch by itself: it can be approved or rejected; to {judgement.kind}, it has to "
+            "be in a sub-graph"
+        )
+    if judgement.kind != "reroute":
+        return None
+    if (refusal := _unfit((visit.node, walk.topology), judgement)) is not None:
+        raise routes.wrong(refusal)
+    return routes.within_steps(walk, routes.Way(-1, judgement.target, "reroute"))
+
+
+def _told_to_state(visit: Visit, judgement: Judgement) -> list[Write]:
+    """What the state is told of a decision; nothing of an earlier one remains."""
+    approved, reason = approved_key(visit.node.spec), reason_key(visit.node.spec)
+    match judgement.kind:
+        case "approve":
+            return [Write(approved, _TRUE, put=True), Write(reason, deleted=True)]
+        case "reject":
+            told = msgspec.Raw(msgspec.json.encode(judgement.reason))
+            return [Write(approved, _FALSE, put=True), Write(reason, told, put=True)]
+        case _:
+            return [Write(approved, deleted=True), Write(reason, deleted=True)]
+
+
+def _unfit(found: tuple[Node, Topology], judgement: Judgement) -> str | None:
+    """Why a decision cannot be meant for a barrier of this graph."""
+    _, topology = found
+    if judgement.kind == "reroute" and judgement.target and judgement.target not in topology.index:
+        return f"there is no node {judgement.target!r} to go on with; there are {', '.join(topology.index)}"
+    keys = topology.routing.keys if topology.routing is not None else None
+    unknown = [name for name in (*judgement.changes, *judgement.delete) if keys is not None and name not in keys]
+    if unknown:
+        return f"the state has no key {', '.join(unknown)}; it has {', '.join(sorted(keys or ()))}"
+    return None
+
+
+def _find(topology: Topology, address: str) -> tuple[Node, Topology] | None:
+    """The barrier at an address, and the graph it is in."""
+    *above, last = map(addresses.node_of, addresses.segments(address))
+    for name in above:
+        index = topology.index.get(name)
+        inner = topology.nodes[index].inner if index is not None else None
+        if inner is None:
+            return None
+        topology = inner
+    index = topology.index.get(last)
+    if index is None or topology.nodes[index].spec.barrier is None:
+        return None
+    return topology.nodes[index], topology
+
+
+def _barriers(topology: Topology, above: str = "") -> list[str]:
+    """The addresses of all barriers, without visits and items."""
+    found: list[str] = []
+    for node in topology.nodes:
+        path = addresses.child(above, node.spec.id)
+        if node.spec.barrier is not None:
+            found.append(path)
+        if node.inner is not None:
+            found += _barriers(node.inner, path)
+    return found
+
+
+def _told(wait: Wait | None, visit: Visit) -> str:
+    """What became of it, in words."""
+    if wait is None or not wait.outcome or wait.value is None:
+        return f"it is {visit.state}"
+    kind = msgspec.json.decode(wait.value.json or NOTHING, type=Judgement).kind
+    if wait.outcome == "expired":
+        return f"its time was over, which counts as {kind}"
+    return f"it was decided ({kind}{f' by {wait.by}' if wait.by else ''})"
