@@ -91,6 +91,13 @@ def expire(flow: Mover, visit: Visit) -> None:
     _judge(flow, visit, Judgement(kind=spec_of(visit).default), "expired")
 
 
+def ask_again(flow: Mover, visit: Visit) -> None:
+    """The state has changed: if a decision on it is waited for, it is one on another state now."""
+    wait = visit.open_wait(DECISION)
+    if wait is not None:
+        _ask(flow, visit, wait.due)
+
+
 def _ask(flow: Mover, visit: Visit, due: float | None) -> None:
     spec = spec_of(visit)
     question = Question(text=spec.text or f"{visit.node.spec.id}?", schema=_SCHEMA)

@@ -18,10 +18,7 @@ VERSION = 1
 
 
 class RunAdmitted(Event, frozen=True, kw_only=True):
-    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs.
-
-    A fork has the events of another run before its own: `origin` is that run, `origin_seq` the last of them.
-    """
+    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs."""
 
     run: str
     graph: str
@@ -29,8 +26,24 @@ class RunAdmitted(Event, frozen=True, kw_only=True):
     inputs: dict[str, Value] = {}
     labels: dict[str, str] = {}
     timeout_s: float | None = None
-    origin: str = ""
-    origin_seq: int = 0
+
+
+class RunForked(Event, frozen=True, kw_only=True):
+    """All events before this one are those of another run, and the run goes on from there as one of its own.
+
+    Attributes:
+        run: its id.
+        origin: the other run.
+        shift_s: by how many seconds everything that is due is later than it was there.
+        labels: in place of those of the other run.
+        by: who forked it.
+    """
+
+    run: str
+    origin: str
+    shift_s: float = 0.0
+    labels: dict[str, str] = {}
+    by: str = ""
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -158,10 +171,14 @@ class AttemptStopping(Event, frozen=True, kw_only=True):
 
 
 class AttemptInterrupted(Event, frozen=True, kw_only=True):
-    """The attempt was lost with its process, or stopped for a pause; whether it took effect is not known."""
+    """The attempt was lost with its process, or stopped for a pause; whether it took effect is not known.
+
+    With `left`, it is of the run that this one was forked from, and goes on there if anywhere.
+    """
 
     path: str
     attempt: int = 1
+    left: bool = False
 
 
 class DoubtCleared(Event, frozen=True, kw_only=True):
@@ -196,7 +213,7 @@ class NodeCompleted(Event, frozen=True, kw_only=True):
         writes: what it writes to the state, or what comes of what its branches wrote.
         goto: the node it names to go on with, empty for the end.
         fallback: it asks for the fallback edge.
-        cost: what it says it has cost.
+        cost: what it says it has cost, if it does.
         effects: it says that it had side effects.
     """
 
@@ -206,7 +223,7 @@ class NodeCompleted(Event, frozen=True, kw_only=True):
     writes: tuple[Write, ...] = ()
     goto: str | None = None
     fallback: bool = False
-    cost: float = 0.0
+    cost: float | None = None
     effects: bool = False
 
 
@@ -338,6 +355,7 @@ class MessageArrived(Event, frozen=True, kw_only=True):
 
 AnyEvent = (
     RunAdmitted
+    | RunForked
     | RunStarted
     | RunPaused
     | RunResumed

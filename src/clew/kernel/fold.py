@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clew.kernel import events as e
-from clew.kernel import walking
+from clew.kernel import inheriting, walking
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits
@@ -208,10 +208,13 @@ def _attempt_interrupted(run: Run, event: e.AttemptInterrupted) -> None:
         visit.stop = ""
     if paused:
         run.set_total_timer(visit)
-    else:
+    elif not event.left:
         visit.interruptions += 1
     visit.attempt_due = None
-    visit.in_doubt = visit.node.spec.on_interrupt in _DOUBTFUL
+    visit.in_doubt = visit.node.spec.on_interrupt in _DOUBTFUL and (visit.in_doubt or not event.left)
+    visit.probing = visit.probing and visit.in_doubt
+    if event.left:
+        inheriting.leave(visit)
 
 
 def _doubt_cleared(run: Run, event: e.DoubtCleared) -> None:
@@ -348,6 +351,7 @@ def _member_of_path(run: Run, path: str) -> Visit:
 
 _FOLDS: dict[type, Callable[[Run, Any], None]] = {
     e.RunAdmitted: _run_admitted,
+    e.RunForked: inheriting.run_forked,
     e.RunStarted: _run_started,
     e.RunPaused: _run_paused,
     e.RunResumed: _run_resumed,

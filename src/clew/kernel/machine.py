@@ -26,6 +26,7 @@ from clew.kernel.due import fire_due
 from clew.kernel.errors import KernelError
 from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
+from clew.kernel.forking import fork
 from clew.kernel.groups import has_room
 from clew.kernel.reducing import NoRules, Rules
 from clew.kernel.routes import complete, gather, gathered, go_on
@@ -232,6 +233,9 @@ class Machine:
         elif visit.interruptions > limit:
             self._flow.fail(visit, reasons.interrupted_too_often(visit, limit))
 
+    def _fork(self, signal: s.Fork) -> str | None:
+        return fork(self._flow, signal)
+
     def _map_expanded(self, signal: s.MapExpanded) -> None:
         visit = self.run.visits.get(signal.path)
         if visit is None or not self._awaits_items(visit):
@@ -357,6 +361,7 @@ class Machine:
         s.Tick: _tick,
         s.SlotsFreed: _slots_freed,
         s.TakeOver: _take_over,
+        s.Fork: _fork,
         s.MapExpanded: _map_expanded,
         s.Gathered: _gathered,
         s.AttemptSucceeded: _attempt_succeeded,

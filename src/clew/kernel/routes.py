@@ -88,7 +88,7 @@ def complete(flow: Mover, visit: Visit, update: Update) -> None:
             writes=writes,
             goto=update.goto,
             fallback=update.fallback,
-            cost=update.cost,
+            cost=update.cost or None,
             effects=update.effects,
         )
     )

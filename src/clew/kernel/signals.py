@@ -36,14 +36,30 @@ class SlotsFreed(Signal, frozen=True, kw_only=True):
 
 
 class TakeOver(Signal, frozen=True, kw_only=True):
-    """A new owner writes the run: what the former one had under way is interrupted.
-
-    A run that is `forked` begins with what another run had under way: it is made anew, and is in no doubt.
-    """
+    """A new owner writes the run: what the former one had under way is interrupted."""
 
     epoch: int
     owner: str
-    forked: bool = False
+
+
+class Fork(Signal, frozen=True, kw_only=True):
+    """Go on as another run from where this one was; what is under way is left to the first one.
+
+    Attributes:
+        run: id of the new run.
+        since: when the last event before it happened, in seconds since the epoch.
+        labels: of the new run.
+        changes: of the state of a state graph, past its reducers, by key.
+        delete: keys that are taken out of it.
+        by: who forks.
+    """
+
+    run: str
+    since: float
+    labels: dict[str, str] = {}
+    changes: dict[str, msgspec.Raw] = {}
+    delete: tuple[str, ...] = ()
+    by: str = ""
 
 
 class MapExpanded(Signal, frozen=True, kw_only=True):
@@ -240,6 +256,7 @@ AnySignal = (
     | Tick
     | SlotsFreed
     | TakeOver
+    | Fork
     | MapExpanded
     | Gathered
     | AttemptSucceeded

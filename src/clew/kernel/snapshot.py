@@ -124,6 +124,7 @@ class RunImage(msgspec.Struct, omit_defaults=True):
     earlier_attempts: dict[str, tuple[int, bool]] = {}
     mail: dict[str, list[Message]] = {}
     kept: dict[str, Kept] = {}
+    origin: tuple[str, int] | None = None
 
 
 #: The owner of a group that goes on, or has come to its end in this generation, is in one of these.

@@ -39,6 +39,7 @@ class Run:
         id: the run's id.
         graph: hash of its definition.
         definition: digest of the blob that holds it.
+        origin: the run that it was forked from, and the number of the last event of that; None if it was not.
         topology: the compiled definition.
         root: the run's own graph; None until the run is admitted.
         state: where the run stands.
@@ -69,6 +70,7 @@ class Run:
     topology: Topology
     graph: str = ""
     definition: str = ""
+    origin: tuple[str, int] | None = None
     root: Scope | Walk | None = None
     state: RunState = RunState.QUEUED
     seq: int = 0

@@ -1,0 +1,331 @@
+"""State graphs in Python: nodes that read a state and return what they change, and edges that are walked.
+
+One token walks from `START` along the edges to `END`. Loops are legal and bounded; parallel and map nodes open
+branches, which write together when all of them have ended; barriers wait for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack, cast, overload
+
+from clew import codec
+from clew.errors import UnstorableError
+from clew.graphs.checkpoints import Checkpoints
+from clew.graphs.conditions import label_of
+from clew.graphs.drafts import GraphDraft, InputDraft, MapDraft
+from clew.graphs.names import caller
+from clew.graphs.route_drafts import EdgeDraft, RouteDraft, barrier
+from clew.graphs.state_options import Branch, NodeOptions, StateBody, add_state_node, state_draft
+from clew.graphs.state_schema import graph_name, read_schema
+from clew.graphs.state_writing import fill_state_node, over_of
+from clew.graphs.updates import END
+from clew.graphs.written import WrittenGraph
+from clew.kernel.definition import Default, ErrorPolicy, ItemPolicy, OnLimit
+
+#: What decides about an edge: a function of the state, or one expression.
+When = Callable[..., Any] | str
+
+_ON_BRANCH_ERROR = {"fail_fast": ErrorPolicy.STOP_GRAPH, "collect_all": ErrorPolicy.CONTINUE}
+
+
+class StateGraph(WrittenGraph):
+    """A graph whose nodes are entered one after the other, along edges, and share a state.
+
+    Args:
+        schema: the keys of the state: a TypedDict, a dataclass, a `msgspec.Struct`, a pydantic model, or a mapping
+            of names to types. ``Annotated[list[str], append]`` says how writes to a key meet what is there.
+        name: what people call it; the schema's name in snake case, if not given.
+        description: one line for people.
+        max_steps: nodes that may be entered in a run.
+        max_state_bytes: JSON text that the state may have.
+        checkpoints: which positions are named by themselves: ``conservative`` (all), ``minimal``, ``manual``
+            (none), or `Checkpoints`.
+        timeout: limit of a whole run, in seconds.
+        max_concurrency: attempts that may run at once in a run.
+        max_interruptions: how often one visit may be interrupted before it fails.
+    """
+
+    def __init__(
+        self,
+        schema: type | Mapping[str, Any],
+        *,
+        name: str | None = None,
+        description: str = "",
+        max_steps: int = 50,
+        max_state_bytes: int = 16_000_000,
+        checkpoints: Checkpoints | str = "conservative",
+        timeout: float | None = None,
+        max_concurrency: int = 4,
+        max_interruptions: int = 10,
+    ) -> None:
+        keys = read_schema(schema)
+        place = caller()
+        self.draft = GraphDraft(
+            name=name if name is not None else graph_name(keys),
+            place=place,
+            description=description,
+            timeout=timeout,
+            max_concurrency=max_concurrency,
+            max_interruptions=max_interruptions,
+            inputs={
+                key.name: InputDraft(
+                    name=key.name,
+                    place=place,
+                    hint=key.hint,
+                    type=key.type,
+                    required=key.required,
+                    default=key.default or None,
+                )
+                for key in keys.keys.values()
+            },
+            routes=RouteDraft(
+                schema=keys, max_steps=max_steps, max_state_bytes=max_state_bytes, checkpoints=checkpoints
+            ),
+        )
+
+    # ------------------------------------------------------------------ nodes
+
+    @overload
+    def add_node(self, body: StateBody, /, id: str | None = None, **options: Unpack[NodeOptions]) -> str: ...
+    @overload
+    def add_node(self, id: str, body: StateBody, /, **options: Unpack[NodeOptions]) -> str: ...
+    def add_node(self, first: Any, second: Any = None, /, **options: Any) -> str:
+        """Add a node: ``add_node(draft)``, ``add_node(draft, "draft")`` or ``add_node("draft", draft)``.
+
+        A function takes the state in its parameter called `state`, or in the one annotated with the schema, or in
+        its first; and the `Context`, if it likes. It returns a mapping of what it changes, an `Update`, or None.
+        The texts of a shell or HTTP description may hold ``{{ state.KEY }}``. A `Graph` is given the keys that its
+        inputs are named like, and returns a mapping of changes. A `StateGraph` works on the keys that both have.
+
+        Args:
+            first: the body, or the id.
+            second: the other of the two; without an id, the body's name is it.
+            **options: those of `Graph.add`, but for `on_error`: where to go on after a failure is said by
+                `add_fallback`. Besides: `sets` says what a description writes, as
+                ``sets={"page": "{{ output.stdout }}"}`` (names: `output`, `state`); `max_visits` how often the node
+                may be entered, and `on_limit` what happens then: ``strict`` (the run fails), ``fallback`` (a
+                fallback edge is taken) or ``drop`` (edges to it are passed over).
+
+        Returns:
+            The id.
+        """
+        body, id_ = (second, first) if isinstance(first, str) else (first, second)
+        id_ = options.pop("id", id_)
+        return add_state_node(body, id_, options, caller(), self.draft).id
+
+    def add_parallel(
+        self,
+        id: str,  # noqa: A002 -- the word of the design
+        branches: Sequence[StateBody | Branch] | Mapping[str, StateBody | Branch],
+        *,
+        on_branch_error: str = "fail_fast",
+        max_concurrency: int | None = None,
+        max_visits: int | None = None,
+        on_limit: OnLimit | str = OnLimit.STRICT,
+        total_timeout: float | None = None,
+    ) -> str:
+        """Add a node that runs several bodies side by side; what they write is merged when all have ended.
+
+        All of them read the state as it was before. They write in the order in which they stand here; two that write
+        to one key need a reducer.
+
+        Args:
+            id: unique in the graph.
+            branches: bodies, or bodies by id; `branch` gives one of them options.
+            on_branch_error: ``fail_fast`` stops the others at the first failure; ``collect_all`` keeps what the
+                others write.
+            max_concurrency: how many may be under way at once; all, if not given.
+            max_visits: as in `add_node`.
+            on_limit: as in `add_node`.
+            total_timeout: limit of the whole node, in seconds.
+
+        Returns:
+            The id.
+        """
+        place = caller()
+        inner = GraphDraft(
+            name=f"{self.name}/{id}",
+            place=place,
+            on_error=_ON_BRANCH_ERROR.get(on_branch_error, ErrorPolicy.STOP_GRAPH),
+            max_concurrency=max_concurrency if max_concurrency is not None else max(len(branches), 1),
+            branches_of=self.draft,
+        )
+        options = {"max_visits": max_visits, "on_limit": on_limit, "total_timeout": total_timeout}
+        draft = state_draft(inner, id, options, place, self.draft)
+        if on_branch_error not in _ON_BRANCH_ERROR:
+            draft.report("on_branch_error", f"is one of {', '.join(_ON_BRANCH_ERROR)}, not {on_branch_error!r}")
+        for name, each in _by_id(branches):
+            one = each if isinstance(each, Branch) else Branch(body=each)
+            add_state_node(one.body, name if name is not None else one.id, one.options, place, inner)
+        self.draft.place_node(draft)
+        return draft.id
+
+    def add_map(
+        self,
+        id: str,  # noqa: A002 -- the word of the design
+        body: StateBody,
+        *,
+        over: Any,
+        item: str | None = None,
+        key: str | Callable[..., Any] | None = None,
+        on_item_error: ItemPolicy | str = ItemPolicy.FAIL_FAST,
+        max_concurrency: int | None = None,
+        **options: Unpack[NodeOptions],
+    ) -> str:
+        """Add a node that runs its body once per item of a list; what is written is merged in the order of items.
+
+        A function takes the item in its parameter `item`, or in its first required one that is not the state (which
+        has to be called `state`, or to be annotated with the schema). Texts hold it as ``{{ item }}``.
+
+        Args:
+            id: unique in the graph.
+            body: as in `add_node`.
+            over: the list: a key of the state, or an expression (``{{ state.plan.sections }}``).
+            item: the parameter of a function that takes the item; of a graph, its input (or key) that does.
+            key: a field of the item, or a function of it, that names it; the index otherwise.
+            on_item_error: ``fail_fast`` stops at the first item that fails, ``collect`` keeps the successes.
+            max_concurrency: how many items may run at once, besides the run's own limit.
+            **options: as in `add_node`; attempts, their limits and keys are those of each item.
+
+        Returns:
+            The id.
+        """
+        draft = state_draft(body, id, options, caller(), self.draft)
+        draft.item = item
+        draft.map = MapDraft(
+            over=over_of(draft, over), key=key, on_item_error=on_item_error, max_concurrency=max_concurrency
+        )
+        fill_state_node(draft, self.draft, options.get("sets"))
+        self.draft.place_node(draft)
+        return draft.id
+
+    def add_barrier(
+        self,
+        id: str,  # noqa: A002 -- the word of the design
+        text: str = "",
+        *,
+        shows: str | Sequence[str] = (),
+        timeout: float | None = None,
+        default: Default | str = Default.REJECT,
+        max_visits: int | None = None,
+        on_limit: OnLimit | str = OnLimit.STRICT,
+    ) -> str:
+        """Add a node that waits for a person's decision; `barrier` describes one as a branch.
+
+        It writes ``NAME.approved`` (true or false) and, if it was rejected, ``NAME.reject_reason``; these keys need
+        not be declared.
+
+        Args:
+            id: unique in the graph.
+            text: what people read.
+            shows: keys of the state that are decided on; all of them, if not given. A decision holds for what they
+                were.
+            timeout: how long is waited, in seconds; for ever if not given.
+            default: what counts as the decision then: ``approve``, ``reject``, or ``skip``, which goes on without
+                writing either key.
+            max_visits: as in `add_node`.
+            on_limit: as in `add_node`.
+
+        Returns:
+            The id.
+        """
+        body = barrier(text, shows=shows, timeout=timeout, default=default)
+        return add_state_node(body, id, {"max_visits": max_visits, "on_limit": on_limit}, caller(), self.draft).id
+
+    # ------------------------------------------------------------------ edges
+
+    def add_edge(
+        self,
+        source: str,
+        target: str,
+        *,
+        when: When | None = None,
+        max_visits: int | None = None,
+        on_limit: OnLimit | str = OnLimit.STRICT,
+    ) -> None:
+        """Add an edge. Of those that leave a node, the first whose condition holds is taken, else the one without.
+
+        Args:
+            source: a node, or `START`.
+            target: a node, or `END`.
+            when: a synchronous function of the state, or one expression (``{{ state.score > 0.8 }}``).
+            max_visits: how often it may be taken.
+            on_limit: what happens then: ``strict`` (the run fails), ``fallback`` (the fallback edge of `source` is
+                taken) or ``drop`` (it is passed over).
+        """
+        self._edge(
+            source, target, when=when, label=label_of(when) if when is not None else "", max_visits=max_visits,
+            on_limit=on_limit, owner=self._owner(f"{_bare(source)}->{_bare(target)}"),
+        )  # fmt: skip
+
+    def add_router(self, source: str, function: When, targets: Mapping[Any, str] | Sequence[str]) -> None:
+        """Let one function (or expression) of the state say which edge is taken.
+
+        If it gives none of the values, the edges that were added after it are asked.
+
+        Args:
+            source: a node, or `START`.
+            function: gives one of the values.
+            targets: the node, or `END`, for each value; or a list of nodes, if it gives their ids (or `END`).
+        """
+        owner = self._owner(f"{_bare(source)}->?")
+        by_name = not isinstance(targets, Mapping)
+        several = [targets] if isinstance(targets, str) else targets
+        pairs = [(each, each) for each in several] if by_name else [*cast("Mapping[Any, str]", targets).items()]
+        name = label_of(function)
+        for value, target in pairs:
+            label = name if by_name else f"{name} = {_shown(value)}"
+            edge = self._edge(source, target, when=function, label=label, owner=owner, router=True)
+            try:
+                edge.equals = codec.encode(value)
+            except UnstorableError as error:
+                edge.problems.append(("targets", f"the value {value!r} cannot be given by it: {error}"))
+        if not pairs:
+            self._edge(source, END, when=function, owner=owner, router=True).problems.append(
+                ("targets", "there are none; give {value: node} or a list of nodes")
+            )
+
+    def add_fallback(self, source: str, target: str) -> None:
+        """Say where to go on when a node has failed for good, asks for it (``Update(fallback=True)``), or by a limit.
+
+        Args:
+            source: a node.
+            target: a node, or `END`.
+        """
+        self._edge(source, target, fallback=True)
+
+    def _edge(self, source: Any, target: Any, **fields: Any) -> EdgeDraft:
+        edge = EdgeDraft(source=_bare(source), target=_bare(target), place=caller(), **fields)
+        for end in (source, target):
+            if not isinstance(end, str):
+                edge.problems.append(("", f"a node is named by its id, not by {end!r:.60}"))
+        assert self.draft.routes is not None
+        self.draft.routes.edges.append(edge)
+        self.draft.changed()
+        return edge
+
+    def _owner(self, edge: str) -> str:
+        """A name for the condition of an edge, and another one for the next between the same nodes."""
+        assert self.draft.routes is not None
+        owners = {each.owner for each in self.draft.routes.edges}
+        number = next(n for n in range(1, len(owners) + 2) if f"{edge}#{n}" not in owners)
+        return f"{edge}#{number}"
+
+    def __repr__(self) -> str:
+        assert self.draft.routes is not None
+        return f"<state graph {self.name}: {len(self.draft.nodes)} nodes, {len(self.draft.routes.edges)} edges>"
+
+
+def _by_id(branches: Sequence[Any] | Mapping[str, Any]) -> list[tuple[str | None, Any]]:
+    if isinstance(branches, Mapping):
+        return [*cast("Mapping[str, Any]", branches).items()]
+    return [(None, each) for each in branches]
+
+
+def _bare(end: Any) -> str:
+    return end if isinstance(end, str) else str(getattr(end, "__name__", end))
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)

@@ -1,0 +1,48 @@
+"""A run that goes on as another one: what it inherits, and what it leaves to the first one."""
+
+from __future__ import annotations
+
+from clew.kernel import barriers
+from clew.kernel import events as e
+from clew.kernel import signals as s
+from clew.kernel.errors import RuleError
+from clew.kernel.flow import Flow
+from clew.kernel.reducing import plan_puts
+from clew.kernel.states import UNDER_WAY, RunState
+from clew.kernel.visits import Walk
+
+
+def fork(flow: Flow, signal: s.Fork) -> str | None:
+    """The run goes on as another one from here; why it cannot, if it cannot.
+
+    The time that has passed since the last event of the first run does not count: what was due in an hour is due
+    in an hour.
+    """
+    run = flow.run
+    if run.state not in (RunState.RUNNING, RunState.PAUSED):
+        return f"at that position it is {run.state}; choose an earlier one"
+    changes = (signal.changes, signal.delete)
+    if any(changes) and not isinstance(run.root, Walk):
+        return "only the state of a state graph can be changed, and this is none"
+    shift_s = max(0.0, flow.now - signal.since)
+    flow.emit(
+        e.RunForked(
+            at=flow.now, run=signal.run, origin=run.id, shift_s=shift_s, labels=signal.labels, by=signal.by
+        )
+    )
+    if run.state is RunState.PAUSED:
+        flow.emit(e.RunResumed(at=flow.now, by=signal.by))
+    for visit in list(run.visits.values()):
+        if visit.state in UNDER_WAY and not visit.is_group:
+            flow.emit(e.AttemptInterrupted(at=flow.now, path=visit.path, attempt=visit.attempt, left=True))
+    if not any(changes):
+        return None
+    assert isinstance(run.root, Walk)
+    try:
+        writes = plan_puts(run.root, *changes)
+    except RuleError as error:
+        return error.info.message
+    flow.emit(e.StateChanged(at=flow.now, writes=writes, by=signal.by))
+    if run.root.last is not None:
+        barriers.ask_again(flow, run.root.last)
+    return None
