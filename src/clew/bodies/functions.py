@@ -27,7 +27,8 @@ from clew import codec
 from clew.errors import InvalidInputError, UnresolvedBodyError
 from clew.graphs.signatures import Signature as Declared
 from clew.graphs.signatures import signature_of
-from clew.kernel.values import Absent
+from clew.graphs.state_view import state_for
+from clew.kernel.values import Absent, View
 
 Function = Callable[..., Any]
 T = TypeVar("T")
@@ -211,8 +212,8 @@ class Signature:
         takes_any, parameters = self.declared.takes_any, self.declared.parameters
         return {name: stored for name, stored in inputs.items() if takes_any or name in parameters}
 
-    def bind(self, inputs: Mapping[str, bytes | msgspec.Raw | Absent]) -> dict[str, Any]:
-        """Decode each input by its annotation.
+    def bind(self, inputs: Mapping[str, bytes | msgspec.Raw | Absent | View]) -> dict[str, Any]:
+        """Decode each input by its annotation; a state is decoded key by key, when it is looked at.
 
         An absent one (its node failed, and the graph goes on) becomes the parameter's default, or None.
 
@@ -228,8 +229,11 @@ class Signature:
             elif isinstance(stored, Absent):
                 arguments[name] = self._defaults.get(name)
             else:
+                hint = declared.hint if declared else Any
                 try:
-                    arguments[name] = codec.decode(stored, declared.hint if declared else Any)
+                    arguments[name] = (
+                        state_for(stored.cells, hint) if isinstance(stored, View) else codec.decode(stored, hint)
+                    )
                 except InvalidInputError as error:
                     problems.append(f"{name}: {error}")
         for name, declared in self.declared.parameters.items():

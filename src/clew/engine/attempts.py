@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import msgspec
+
 from clew.bodies.errors import error_info
 from clew.engine.clock import Clock
 from clew.engine.context import BodyContext
@@ -19,7 +21,8 @@ from clew.engine.workshop import Functions, Job, Workshop
 from clew.journal.records import Blob, LogLine
 from clew.kernel import commands as c
 from clew.kernel import signals as s
-from clew.kernel.values import Binding, ErrorInfo
+from clew.kernel.values import GATHERED, Binding, ErrorInfo
+from clew.kernel.writes import Update
 
 _LOG = logging.getLogger("clew.engine")
 
@@ -134,6 +137,10 @@ class Attempt:
         else:
             if json is None:
                 return s.ProbedAbsent(path=self.path, attempt=self.number), []
+            if self._command.updates:
+                update = msgspec.json.decode(json, type=Update)
+                done = s.AttemptSucceeded(path=self.path, attempt=self.number, output=GATHERED, update=update)
+                return done, []
             value, blobs = stored(json)
             return s.AttemptSucceeded(path=self.path, attempt=self.number, output=value), blobs
         return s.AttemptFailed(path=self.path, attempt=self.number, error=error), []

@@ -13,7 +13,7 @@ from clew import codec
 from clew.engine.slots import Slots
 from clew.engine.snapshots import Snapshots, load, no_collection
 from clew.errors import GraphError, StorageError, UnresolvedBodyError
-from clew.graphs.graph import Graph
+from clew.graphs.written import WrittenGraph
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
 from clew.kernel.definition import GraphSpec
@@ -56,7 +56,7 @@ class Definitions:
         graphs: given by the program; their functions are preferred to imported ones.
     """
 
-    def __init__(self, journal: Journal, graphs: Sequence[Graph]) -> None:
+    def __init__(self, journal: Journal, graphs: Sequence[WrittenGraph]) -> None:
         self._journal = journal
         self._given: dict[str, Known] = {}
         #: Started or read, the last used at the end; whoever drives a run holds what he needs of it.
@@ -64,7 +64,7 @@ class Definitions:
         for graph in graphs:
             self._given[graph.hash] = self._known(graph, None)
 
-    def add(self, graph: Graph) -> Known:
+    def add(self, graph: WrittenGraph) -> Known:
         """Know a graph of the program.
 
         Raises:
@@ -75,7 +75,7 @@ class Definitions:
             known = self._keep(self._known(graph, known))
         return known
 
-    def _known(self, graph: Graph, before: Known | None) -> Known:
+    def _known(self, graph: WrittenGraph, before: Known | None) -> Known:
         spec = graph.spec()
         json = msgspec.json.encode(spec)
         topology = before.topology if before is not None else compile_graph(spec)

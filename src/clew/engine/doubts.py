@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clew import codec
-from clew.bodies.probes import answer_of_probe, output_of_probe
+from clew.bodies.probes import encode_result, output_of_probe
 from clew.engine.entries import Entry, stored
 from clew.engine.questions import schema_of, within
 from clew.engine.resting import Waits
@@ -51,7 +51,7 @@ async def probed(probe: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     answer = probe(*args, **kwargs)
     if inspect.isawaitable(answer):
         answer = await answer
-    return output_of_probe(answer_of_probe(answer))
+    return output_of_probe(encode_result(answer, probe=True, updates=False))
 
 
 async def asked(entry: Entry, waits: Waits, key: str, hint: Any) -> bytes | None:

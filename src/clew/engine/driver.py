@@ -29,6 +29,7 @@ from clew.engine.feed import Ephemeral, Feed
 from clew.engine.keeper import Keeper
 from clew.engine.keys import KeyRing, Keys
 from clew.engine.observers import Bus, Observed
+from clew.engine.rules import GraphRules
 from clew.engine.slots import Slots
 from clew.engine.snapshots import Snapshots
 from clew.engine.status import row_of
@@ -92,7 +93,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self.id = row.run
         self._crew = Crew(self, slots, workshop, clock)
-        self.machine = Machine(topology, run, self._crew.gate)
+        self.machine = Machine(topology, run, self._crew.gate, GraphRules(functions, workshop.secrets.mask))
         self.feed = Feed()
         #: Set when the run has ended (None) or this process has lost it (why).
         self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
@@ -255,19 +256,18 @@ class Driver:
             case c.StopAttempt(path=path, attempt=attempt, reason=reason):
                 if not self._crew.stop(path, attempt, reason):
                     self.signal(s.AttemptStopped(path=path, attempt=attempt))
-            case c.ExpandMap() if not self._performs:
-                pass  # who goes on with the run derives again that this is outstanding
-            case c.ExpandMap():
-                task = asyncio.create_task(self._expand(command))
-                self._expansions.add(task)
-                task.add_done_callback(self._expansions.discard)
+            case c.ExpandMap() | c.Gather():
+                if self._performs:  # or who goes on with the run derives again that this is outstanding
+                    task = asyncio.create_task(self._find_out(command))
+                    self._expansions.add(task)
+                    task.add_done_callback(self._expansions.discard)
             case c.TakeSnapshot():
                 self._snapshot = self._snapshots.take(self.run)
             case _:
                 assert_never(command)
 
-    async def _expand(self, command: c.ExpandMap) -> None:
-        signal, blobs = await or_lose(self, self._workshop.expand(command, self.functions))
+    async def _find_out(self, command: c.ExpandMap | c.Gather) -> None:
+        signal, blobs = await or_lose(self, self._workshop.find_out(command, self.functions))
         self.signal(signal, *blobs)
 
     def show(self, item: Ephemeral) -> None:
@@ -337,8 +337,8 @@ class Driver:
 
     def _is_busy(self, decision: Decision) -> bool:
         """Whether something is found out for the run that no state of its visits tells."""
-        expands = any(type(command) is c.ExpandMap for command in decision.commands)
-        return expands or bool(self._expansions) or self._keyring.is_waiting
+        finds = any(isinstance(command, c.ExpandMap | c.Gather) for command in decision.commands)
+        return finds or bool(self._expansions) or self._keyring.is_waiting
 
     # ------------------------------------------------------------------ what bodies ask for
 

@@ -40,7 +40,7 @@ from clew.errors import (
     UnstorableError,
 )
 from clew.graphs.given import encode_inputs
-from clew.graphs.graph import Graph
+from clew.graphs.written import WrittenGraph
 from clew.journal.opening import journal_for
 from clew.journal.ownership import this_process
 from clew.journal.port import Journal
@@ -77,7 +77,7 @@ class Engine:
         self,
         journal: str | Journal = "sqlite:///clew.db",
         *,
-        graphs: Sequence[Graph] = (),
+        graphs: Sequence[WrittenGraph] = (),
         durability: str = "full",
         max_concurrency: int = 100,
         limits: Mapping[str, int] | None = None,
@@ -203,7 +203,7 @@ class Engine:
 
     async def start(
         self,
-        graph: Graph,
+        graph: WrittenGraph,
         inputs: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the word that users expect
@@ -252,7 +252,8 @@ class Engine:
             owner=self._owner.id, created_at=self.clock.now(), labels=dict(labels or {}),
         )  # fmt: skip
         driver = self._drivers.drive(row, known, None, Snapshots())
-        values, blobs = self._workshop.store_inputs(given)
+        inline = known.topology.routing is not None  # what a state graph starts with is part of its first event
+        values, blobs = self._workshop.store_inputs(given, inline=inline)
         if not known.stored:
             blobs.append(Blob(known.digest, known.json))
         admit = s.Admit(

@@ -13,7 +13,9 @@ import msgspec
 from clew import codec
 from clew.errors import InternalError, InvalidInputError, UnstorableError
 from clew.graphs import expressions
+from clew.graphs.conditions import named_state
 from clew.journal.port import Journal
+from clew.kernel.cells import text_of
 from clew.kernel.values import (
     Absent,
     Binding,
@@ -22,11 +24,14 @@ from clew.kernel.values import (
     FromInput,
     FromItem,
     FromNode,
+    FromOutput,
+    FromState,
     Known,
     ListOf,
     Literal,
     Pick,
     Value,
+    View,
 )
 
 #: Values up to so many bytes of JSON text travel inside events; larger ones become blobs.
@@ -64,10 +69,12 @@ class InputReader:
             case DictOf(items=items):
                 parts = [codec.encode(key) + b":" + await self.read(item) for key, item in items.items()]
                 return b"{" + b",".join(parts) + b"}"
+            case View(cells=cells):
+                return bytes(text_of(cells))
             case Expression(source=source, names=names, where=where):
-                known = {name: codec.decode(await self.read(part)) for name, part in names.items()}
+                known = {name: await self._named(part, name, source) for name, part in names.items()}
                 return codec.encode(expressions.evaluate(source, known, where))
-            case FromInput() | FromNode() | FromItem():
+            case FromInput() | FromNode() | FromItem() | FromState() | FromOutput():
                 raise InternalError(f"an input was not resolved: {binding}")
             case _:
                 assert_never(binding)
@@ -82,6 +89,12 @@ class InputReader:
     async def plain(self, binding: Binding) -> Any:
         """A resolved binding as plain JSON data."""
         return codec.decode(await self.read(binding))
+
+    async def _named(self, part: Binding, name: str, source: str) -> Any:
+        """What a name of an expression means; of a state, only the keys that the expression names."""
+        if not isinstance(part, View):
+            return codec.decode(await self.read(part))
+        return named_state(source, part.cells, name)
 
     async def _pick(self, of: Binding, path: tuple[str | int, ...]) -> bytes:
         cached = of.value.blob if isinstance(of, Known) else ""
@@ -109,6 +122,23 @@ def refuse_large(json: bytes) -> None:
     """
     if len(json) > MAX_VALUE:
         raise UnstorableError("$", f"{len(json)} bytes of JSON are more than the limit of {MAX_VALUE}")
+
+
+def with_output(binding: Binding, output: msgspec.Raw) -> Binding:
+    """The same recipe, with what a body returned in the places that are left open for it."""
+    match binding:
+        case FromOutput():
+            return Literal(output)
+        case Pick(of=of, path=path):
+            return Pick(with_output(of, output), path)
+        case ListOf(items=items):
+            return ListOf(tuple(with_output(item, output) for item in items))
+        case DictOf(items=items):
+            return DictOf({key: with_output(item, output) for key, item in items.items()})
+        case Expression(source=source, names=names, where=where):
+            return Expression(source, {name: with_output(part, output) for name, part in names.items()}, where)
+        case _:
+            return binding
 
 
 def store(json: bytes) -> tuple[Value, bytes | None]:

@@ -5,7 +5,7 @@ What is told is on disk: a run that is driven here is looked at between two appe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -34,7 +34,8 @@ from clew.kernel.questions import Question
 from clew.kernel.resolve import output_of, output_of_group
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
-from clew.kernel.visits import Scope, Visit
+from clew.kernel.values import Binding, Known, Value
+from clew.kernel.visits import Group, Visit, Walk
 
 
 class Memento:
@@ -163,15 +164,24 @@ class Looking:
     async def result(self, run: str) -> tuple[Result, str]:
         """The result of a run that has ended, and why it ended so."""
         folded = await self.folded(run)
-        assert isinstance(folded.root, Scope)
-        done = [v for v in folded.root.members if v is not None and v.state is NodeState.COMPLETED]
-        bindings = {visit.node.spec.id: output_of(folded, visit) for visit in done}
+        assert folded.root is not None
+        bindings = dict(_outputs(folded, folded.root))
         returned = output_of_group(folded, folded.root)
         state, failures = folded.state, failures_of(folded)
         why = folded.error.message if folded.error else folded.reason
         await self._logbook.flush()
         values: dict[str, Any] = {id_: await self._reader.plain(binding) for id_, binding in bindings.items()}
         return Result(run, state, values, await self._reader.plain(returned), failures), why
+
+
+def _outputs(run: Run, group: Group) -> Iterator[tuple[str, Binding]]:
+    """What came of a run by name: of a state graph the keys of its state, else the outputs of the nodes."""
+    if isinstance(group, Walk):
+        yield from ((key, Known(Value(json=cell.text()))) for key, cell in group.cells.items())
+        return
+    for visit in group.members:
+        if visit is not None and visit.state is NodeState.COMPLETED:
+            yield visit.node.spec.id, output_of(run, visit)
 
 
 def _shown(json: bytes | None) -> str:

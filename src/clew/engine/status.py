@@ -16,7 +16,7 @@ from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
 from clew.kernel.values import ErrorInfo
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -233,6 +233,12 @@ def failures_of(run: Run) -> dict[str, ErrorInfo]:
 
 
 def _statuses(scope: Group) -> Iterator[NodeStatus]:
+    if isinstance(scope, Walk):
+        for visit in scope.members:
+            if visit is not None:
+                yield visit_status(visit)
+                yield from _inside(visit)
+        return
     assert isinstance(scope, Scope)
     for index, node in enumerate(scope.topology.nodes):
         visit = scope.members[index]
@@ -245,13 +251,18 @@ def _statuses(scope: Group) -> Iterator[NodeStatus]:
             )
             continue
         yield visit_status(visit)
-        if isinstance(visit.inner, Scope):
-            yield from _statuses(visit.inner)
-        elif isinstance(visit.inner, Items):
-            for item in visit.inner.failed:
-                failed = visit.inner.members[item]
-                assert failed is not None
-                yield visit_status(failed)
+        yield from _inside(visit)
+
+
+def _inside(visit: Visit) -> Iterator[NodeStatus]:
+    """The nodes of a sub-graph; of a map, the items that failed."""
+    if isinstance(visit.inner, Scope | Walk):
+        yield from _statuses(visit.inner)
+    elif isinstance(visit.inner, Items):
+        for item in visit.inner.failed:
+            failed = visit.inner.members[item]
+            assert failed is not None
+            yield visit_status(failed)
 
 
 def _members(group: Group | None) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,28 +19,32 @@ from clew.bodies.errors import error_info
 from clew.bodies.functions import Signature, find
 from clew.bodies.groups import ProcessGroups
 from clew.bodies.http import HttpClient, run_http
-from clew.bodies.probes import answer_of_probe, output_of_probe
+from clew.bodies.probes import encode_result, output_of_probe
 from clew.bodies.shell import run_shell
 from clew.engine.context import BodyContext
 from clew.engine.definitions import Known
 from clew.engine.heartbeats import Heartbeat
-from clew.engine.inputs import InputReader, refuse_large, store
+from clew.engine.inputs import InputReader, refuse_large, store, with_output
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
 from clew.errors import InvalidInputError, LostValueError, StorageError, UnresolvedBodyError
 from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
+from clew.graphs.functions_of import functions_of
 from clew.journal.port import Journal
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
-from clew.kernel.definition import GraphSpec
-from clew.kernel.values import NOTHING, Absent, Binding, Value
+from clew.kernel.cells import text_of
+from clew.kernel.values import Absent, Binding, Value, View
 from clew.kernel.values import Known as KnownValue
+from clew.kernel.writes import Update
 from clew.workers import capture, protocol
 from clew.workers.processes import ProcessPool
 from clew.workers.threads import run_in_thread
 
 Functions = Mapping[str, Callable[..., Any]]
+#: An input of a body: JSON text, or what is not there, or a state.
+Input = bytes | Absent | View
 
 #: Descriptions of functions that are kept decoded.
 KEPT_BODIES = 10_000
@@ -132,26 +136,45 @@ class Workshop:
         json: bytes | None = await self._performers[command.kind](job)
         if command.probe:
             json = output_of_probe(json)
+        if json is not None and command.updates and not _returns_changes(command):
+            json = await self._changes(command, json)
         if json is not None:
             refuse_large(json)
             self.secrets.refuse(json)
         return json
 
-    async def expand(self, command: c.ExpandMap, functions: Functions) -> tuple[s.MapExpanded, list[Blob]]:
-        """The items of a map, and their keys.
+    async def _changes(self, command: c.StartAttempt, output: bytes) -> bytes:
+        """What a body that does not return changes of the state writes to it, as its node says."""
+        told = msgspec.Raw(output)
+        sets = {key: with_output(binding, told) for key, binding in command.sets.items()}
+        changes = {key: msgspec.Raw(await self.reader.read(binding)) for key, binding in sets.items()}
+        return msgspec.json.encode(Update(changes=changes))
+
+    async def find_out(
+        self, command: c.ExpandMap | c.Gather, functions: Functions
+    ) -> tuple[s.MapExpanded | s.Gathered, list[Blob]]:
+        """The items of a map and their keys; or what a part of a state graph starts with, or returned.
 
         Raises:
-            StorageError: the journal failed, which says nothing about the map.
+            StorageError: the journal failed, which says nothing about the run.
         """
         try:
-            json = await self.reader.read(command.over)
-            items = _list(json)
-            keys = await self._keys(command.map.key, items, functions) if command.map.key else ()
+            if isinstance(command, c.ExpandMap):
+                return await self._expand(command, functions)
+            json = await self.reader.read(command.of)
+            refuse_large(json)
+            return s.Gathered(path=command.path, json=msgspec.Raw(json)), []
         except Exception as error:
             if isinstance(error, StorageError) and not isinstance(error, LostValueError):
                 raise
             info = error_info(error, mask=self.secrets.mask)
-            return s.MapExpanded(path=command.path, error=info), []
+            kind = s.MapExpanded if isinstance(command, c.ExpandMap) else s.Gathered
+            return kind(path=command.path, error=info), []
+
+    async def _expand(self, command: c.ExpandMap, functions: Functions) -> tuple[s.MapExpanded, list[Blob]]:
+        json = await self.reader.read(command.over)
+        items = _list(json)
+        keys = await self._keys(command.map.key, items, functions) if command.map.key else ()
         # Another node's stored output is read again by reference; anything put together is stored once, here.
         value, data = (None, None) if isinstance(command.over, KnownValue) else store(json)
         blobs = [Blob(value.blob, data)] if value is not None and data is not None else []
@@ -160,15 +183,19 @@ class Workshop:
     def missing(self, known: Known) -> list[str]:
         """What of a graph's functions cannot be found here, each with what to do."""
         problems: list[str] = []
-        for body in _functions(known.topology.spec):
+        for body in functions_of(known.topology.spec):
             try:
                 find(body, known.functions)
             except UnresolvedBodyError as error:
                 problems.append(str(error))
         return problems
 
-    def store_inputs(self, given: Mapping[str, bytes]) -> tuple[dict[str, Value], list[Blob]]:
-        """References to a run's inputs, and the blobs to store with them."""
+    def store_inputs(
+        self, given: Mapping[str, bytes], *, inline: bool = False
+    ) -> tuple[dict[str, Value], list[Blob]]:
+        """References to a run's inputs, and the blobs to store with them; none if they are to be `inline`."""
+        if inline:
+            return {name: Value(json=msgspec.Raw(json)) for name, json in given.items()}, []
         values: dict[str, Value] = {}
         blobs: list[Blob] = []
         for name, json in given.items():
@@ -204,7 +231,7 @@ class Workshop:
                 value = await function(**arguments)
             else:
                 value = await self._in_thread(job, function, arguments)
-        return answer_of_probe(value) if command.probe else codec.encode(value)
+        return encode_result(value, probe=command.probe, updates=_returns_changes(command))
 
     async def _in_thread(self, job: Job, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         ended = asyncio.Event()
@@ -219,13 +246,13 @@ class Workshop:
             waiting.add_done_callback(self._threads.discard)
             raise
 
-    async def _in_process(self, job: Job, body: FunctionBody, inputs: Mapping[str, bytes | Absent]) -> bytes:
+    async def _in_process(self, job: Job, body: FunctionBody, inputs: Mapping[str, Input]) -> bytes:
         command, context = job.command, job.context()
         sent = protocol.Job(
             ref=body.ref,
             script=body.script,
             folder=body.folder,
-            inputs={name: msgspec.Raw(json) for name, json in inputs.items() if isinstance(json, bytes)},
+            inputs={name: msgspec.Raw(json) for name, json in self._plain_texts(inputs).items()},
             absent={name: json.node for name, json in inputs.items() if isinstance(json, Absent)},
             run=command.run,
             path=command.path,
@@ -235,6 +262,7 @@ class Workshop:
             log_level=logging.getLogger().getEffectiveLevel(),
             heartbeat_s=command.heartbeat_s,
             probe=command.probe,
+            updates=_returns_changes(command),
         )
         heartbeat = job.heartbeat
         return await self._pool.run(
@@ -263,18 +291,25 @@ class Workshop:
 
     # ------------------------------------------------------------------ small things
 
-    async def _inputs(self, job: Job) -> dict[str, bytes | Absent]:
-        inputs: dict[str, bytes | Absent] = {}
+    async def _inputs(self, job: Job) -> dict[str, Input]:
+        inputs: dict[str, Input] = {}
         for name, binding in job.command.inputs.items():
-            if isinstance(binding, Absent):
+            if isinstance(binding, Absent | View):
                 inputs[name] = binding
             else:
                 inputs[name] = self.secrets.fill(await job.read(binding))
         return inputs
 
     async def _plain_inputs(self, job: Job) -> dict[str, Any]:
-        inputs = await self._inputs(job)
-        return {name: codec.decode(json) for name, json in inputs.items() if isinstance(json, bytes)}
+        inputs = self._plain_texts(await self._inputs(job))
+        return {name: codec.decode(json) for name, json in inputs.items()}
+
+    def _plain_texts(self, inputs: Mapping[str, Input]) -> dict[str, bytes]:
+        """The JSON text of inputs that are there; of a state, all of it."""
+        whole = {
+            name: self.secrets.fill(bytes(text_of(v.cells))) for name, v in inputs.items() if isinstance(v, View)
+        }
+        return whole | {name: json for name, json in inputs.items() if isinstance(json, bytes)}
 
     def _filled(self, text: str) -> str:
         return codec.decode(self.secrets.fill(codec.encode(text)))
@@ -307,6 +342,11 @@ class Workshop:
         return body
 
 
+def _returns_changes(command: c.StartAttempt) -> bool:
+    """Whether a body says itself what changes in the state of its state graph."""
+    return command.updates and not command.sets and command.kind == "function"
+
+
 def _list(json: bytes) -> list[msgspec.Raw]:
     try:
         items = msgspec.json.decode(json, type=list[msgspec.Raw])
@@ -334,12 +374,3 @@ def _field(item: msgspec.Raw, key: str, number: int) -> Any:
     if not isinstance(value, dict) or key not in value:
         raise InvalidInputError(f"item {number} of the map has no field {key!r} to be named by")
     return cast("dict[str, Any]", value)[key]
-
-
-def _functions(spec: GraphSpec) -> Iterator[FunctionBody]:
-    for node in spec.nodes:
-        if node.graph is not None:
-            yield from _functions(node.graph)
-        for function in (node.body if node.kind == "function" else NOTHING, node.probe):
-            if function:
-                yield msgspec.json.decode(function, type=FunctionBody)

@@ -11,6 +11,8 @@ from clew.graphs.bodies import Description, describe_function
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
 from clew.graphs.policies import Options
+from clew.graphs.route_building import build_barrier, build_routes
+from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import signature_of
 from clew.kernel.definition import (
     ErrorPolicy,
@@ -19,6 +21,7 @@ from clew.kernel.definition import (
     ItemPolicy,
     MapSpec,
     NodeSpec,
+    OnLimit,
     Retry,
 )
 from clew.kernel.values import NOTHING, Binding
@@ -38,7 +41,7 @@ def build(graph: GraphDraft) -> Built:
                     name=i.name,
                     type=i.type,
                     required=i.required,
-                    default=msgspec.Raw(i.default),
+                    default=msgspec.Raw(i.default or b"null"),
                     description=i.description,
                 )
                 for i in graph.inputs.values()
@@ -49,6 +52,8 @@ def build(graph: GraphDraft) -> Built:
             max_concurrency=graph.max_concurrency,
             max_interruptions=graph.max_interruptions,
             description=graph.description,
+            routes=build_routes(graph, graph.routes, bodies) if graph.routes is not None else None,
+            branches=graph.branches_of is not None,
         )
         graph.built = Built(spec, bodies, definition_hash(spec))
     return graph.built
@@ -75,6 +80,10 @@ def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
         exclusive=draft.exclusive,
         uses=options.uses_spec(),
         priority=options.priority or 0,
+        barrier=build_barrier(draft.body) if isinstance(draft.body, Barrier) else None,
+        sets=draft.sets,
+        max_visits=draft.max_visits,
+        on_limit=OnLimit(draft.on_limit),
     )
 
 
@@ -86,6 +95,8 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
             return "graph", msgspec.Raw(b"{}"), built.spec
         case Description(kind=kind, body=body):
             return kind, _raw(body), None
+        case Barrier():
+            return "barrier", msgspec.Raw(b"{}"), None
         case function:
             assert function is not None
             described = draft.function_body(graph.name)

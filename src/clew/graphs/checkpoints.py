@@ -54,7 +54,6 @@ PRESETS: dict[str, Checkpoints] = {
 }
 
 
-
 def checkpoint_problems(checkpoints: Any) -> Iterator[tuple[str, str]]:
     """What is wrong with what was given for `checkpoints`, as (field, sentence)."""
     if isinstance(checkpoints, Checkpoints):

@@ -121,24 +121,39 @@ def reduce_custom(
 def _evaluated(condition: Condition, cells: Cells) -> Any:
     """The value of an expression; only the keys that it names are decoded."""
     source = condition.expression
-    paths = [each.path for each in parse(source).references if each.name == "state"]
-    named = [*cells] if () in paths else dict.fromkeys(str(path[0]) for path in paths)
-    state = {key: codec.decode(cells[key].text()) for key in named if key in cells}
     try:
-        return evaluate(source, {"state": state}, condition.where)
+        return evaluate(source, {"state": named_state(source, cells)}, condition.where)
     except ExpressionError as error:
-        missing = [key for key in named if key not in cells]
+        missing = [key for key in _named_keys(source, cells) if key not in cells]
         if not missing:
             raise
-        why = f"nothing has been written to {listed(missing, last='and')} yet; write `| default(…)`, or set it first"
+        names = listed(missing, last="and")
+        why = f"nothing has been written to {names} yet; write `| default(…)`, or let a node write it first"
         raise ExpressionError(why, source, condition.where) from error
+
+
+def named_state(source: str, cells: Cells, name: str = "state") -> dict[str, Any]:
+    """The state as an expression sees it: only the keys that it names are there, as plain data.
+
+    Args:
+        source: the text of the expression.
+        cells: the state.
+        name: what the expression calls it.
+    """
+    return {key: codec.decode(cells[key].text()) for key in _named_keys(source, cells, name) if key in cells}
+
+
+def _named_keys(source: str, cells: Cells, name: str = "state") -> list[str]:
+    paths = [each.path for each in parse(source).references if each.name == name]
+    return [*cells] if () in paths else [*dict.fromkeys(str(path[0]) for path in paths)]
 
 
 def _synchronous(value: Any, what: str) -> Any:
     if not isinstance(value, Awaitable):
         return value
-    if inspect.iscoroutine(value):
-        value.close()  # or Python warns that it was never awaited
+    coroutine: Any = value
+    if inspect.iscoroutine(coroutine):
+        coroutine.close()  # or Python warns that it was never awaited
     raise InvalidInputError(f"{what} is asynchronous; make it a node that writes what it finds to the state")
 
 
@@ -164,8 +179,8 @@ def _lambda_text(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
     if code is None:
         return ""
-    spans = [span for span in code.co_positions() if None not in span]
-    places = cast("list[tuple[int, int, int, int]]", [span for span in spans if (span[0], span[2]) < (span[1], span[3])])
+    spans = cast("list[tuple[int, int, int, int]]", [span for span in code.co_positions() if None not in span])
+    places = [(line, end, start, stop) for line, end, start, stop in spans if (line, start) < (end, stop)]
     if not places:
         return ""
     first, start = min((line, column) for line, _, column, _ in places)

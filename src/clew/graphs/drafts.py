@@ -14,8 +14,8 @@ from clew.graphs.names import NOWHERE, Place
 from clew.graphs.policies import NOT_GIVEN, Options
 from clew.graphs.route_drafts import Barrier, RouteDraft
 from clew.graphs.signatures import Parameter, Signature, is_async
-from clew.graphs.state_schema import DECISION, KeyDraft
-from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnLimit, Reducer
+from clew.graphs.state_schema import KeyDraft, written_key
+from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnLimit
 from clew.kernel.values import Binding
 
 
@@ -98,6 +98,19 @@ class Draft:
         named = {name: value for name, value in self.inputs.items() if name not in self.body.own_inputs}
         return {**self.stored_inputs, **named}
 
+    def own_keys(self) -> Iterator[KeyDraft]:
+        """The keys of the state that it writes by itself: a decision, or which of its branches have failed."""
+        if isinstance(self.body, Barrier):
+            yield written_key(f"{self.id}.approved", bool)
+            yield written_key(f"{self.id}.reject_reason", str)
+        if isinstance(self.body, GraphDraft) and self.body.branches_of is not None:
+            for branch in self.body.nodes:
+                yield from branch.own_keys()
+            if self.body.on_error == ErrorPolicy.CONTINUE:
+                yield written_key(f"{self.id}.failed", list[str])
+        if self.map is not None and self.map.on_item_error == ItemPolicy.COLLECT:
+            yield written_key(f"{self.id}.failed", list[str])
+
     def report(self, about: str, sentence: str) -> None:
         """Note a problem."""
         self.problems.append((about, sentence))
@@ -168,25 +181,22 @@ class GraphDraft:
     branches_of: GraphDraft | None = None
 
     @property
+    def has_state(self) -> bool:
+        """Whether its nodes read and write the state of a state graph."""
+        return self.routes is not None or self.branches_of is not None
+
+    @property
     def keys(self) -> dict[str, KeyDraft] | None:
-        """The keys of the state that its nodes read and write, those of barriers included; None without a state."""
+        """The keys of the state that its nodes read and write, declared or not; None if there is no state."""
         if self.branches_of is not None:
             return self.branches_of.keys
         if self.routes is None:
             return None
         keys = dict(self.routes.schema.keys)
-        for name in self._barriers():
-            for part, hint in zip(DECISION, (bool, str), strict=True):
-                key = KeyDraft(name=f"{name}.{part}", hint=hint, reducer=Reducer.REPLACE, decided=True)
-                keys.setdefault(key.name, key)
-        return keys
-
-    def _barriers(self) -> Iterator[str]:
         for draft in self.nodes:
-            if isinstance(draft.body, Barrier):
-                yield draft.id
-            elif isinstance(draft.body, GraphDraft) and draft.body.branches_of is self:
-                yield from draft.body._barriers()
+            for own in draft.own_keys():
+                keys.setdefault(own.name, own)
+        return keys
 
     @property
     def signature(self) -> Signature:

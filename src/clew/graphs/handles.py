@@ -72,6 +72,10 @@ def tell(binding: Binding) -> str:
             return f"input.{name}"
         case FromItem():
             return "item"
+        case FromState(key=key):
+            return tell(Pick(Named("state"), (key,))) if key else "state"
+        case FromOutput():
+            return "output"
         case Pick(of=of, path=path):
             return tell(of) + "".join(
                 f".{p}" if isinstance(p, str) and p.isidentifier() else f"[{p!r}]" for p in path

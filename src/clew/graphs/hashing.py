@@ -16,9 +16,9 @@ _PLACES_OF_FUNCTIONS = ("script", "folder")
 def definition_hash(spec: GraphSpec) -> str:
     """Hex SHA-256 of the definition as JSON with sorted keys.
 
-    The source of functions is not part of it, so that a run can go on with a mended function. Nor is where
-    they lie (the folder and the script), so that another checkout of the same program has the same hash, nor
-    the places that expressions keep for messages.
+    The source of functions is not part of it, so that a run can go on with a mended function; nor are the labels
+    of edges, which may be source. Nor is where they lie (the folder and the script), so that another checkout of
+    the same program has the same hash, nor the places that expressions keep for messages.
     """
     data = msgspec.json.decode(msgspec.json.encode(spec))
     _drop_places(data)
@@ -34,9 +34,21 @@ def _drop_places(graph: dict[str, Any]) -> None:
         if node.get("graph"):
             _drop_places(node["graph"])
         others = (node.get("map", {}).get("over"), node.get("exclusive"))
-        for binding in (*node.get("inputs", {}).values(), *others):
+        for binding in (*node.get("inputs", {}).values(), *node.get("sets", {}).values(), *others):
             _drop_where(binding)
     _drop_where(graph.get("output"))
+    _drop_places_of_routes(graph.get("routes") or {})
+
+
+def _drop_places_of_routes(routes: dict[str, Any]) -> None:
+    for key in routes.get("keys", ()):
+        for name in _PLACES_OF_FUNCTIONS:
+            key.get("custom", {}).pop(name, None)
+    for edge in routes.get("edges", ()):
+        edge.pop("label", None)  # the text of a lambda is source
+        edge.get("when", {}).pop("where", None)
+        for name in _PLACES_OF_FUNCTIONS:
+            edge.get("when", {}).get("function", {}).pop(name, None)
 
 
 def _drop_where(binding: Any) -> None:

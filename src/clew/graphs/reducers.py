@@ -55,7 +55,7 @@ def least(old: Any, new: Any) -> Any:
 
 
 def replace(old: T | None, new: T) -> T:  # noqa: ARG001 -- a reducer is given both
-    """What is written; of parallel branches, what the later one writes. (Without it, two branches are an error.)"""
+    """What is written; of parallel branches what the later one writes, which is an error without this."""
     return new
 
 
@@ -82,12 +82,10 @@ def reducer_of(function: Callable[..., Any], hint: Any) -> Reducer:
         if function is known:
             return reducer
     kinds = {stored_as(member) for member in members_of(hint)}
-    if function in (operator.add, operator.iadd, operator.concat) and kinds == {"array"}:
+    if function is operator.add and kinds == {"array"}:
         return Reducer.APPEND
-    if function in (operator.add, operator.iadd) and kinds <= {"int", "float"}:
+    if function is operator.add and kinds <= {"int", "float"}:
         return Reducer.SUM
-    if function in (operator.or_, operator.ior) and kinds <= {"mapping", "object"}:
-        return Reducer.MERGE
     return Reducer.CUSTOM
 
 
@@ -106,7 +104,7 @@ def _function_problem(function: Callable[..., Any]) -> str:
     if function is sum:
         return "sum of Python adds up one list; the reducer that adds numbers is total"
     if is_async(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return f"the reducer {name} is asynchronous or a generator; a reducer is a plain function(old, new) -> value"
+        return f"the reducer {name} is asynchronous or a generator; a reducer is a plain function(old, new)"
     if not accepts(function, 2):
-        return f"the reducer {name} does not take two arguments; a reducer is a function(old, new) -> value"
+        return f"the reducer {name} does not take two arguments; a reducer is a function(old, new)"
     return ""

@@ -44,12 +44,14 @@ def barrier(
 
     Args:
         text: what people read.
-        shows: keys of the state that are decided on; all of them, if not given. A decision holds for what they were.
+        shows: keys of the state that are decided on; all of them, if not given. A decision holds for what they
+            were.
         timeout: how long is waited, in seconds; for ever if not given.
         default: what counts as the decision then: ``approve``, ``reject``, or ``skip``, which goes on without
             writing either key.
     """
-    return Barrier(text=text, shows=(shows,) if isinstance(shows, str) else shows, timeout=timeout, default=default)
+    keys = (shows,) if isinstance(shows, str) else shows
+    return Barrier(text=text, shows=keys, timeout=timeout, default=default)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class RouteDraft:
         max_steps: nodes that may be entered in a run.
         max_state_bytes: JSON text that the state may have.
         checkpoints: a preset's name, or what it stands for.
+        owners: how many conditions there are by the ends of their edges.
     """
 
     schema: Schema
@@ -116,6 +119,7 @@ class RouteDraft:
     max_steps: int = 50
     max_state_bytes: int = 16_000_000
     checkpoints: Checkpoints | str = "conservative"
+    owners: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def end_told(node: str) -> str:

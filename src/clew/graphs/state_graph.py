@@ -7,7 +7,7 @@ branches, which write together when all of them have ended; barriers wait for pe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack, cast, overload
+from typing import Any, Unpack, overload
 
 from clew import codec
 from clew.errors import UnstorableError
@@ -87,7 +87,9 @@ class StateGraph(WrittenGraph):
     # ------------------------------------------------------------------ nodes
 
     @overload
-    def add_node(self, body: StateBody, /, id: str | None = None, **options: Unpack[NodeOptions]) -> str: ...
+    def add_node(self, body: StateBody, /, *, id: str | None = None, **options: Unpack[NodeOptions]) -> str: ...
+    @overload
+    def add_node(self, body: StateBody, id: str, /, **options: Unpack[NodeOptions]) -> str: ...
     @overload
     def add_node(self, id: str, body: StateBody, /, **options: Unpack[NodeOptions]) -> str: ...
     def add_node(self, first: Any, second: Any = None, /, **options: Any) -> str:
@@ -103,9 +105,10 @@ class StateGraph(WrittenGraph):
             second: the other of the two; without an id, the body's name is it.
             **options: those of `Graph.add`, but for `on_error`: where to go on after a failure is said by
                 `add_fallback`. Besides: `sets` says what a description writes, as
-                ``sets={"page": "{{ output.stdout }}"}`` (names: `output`, `state`); `max_visits` how often the node
-                may be entered, and `on_limit` what happens then: ``strict`` (the run fails), ``fallback`` (a
-                fallback edge is taken) or ``drop`` (edges to it are passed over).
+                ``sets={"page": "{{ output.stdout }}"}`` (names: `output`, `state`, in a map `item`); `max_visits`
+                how often the node may be entered, and `on_limit` what happens then: ``strict`` (the run fails),
+                ``fallback`` (its fallback edge is taken, or that of the node before) or ``drop`` (edges to it are
+                passed over).
 
         Returns:
             The id.
@@ -127,14 +130,14 @@ class StateGraph(WrittenGraph):
     ) -> str:
         """Add a node that runs several bodies side by side; what they write is merged when all have ended.
 
-        All of them read the state as it was before. They write in the order in which they stand here; two that write
-        to one key need a reducer.
+        All of them read the state as it was before. They write in the order in which they stand here; two that
+        write to one key need a reducer.
 
         Args:
             id: unique in the graph.
             branches: bodies, or bodies by id; `branch` gives one of them options.
             on_branch_error: ``fail_fast`` stops the others at the first failure; ``collect_all`` keeps what the
-                others write.
+                others write, and writes the ids of those that failed to ``NAME.failed``.
             max_concurrency: how many may be under way at once; all, if not given.
             max_visits: as in `add_node`.
             on_limit: as in `add_node`.
@@ -173,10 +176,10 @@ class StateGraph(WrittenGraph):
         max_concurrency: int | None = None,
         **options: Unpack[NodeOptions],
     ) -> str:
-        """Add a node that runs its body once per item of a list; what is written is merged in the order of items.
+        """Add a node that runs its body once per item of a list; they write in the order of the items.
 
-        A function takes the item in its parameter `item`, or in its first required one that is not the state (which
-        has to be called `state`, or to be annotated with the schema). Texts hold it as ``{{ item }}``.
+        A function takes the item in its parameter `item`, or in its first required one that is not the state
+        (which then has to be called `state`, or to be annotated with the schema). Texts hold it as ``{{ item }}``.
 
         Args:
             id: unique in the graph.
@@ -184,7 +187,8 @@ class StateGraph(WrittenGraph):
             over: the list: a key of the state, or an expression (``{{ state.plan.sections }}``).
             item: the parameter of a function that takes the item; of a graph, its input (or key) that does.
             key: a field of the item, or a function of it, that names it; the index otherwise.
-            on_item_error: ``fail_fast`` stops at the first item that fails, ``collect`` keeps the successes.
+            on_item_error: ``fail_fast`` stops at the first item that fails; ``collect`` keeps what the others
+                write, and writes the keys of those that failed to ``NAME.failed``.
             max_concurrency: how many items may run at once, besides the run's own limit.
             **options: as in `add_node`; attempts, their limits and keys are those of each item.
 
@@ -213,8 +217,8 @@ class StateGraph(WrittenGraph):
     ) -> str:
         """Add a node that waits for a person's decision; `barrier` describes one as a branch.
 
-        It writes ``NAME.approved`` (true or false) and, if it was rejected, ``NAME.reject_reason``; these keys need
-        not be declared.
+        It writes ``NAME.approved`` (true or false) and, if it was rejected, ``NAME.reject_reason``; these keys
+        need not be declared.
 
         Args:
             id: unique in the graph.
@@ -272,7 +276,7 @@ class StateGraph(WrittenGraph):
         owner = self._owner(f"{_bare(source)}->?")
         by_name = not isinstance(targets, Mapping)
         several = [targets] if isinstance(targets, str) else targets
-        pairs = [(each, each) for each in several] if by_name else [*cast("Mapping[Any, str]", targets).items()]
+        pairs = [(each, each) for each in several] if by_name else [*targets.items()]
         name = label_of(function)
         for value, target in pairs:
             label = name if by_name else f"{name} = {_shown(value)}"
@@ -287,7 +291,9 @@ class StateGraph(WrittenGraph):
             )
 
     def add_fallback(self, source: str, target: str) -> None:
-        """Say where to go on when a node has failed for good, asks for it (``Update(fallback=True)``), or by a limit.
+        """Say where to go on when a node has failed for good, or asks for it, or a limit of visits is reached.
+
+        It is also taken if no other edge can be. A node asks for it by ``Update(fallback=True)``.
 
         Args:
             source: a node.
@@ -308,9 +314,9 @@ class StateGraph(WrittenGraph):
     def _owner(self, edge: str) -> str:
         """A name for the condition of an edge, and another one for the next between the same nodes."""
         assert self.draft.routes is not None
-        owners = {each.owner for each in self.draft.routes.edges}
-        number = next(n for n in range(1, len(owners) + 2) if f"{edge}#{n}" not in owners)
-        return f"{edge}#{number}"
+        owners = self.draft.routes.owners
+        owners[edge] = owners.get(edge, 0) + 1
+        return edge if owners[edge] == 1 else f"{edge}#{owners[edge]}"
 
     def __repr__(self) -> str:
         assert self.draft.routes is not None
@@ -319,7 +325,7 @@ class StateGraph(WrittenGraph):
 
 def _by_id(branches: Sequence[Any] | Mapping[str, Any]) -> list[tuple[str | None, Any]]:
     if isinstance(branches, Mapping):
-        return [*cast("Mapping[str, Any]", branches).items()]
+        return [*branches.items()]
     return [(None, each) for each in branches]
 
 

@@ -68,15 +68,13 @@ def branch(body: StateBody, /, id: str | None = None, **options: Unpack[BranchOp
     return Branch(body=body, id=id, options=dict(options))
 
 
-def state_draft(
-    body: Any, id_: str | None, options: Mapping[str, Any], place: Place, graph: GraphDraft
-) -> Draft:
+def state_draft(body: Any, id_: str | None, options: Mapping[str, Any], place: Place, graph: GraphDraft) -> Draft:
     """Begin a node of a state graph or a branch; its inputs come from `fill_state_node`."""
     inner = body.draft if isinstance(body, WrittenGraph) else body
     own = {"sets": None} if graph.branches_of is not None else {"sets": None, "max_visits": None, "on_limit": None}
     known = {name: value for name, value in options.items() if name in _POLICIES}
     draft = draft_of(inner, id_ if id_ is None else str(id_), Options(**known), place, graph)
-    if not isinstance(id_, str | None):
+    if not isinstance(id_, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         draft.report("id", f"is text, not {id_!r}")
     for name in options:
         if name in _INSTEAD:

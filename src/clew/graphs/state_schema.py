@@ -1,7 +1,7 @@
 """The keys of a state graph, read from what declares them: a TypedDict, a dataclass, a Struct, a model, a mapping.
 
-A key has a type, a reducer (``Annotated[list[str], append]``), and perhaps a value at the start. Keys of a TypedDict
-or a mapping have none and need none: such a key is not there until somebody writes it. Of a dataclass, a
+A key has a type, a reducer (``Annotated[list[str], append]``), and perhaps a value at the start. Keys of a
+TypedDict or a mapping have none and need none: such a key is not there until somebody writes it. Of a dataclass, a
 `msgspec.Struct` or a pydantic model, the defaults are the values at the start, and a field without a default has
 to be given to a run.
 """
@@ -28,12 +28,8 @@ from clew.graphs.reducers import is_reducer, reducer_of, reducer_problem
 from clew.kernel.definition import Reducer
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: What barriers write: `NAME.approved` and `NAME.reject_reason`.
-DECISION = ("approved", "reject_reason")
 _QUALIFIERS = frozenset(("Required", "NotRequired", "ReadOnly"))
-_WHAT = (
-    "a schema is a TypedDict, a dataclass, a msgspec.Struct, a pydantic model, or a mapping of names to types, not "
-)
+_WHAT = "a schema is a TypedDict, a dataclass, a Struct, a pydantic model, or a mapping of names to types, not "
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +43,7 @@ class KeyDraft:
         custom: the function of a custom reducer.
         default: JSON text of its value at the start; empty if it is not there until it is written.
         required: a run cannot be started without it.
-        decided: a barrier writes it, and nobody declared it.
+        own: a node writes it by itself (a decision, what has failed), and nobody declared it.
     """
 
     name: str
@@ -56,7 +52,7 @@ class KeyDraft:
     custom: Callable[..., Any] | None = None
     default: bytes = b""
     required: bool = False
-    decided: bool = False
+    own: bool = False
 
     @property
     def type(self) -> str:
@@ -110,6 +106,11 @@ def read_schema(schema: Any) -> Schema:
     return found
 
 
+def written_key(name: str, hint: Any) -> KeyDraft:
+    """A key that a node writes by itself."""
+    return KeyDraft(name=name, hint=hint, reducer=Reducer.REPLACE, own=True)
+
+
 def graph_name(schema: Schema) -> str:
     """The name that a state graph has by its schema: `ResearchState` makes ``research_state``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", schema.name)
@@ -121,7 +122,7 @@ def key_name_problem(name: str) -> str:
     if name.startswith("__"):
         return "names that begin with __ are Clew's own"
     if "." in name:
-        return "names with a dot belong to barriers, which write NAME.approved and NAME.reject_reason"
+        return "names with a dot are written by nodes, as NAME.approved by a barrier, and there is no such node"
     return "" if _KEY.fullmatch(name) else "the name has letters, digits and _, and starts with no digit"
 
 

@@ -1,7 +1,7 @@
 """The state of a state graph as a body sees it: read-only, and decoded key by key, when it is asked for.
 
-What a key is decoded to is said by the annotation of the parameter that the state is given to, and by nothing else:
-worker processes know no more than the function. They import this, so it imports little.
+What a key is decoded to is said by the annotation of the parameter that the state is given to, and by nothing
+else: worker processes know no more than the function. They import this, so it imports little.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def state_for(cells: Cells, hint: Any = Any) -> Any:
     Raises:
         InvalidInputError: a field of the instance is missing or does not fit.
     """
-    hint = _single(hint)
+    hint = single(hint)
     fields = _instance_fields(hint)
     if fields is None:
         return StateView(cells, hint)
@@ -111,14 +111,14 @@ def state_for(cells: Cells, hint: Any = Any) -> Any:
 
 def takes_state(hint: Any) -> bool:
     """Whether a parameter of this annotation can be given the state."""
-    hint = _single(hint)
+    hint = single(hint)
     kind = get_origin(hint) or hint
     if hint in (Any, object) or typing.is_typeddict(kind) or _instance_fields(hint) is not None:
         return True
     return isinstance(kind, type) and (issubclass(kind, Mapping) or issubclass(StateView, kind))
 
 
-def _single(hint: Any) -> Any:
+def single(hint: Any) -> Any:
     """The annotation without what does not matter here: Annotated, and None beside it."""
     while True:
         if get_origin(hint) is typing.Annotated:
@@ -135,16 +135,18 @@ def _single(hint: Any) -> Any:
 def _instance_fields(hint: Any) -> tuple[str, ...] | None:
     """The names of the fields of an annotation that an instance is made of; None if none is."""
     kind: Any = get_origin(hint) or hint
+    declared: Mapping[str, Any] | None = getattr(kind, "__dataclass_fields__", None)
     if not isinstance(kind, type) or typing.is_typeddict(kind):
         return None
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_encode_fields__
-    declared: Mapping[str, Any] | None = getattr(kind, "__dataclass_fields__", None)
     if declared is not None:
         return tuple(declared)
-    if hasattr(kind, "model_fields") and hasattr(kind, "model_validate_json"):
-        return tuple(cast("Any", kind).model_fields)
-    return None
+    return tuple(_model_fields(kind)) or None
+
+
+def _model_fields(kind: Any) -> tuple[str, ...]:
+    return tuple(kind.model_fields) if hasattr(kind, "model_validate_json") else ()
 
 
 def _decoded(key: str, cell: Cell, hint: Any) -> Any:
@@ -173,18 +175,17 @@ def _typed_keys(kind: Any) -> dict[str, Any]:
     try:
         hints = read(kind, include_extras=True)
     except Exception:  # whatever an annotation raises: they are read one by one
-        hints = {}
-        for name, hint in kind.__annotations__.items():
-            hints |= _one_hint(name, hint)
+        given = cast("dict[str, Any]", kind.__annotations__)
+        hints = {name: _one_hint(name, hint) for name, hint in given.items()}
     return {name: _unqualified(hint) for name, hint in hints.items()}
 
 
-def _one_hint(name: str, hint: Any) -> dict[str, Any]:
+def _one_hint(name: str, hint: Any) -> Any:
     read: Callable[..., dict[str, Any]] = typing.get_type_hints
     try:
-        return read(SimpleNamespace(__annotations__={name: hint}), include_extras=True)
+        return read(SimpleNamespace(__annotations__={name: hint}), include_extras=True)[name]
     except Exception:
-        return {name: Any}
+        return Any
 
 
 def _unqualified(hint: Any) -> Any:

@@ -13,6 +13,7 @@ from clew.graphs.names import did_you_mean, listed
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature
 from clew.graphs.templates import Meaning, Template, UnknownNameError
+from clew.graphs.writing import makes_attempts
 from clew.kernel.values import Binding, FromItem, FromOutput, FromState
 
 STATE = FromState()
@@ -55,8 +56,8 @@ def fill_state_node(draft: Draft, graph: GraphDraft, sets: Mapping[str, Any] | N
         draft.inputs = _inputs_of_function(draft, draft.own_signature, graph)
     _fill_sets(draft, sets or {})
     exclusive = draft.options.exclusive
-    if isinstance(exclusive, str) and callable(draft.body) or isinstance(draft.body, Description):
-        draft.exclusive = None if exclusive is None else template(draft, "exclusive").binding(exclusive)
+    if exclusive is not None and makes_attempts(draft):
+        draft.exclusive = template(draft, "exclusive").binding(exclusive)
 
 
 def bind_late(graph: GraphDraft) -> None:
@@ -76,7 +77,7 @@ def template(draft: Draft, about: str, **others: Binding) -> Template:
     """Reads the texts of a node; what is wrong with them is reported on it."""
     names = {"item": FromItem(), **others} if draft.map is not None else others
 
-    def report(keys: tuple[str | int, ...], sentence: str) -> None:
+    def report(_: object, sentence: str) -> None:
         draft.report(about, sentence)
 
     return Template(StateNames(**names), f"{draft.id}.{about}", report)
@@ -90,7 +91,9 @@ def over_of(draft: Draft, over: Any) -> Binding:
 
 
 def _fill_description(draft: Draft, body: Description) -> None:
-    names: dict[str, Binding] = {"state": STATE} | ({"item": FromItem()} if draft.map is not None else {})
+    names: dict[str, Binding] = {"state": STATE}
+    if draft.map is not None:
+        names["item"] = FromItem()
     draft.own_signature = Signature(parameters={name: Parameter(name) for name in names}, is_async=True)
     draft.inputs = names
     draft.stored_inputs = {

@@ -10,6 +10,7 @@ from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import Handle, bind
 from clew.graphs.names import Place
 from clew.graphs.policies import Options, attached_to
+from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature, signature_of
 from clew.graphs.templates import GivenNames, OwnInputs, Template, template_names
 from clew.kernel.values import Binding, DictOf, Expression, FromItem, ListOf, Pick
@@ -17,9 +18,7 @@ from clew.kernel.values import Binding, DictOf, Expression, FromItem, ListOf, Pi
 
 def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: GraphDraft) -> Draft:
     """Begin a node: its id, its body's signature, its policies."""
-    wanted = (
-        id_ if id_ is not None else graph.free_id(node_id(body.name if isinstance(body, GraphDraft) else body))
-    )
+    wanted = id_ if id_ is not None else graph.free_id(_named_after(body))
     draft = Draft(id=wanted, place=place, body=body, options=options.over(attached_to(body)))
     if isinstance(body, Description):
         draft.own_signature = _template_signature(body, options.exclusive)
@@ -29,11 +28,23 @@ def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: 
         draft.own_signature = signature_of(body)
         for problem in draft.own_signature.problems:
             draft.report("", problem)
+    elif isinstance(body, Barrier):
+        draft.own_signature = Signature(parameters={}, is_async=True)
+        if not graph.has_state:
+            draft.body = None
+            draft.report("", "only a StateGraph has barriers; here, a function asks people by ctx.ask")
     elif not isinstance(body, GraphDraft):
         draft.body = None
-        what = f"a body is a function, shell(…), http(…) or a graph, not {type(body).__name__}"
+        others = ", barrier(…)" if graph.has_state else ""
+        what = f"a body is a function, shell(…), http(…){others} or a graph, not {type(body).__name__}"
         draft.report("", what)
     return draft
+
+
+def _named_after(body: Any) -> str:
+    if isinstance(body, Barrier):
+        return "barrier"
+    return node_id(body.name if isinstance(body, GraphDraft) else body)
 
 
 def fill(draft: Draft, graph: GraphDraft, args: Sequence[Any], named: Mapping[str, Any]) -> None:
@@ -82,8 +93,8 @@ def bind_exclusive(draft: Draft, graph: GraphDraft) -> None:
 
 
 def makes_attempts(draft: Draft) -> bool:
-    """Whether a node runs something by itself, as sub-graphs and what could not be found do not."""
-    return draft.body is not None and not isinstance(draft.body, GraphDraft)
+    """Whether a node runs something by itself, as sub-graphs, barriers and what could not be found do not."""
+    return draft.body is not None and not isinstance(draft.body, GraphDraft | Barrier)
 
 
 def _positional(draft: Draft, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,9 +32,11 @@ def _shift(run: Run, visit: Visit, by_s: float) -> None:
             run.timers.set(due + by_s, kind, visit)
     if visit.suspended_at is not None:
         visit.suspended_at += by_s
-    for key, wait in (visit.waits or {}).items():
-        if not wait.outcome:
-            assert visit.waits is not None
+    for key, wait in list((visit.waits or {}).items()):
+        assert visit.waits is not None
+        if wait.outcome == "taken":  # the first run holds the key
+            del visit.waits[key]
+        elif not wait.outcome:
             due = wait.due + by_s if wait.due is not None else None
             visit.waits[key] = replace(wait, due=due, since=wait.since + by_s)
             watch_wait(run, visit, key, visit.waits[key])

@@ -26,7 +26,7 @@ from clew.bodies.context import Context
 from clew.bodies.errors import error_info
 from clew.bodies.functions import Signature, find
 from clew.bodies.output import storable
-from clew.bodies.probes import answer_of_probe
+from clew.bodies.probes import encode_result
 from clew.errors import ClewError
 from clew.kernel.values import Absent
 from clew.workers.protocol import (
@@ -87,7 +87,7 @@ def _perform(job: Job, link: _Link) -> Done | Failed:
         arguments = _arguments(job, function, context)
         context.heartbeat()  # importing the function has taken its time
         value = function(**arguments)
-        return Done(msgspec.Raw(answer_of_probe(value) if job.probe else codec.encode(value)))
+        return Done(msgspec.Raw(encode_result(value, probe=job.probe, updates=job.updates)))
     except BaseException as error:  # `sys.exit()` in a body fails the body; the process goes on
         return Failed(error_info(error))
     finally:

@@ -32,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="jo
         log_level: records below it are not kept.
         heartbeat_s: the longest silence of the body, in seconds.
         probe: the function is a probe; its output is what `bodies.probes` makes of its answer.
+        updates: its output says what changes in the state of a state graph.
         marker: set by the pool; written to both output streams when the body has ended, so that it is known
             what belongs to the attempt.
     """
@@ -49,6 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="jo
     log_level: int = 30
     heartbeat_s: float | None = None
     probe: bool = False
+    updates: bool = False
     marker: str = ""
 
 
