@@ -43,19 +43,34 @@ if TYPE_CHECKING:
     from clew.errors import UnknownRunError as UnknownRunError
     from clew.errors import UnresolvedBodyError as UnresolvedBodyError
     from clew.errors import UnstorableError as UnstorableError
+    from clew.graphs import DELETE as DELETE
+    from clew.graphs import END as END
+    from clew.graphs import START as START
+    from clew.graphs import Checkpoints as Checkpoints
     from clew.graphs import Graph as Graph
     from clew.graphs import Handle as Handle
     from clew.graphs import Happened as Happened
     from clew.graphs import Retry as Retry
+    from clew.graphs import StateGraph as StateGraph
+    from clew.graphs import StateView as StateView
+    from clew.graphs import Update as Update
+    from clew.graphs import append as append
+    from clew.graphs import barrier as barrier
+    from clew.graphs import branch as branch
     from clew.graphs import execution_batches as execution_batches
     from clew.graphs import exponential as exponential
     from clew.graphs import fixed as fixed
+    from clew.graphs import greatest as greatest
     from clew.graphs import http as http
     from clew.graphs import item as item
+    from clew.graphs import least as least
     from clew.graphs import linear as linear
     from clew.graphs import load as load
+    from clew.graphs import merge as merge
     from clew.graphs import node as node
+    from clew.graphs import replace as replace
     from clew.graphs import shell as shell
+    from clew.graphs import total as total
     from clew.journal.records import LogLine as LogLine
     from clew.journal.records import Recorded as Recorded
     from clew.journal.records import RunRow as RunRow
@@ -92,19 +107,34 @@ _HOMES = {
         "UnstorableError",
     ),
     "clew.graphs": (
+        "Checkpoints",
+        "DELETE",
+        "END",
         "Graph",
         "Handle",
         "Happened",
         "Retry",
+        "START",
+        "StateGraph",
+        "StateView",
+        "Update",
+        "append",
+        "barrier",
+        "branch",
         "execution_batches",
         "exponential",
         "fixed",
+        "greatest",
         "http",
         "item",
+        "least",
         "linear",
         "load",
+        "merge",
         "node",
+        "replace",
         "shell",
+        "total",
     ),
     "clew.journal.records": ("LogLine", "Recorded", "RunRow"),
 }

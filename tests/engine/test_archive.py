@@ -18,11 +18,12 @@ from engine_kit import Later, history, seen, turns
 from clew import Engine, Graph, RunFailedError
 from clew.engine import archive
 from clew.engine.archive import CHUNK_EVENTS, IMPORTING
-from clew.engine.archive_file import MAX_LINE, EventsLine, Header, LogsLine, RowLine, ValueLine, values_of
+from clew.engine.archive_file import MAX_LINE, EventsLine, Header, LogsLine, RowLine, ValueLine
 from clew.errors import RefusedError, RunBusyError, RunConflictError, StorageError, UnknownRunError
 from clew.journal import upcast
 from clew.journal.memory import MemoryJournal
 from clew.journal.records import RunFilter
+from clew.journal.values_of import values_of
 from clew.kernel import events as e
 from clew.kernel.values import Value
 from clew.testing import CrashPlan, Faults, FaultyJournal, run_until_crash

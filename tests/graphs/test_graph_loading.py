@@ -85,13 +85,13 @@ def test_candidates_are_named(tmp_path: Path) -> None:
     path = write(tmp_path, "load_many.py", text)
     assert refused(path) == f"it has 2 graphs; say which: {path}:first or {path}:second"
     assert refused(f"{path}:frist") == "'frist' is not there; did you mean 'first'?"
-    assert refused(f"{path}:x") == "'x' is of type int, not a Graph; it has 'first' and 'second'"
+    assert refused(f"{path}:x") == "'x' is of type int, not a graph; it has 'first' and 'second'"
 
 
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("load_none.py", "x = 1\n", "there is no Graph in it; make one at the top level of the module"),
+        ("load_none.py", "x = 1\n", "there is no Graph or StateGraph in it; make one at the top level of the module"),
         (
             "load_raises.py",
             "raise ValueError('no\\nway')\n",

@@ -9,6 +9,14 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+from trip_laws import (
+    assert_branches_outcome,
+    assert_walk_outcome,
+    completed_leaves,
+    is_kept_as_a_whole,
+    still_command,
+    still_image,
+)
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -17,9 +25,10 @@ from clew.kernel.definition import ErrorPolicy, ItemPolicy
 from clew.kernel.fold import fold
 from clew.kernel.invariants import check
 from clew.kernel.machine import Decision, Machine
+from clew.kernel.reducing import Rules
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, NodeState, RunState
-from clew.kernel.visits import Group, Items, Scope, Visit
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
 EVENTS = msgspec.json.Decoder(list[e.AnyEvent])
 COMMANDS = msgspec.json.Decoder(list[c.Command])
@@ -66,13 +75,15 @@ class Witness:
 
     Attributes:
         machine: the live one.
+        rules: of its state graphs.
         events: all events so far.
         folded: a run folded from the first event on.
         revived: a run folded from a snapshot on.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, rules: Rules | None = None) -> None:
         self.machine = machine
+        self.rules = rules
         self.events: list[e.AnyEvent] = []
         self.folded = Run("", machine.run.topology)
         self.segments = Segments()
@@ -103,7 +114,7 @@ class Witness:
         assert check(live.run) == []
         expected = description(live)
         for run in (self.folded, self.revived, self.copy(), self.copy_sealed()):
-            assert description(Machine(run.topology, run)) == expected
+            assert description(Machine(run.topology, run, rules=self.rules)) == expected
 
 
 def assert_stored_unchanged(decision: Decision) -> None:
@@ -118,8 +129,8 @@ def description(machine: Machine) -> dict[str, Any]:
     outstanding = machine.outstanding()
     expanding = {command.path for command in outstanding if isinstance(command, c.ExpandMap)}
     return {
-        "image": snapshot.image(run),
-        "outstanding": Counter(msgspec.json.encode(command) for command in outstanding),
+        "image": still_image(snapshot.image(run)),
+        "outstanding": Counter(msgspec.json.encode(still_command(command)) for command in outstanding),
         "wake_at": machine.wake_at,
         "ready": {lane: entries for lane in run.ready if (entries := ready_entries(run, lane))},
         "openable": {v.path for v in run.openable if v.state is NodeState.READY} | expanding,
@@ -158,6 +169,8 @@ def members(group: Group) -> list[tuple[Visit | None, Group]]:
 
 def may_start(visit: Visit) -> bool:
     """Whether everything that a visit depends on has settled, in a way that lets it run."""
+    if isinstance(visit.group, Walk):
+        return visit is visit.group.last
     if isinstance(visit.group, Items):
         source = visit.group.source
         return source is None or source.member_state(visit.index) is NodeState.COMPLETED
@@ -177,7 +190,9 @@ def is_whole(visit: Visit | None) -> bool:
     """Whether nothing in a visit is left for a retry to do."""
     if visit is None or visit.state is not NodeState.COMPLETED:
         return False
-    return visit.inner is None or all(is_whole(member) for member in visit.inner.members)
+    if is_kept_as_a_whole(visit) or visit.inner is None:
+        return True
+    return all(is_whole(member) for member in visit.inner.members)
 
 
 def kept_by_retry(group: Group) -> set[str]:
@@ -200,7 +215,9 @@ def kept_by_retry(group: Group) -> set[str]:
     for index, visit in enumerate(group.members):
         if visit is None or index in remade:
             continue
-        if visit.inner is not None:
+        if is_kept_as_a_whole(visit):
+            kept |= completed_leaves(visit)
+        elif visit.inner is not None:
             kept |= kept_by_retry(visit.inner)
         elif visit.state is NodeState.COMPLETED:
             kept.add(visit.path)
@@ -226,17 +243,31 @@ def assert_settled(run: Run) -> None:
             assert_cause(run, visit)
         if visit.started_at is None:
             continue  # its members are those of an earlier generation
-        if isinstance(visit.inner, Scope):
-            assert_graph_outcome(visit.inner, visit.state)
-        elif isinstance(visit.inner, Items):
-            assert_map_outcome(visit.inner, visit.state)
-    failed = assert_graph_outcome(run.root, None)
+        assert_outcome(visit.inner, visit.state)
+    if isinstance(run.root, Walk):
+        assert_walk_outcome(run.root, None)
+        failed = not run.root.done
+    else:
+        failed = assert_graph_outcome(run.root, None)
     if run.root.stop == "cancel":
         assert run.state is RunState.CANCELLED
     elif failed:
         assert run.state is RunState.FAILED
     elif not run.root.stop:
         assert run.state is RunState.COMPLETED
+
+
+def assert_outcome(group: Group | None, state: NodeState) -> None:
+    """A group's owner has settled as its members say."""
+    if isinstance(group, Walk):
+        assert_walk_outcome(group, state)
+    elif group is not None and group.walk is not None:
+        assert_branches_outcome(group, state)
+    elif isinstance(group, Scope):
+        reported = group.reports and not group.stop and state is NodeState.FAILED  # it may not be what is wanted
+        assert_graph_outcome(group, None if reported else state)
+    elif isinstance(group, Items):
+        assert_map_outcome(group, state)
 
 
 def assert_cause(run: Run, visit: Visit) -> None:

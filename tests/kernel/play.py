@@ -15,6 +15,7 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.definition import GraphSpec, ItemPolicy, MapSpec, NodeSpec, Retry
 from clew.kernel.machine import Decision, Gate, Machine, admit_all
+from clew.kernel.reducing import Rules
 from clew.kernel.states import NodeState
 from clew.kernel.topology import compile_graph
 from clew.kernel.values import Binding, ErrorInfo, FromItem, FromNode, Literal, Value
@@ -57,13 +58,22 @@ class Play:
         decision: what followed from the last signals.
     """
 
-    def __init__(self, *nodes: NodeSpec, gate: Gate = admit_all, **options: Any) -> None:
+    def __init__(
+        self,
+        *nodes: NodeSpec,
+        gate: Gate = admit_all,
+        rules: Rules | None = None,
+        inputs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         self.topology = compile_graph(graph(*nodes, **options))
         self.gate = gate
+        self.rules = rules
         self.now = 0.0
-        self.machine = Machine(self.topology, gate=gate)
-        self.witness = Witness(self.machine)
-        self.decision = self.hand(s.Admit(run="run", graph="hash", definition="digest"))
+        self.machine = Machine(self.topology, gate=gate, rules=rules)
+        self.witness = Witness(self.machine, rules)
+        given = {name: value(plain) for name, plain in (inputs or {}).items()}
+        self.decision = self.hand(s.Admit(run="run", graph="hash", definition="digest", inputs=given))
 
     @property
     def run(self) -> Any:
@@ -151,5 +161,5 @@ class Play:
     def take_over(self) -> Decision:
         """The process dies; another goes on from the stored events."""
         run = Machine.restore(self.topology, None, self.witness.events).run
-        self.witness.machine = self.machine = Machine(self.topology, run, self.gate)
+        self.witness.machine = self.machine = Machine(self.topology, run, self.gate, self.rules)
         return self.hand(s.TakeOver(epoch=self.run.epoch + 1, owner="another"))

@@ -12,7 +12,7 @@ import click
 from clew.cli.options import json_option
 
 if TYPE_CHECKING:
-    from clew.graphs import Graph
+    from clew.graphs import WrittenGraph
 
 
 @click.command(name="graph", short_help="Check a graph and draw it.")
@@ -45,7 +45,7 @@ def command(target: str, form: str, output: Path | None, as_json: bool) -> None:
     click.echo(f"wrote {output}", err=True)
 
 
-def _text(graph: Graph, form: str) -> str:
+def _text(graph: WrittenGraph, form: str) -> str:
     import json
 
     match form:
@@ -59,14 +59,14 @@ def _text(graph: Graph, form: str) -> str:
             return "\n".join(_layers(graph))
 
 
-def _document(graph: Graph) -> dict[str, Any]:
+def _document(graph: WrittenGraph) -> dict[str, Any]:
     import msgspec
 
     definition = msgspec.json.decode(msgspec.json.encode(graph.spec()))
     return {"name": graph.name, "hash": graph.hash, "layers": graph.layers(), "definition": definition}
 
 
-def _layers(graph: Graph) -> list[str]:
+def _layers(graph: WrittenGraph) -> list[str]:
     from clew.cli.words import count, plain
     from clew.kernel.topology import dependencies
 

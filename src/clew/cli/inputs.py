@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from clew import codec
 from clew.errors import GraphError, InvalidInputError, UnstorableError
-from clew.graphs import Graph
+from clew.graphs import WrittenGraph
 
 
-def read_inputs(graph: Graph, typed: Sequence[str], file: Path | None) -> dict[str, Any]:
+def read_inputs(graph: WrittenGraph, typed: Sequence[str], file: Path | None) -> dict[str, Any]:
     """The inputs by name; those that were typed win over those of the file.
 
     Raises:
@@ -50,7 +50,7 @@ def read_value(text: str, hint: Any = Any) -> Any:
     return text
 
 
-def _hint(graph: Graph, name: str) -> Any:
+def _hint(graph: WrittenGraph, name: str) -> Any:
     declared = graph.draft.inputs.get(name)
     return declared.hint if declared is not None else Any
 

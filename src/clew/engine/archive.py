@@ -28,15 +28,16 @@ from clew.engine.archive_file import (
     RowLine,
     ValueLine,
     Writer,
-    values_of,
 )
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
+from clew.engine.writing import Writing
 from clew.errors import RunBusyError, RunConflictError, StorageError, UnknownRunError
 from clew.journal.ownership import LEASE_S, this_process
 from clew.journal.port import Journal
 from clew.journal.records import Append, Blob, Owner, Recorded, RunRow
 from clew.journal.upcast import encode_events
+from clew.journal.values_of import values_of
 from clew.kernel import events as e
 
 _LOG = logging.getLogger("clew.engine")
@@ -157,7 +158,7 @@ class Archive:
         run = id or reader.row.run
         await self._make_room(run)
         owner = this_process("import")
-        writing = _Writing(self._committer)
+        writing = Writing(self._committer)
         row = _unfinished(reader.row, run, owner.id)
         renewed_at = -LEASE_S
         try:
@@ -205,42 +206,6 @@ class Archive:
 def is_left_over(row: RunRow) -> bool:
     """Whether a run is being imported, or was when its process died (then its owner is dead)."""
     return row.imported and row.ended_at is None and row.note == IMPORTING
-
-
-class _Writing:
-    """Appends of one run, one after the other, among those that the engine commits."""
-
-    def __init__(self, committer: Committer) -> None:
-        self._committer = committer
-        self._append: Append | None = None
-        self._done: asyncio.Future[Exception | None] | None = None
-        #: Something is stored, or may be.
-        self.begun = False
-
-    async def append(self, append: Append) -> None:
-        """Store an append; when this returns, it is durable."""
-        done = self._done = asyncio.get_running_loop().create_future()
-        self._append = append
-        self._committer.wants_commit(self)
-        try:
-            error = await done
-        except asyncio.CancelledError:
-            # What is under way is stored, or refused, before anything that comes after it.
-            self.begun |= self.decide() is None
-            raise
-        if error is not None:
-            raise error
-        self.begun = True
-
-    def decide(self) -> Append | None:
-        """See `committer.Committing`."""
-        append, self._append = self._append, None
-        return append
-
-    def committed(self, error: Exception | None) -> None:
-        """See `committer.Committing`."""
-        if self._done is not None and not self._done.done():
-            self._done.set_result(error)
 
 
 def _verified(file: IO[bytes], name: str) -> Reader:

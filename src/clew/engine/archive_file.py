@@ -19,8 +19,8 @@ from clew import codec
 from clew.errors import StorageError
 from clew.journal.records import LogLine, RunRow
 from clew.journal.upcast import decode_events
+from clew.journal.values_of import values_of
 from clew.kernel import events as e
-from clew.kernel.values import Value
 
 #: Of the lines below. Events and rows have rules of their own by which old ones stay readable.
 FORMAT = 1
@@ -262,13 +262,3 @@ class Reader:
         return StorageError(
             f"{self._name} is not complete: its end is missing. Nothing was imported; copy the file again"
         )
-
-
-def values_of(event: e.AnyEvent) -> Iterator[Value]:
-    """The values that an event refers to."""
-    for name in event.__struct_fields__:
-        found = getattr(event, name)
-        if isinstance(found, Value):
-            yield found
-        elif isinstance(found, dict):
-            yield from (each for each in found.values() if isinstance(each, Value))  # pyright: ignore[reportUnknownVariableType]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, assert_never
 
 from clew.engine.acks import Ack, Acks, acknowledge, reject
@@ -37,7 +37,6 @@ from clew.engine.workshop import Functions, Workshop
 from clew.errors import InternalError, RunFencedError
 from clew.journal.records import Append, Blob, InboxOutcome, Recorded, RunRow, Snapshot
 from clew.kernel import commands as c
-from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.machine import Decision, Machine
 from clew.kernel.state import Run
@@ -93,7 +92,8 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self.id = row.run
         self._crew = Crew(self, slots, workshop, clock)
-        self.machine = Machine(topology, run, self._crew.gate, GraphRules(functions, workshop.secrets.mask))
+        rules = GraphRules(functions, workshop.secrets.mask) if performs else None
+        self.machine = Machine(topology, run, self._crew.gate, rules)
         self.feed = Feed()
         #: Set when the run has ended (None) or this process has lost it (why).
         self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
@@ -233,7 +233,8 @@ class Driver:
             return
         self.feed.publish(first, decision.events)
         if self._bus:
-            self._observe(first, decision.events)
+            for number, event in enumerate(decision.events, first):
+                self._bus.publish(Observed(self.id, Recorded(number, event), self.run.settled, self.run.total))
         self._crew.tell(self.run, decision.events)
         self._keyring.see_to(decision.events)
         self._conclude(decision, acks)
@@ -275,10 +276,6 @@ class Driver:
         self.feed.publish_ephemeral(item)
         if self._bus:
             self._bus.publish(Observed(self.id, item, self.run.settled, self.run.total))
-
-    def _observe(self, first: int, events: Sequence[e.AnyEvent]) -> None:
-        for number, event in enumerate(events, first):
-            self._bus.publish(Observed(self.id, Recorded(number, event), self.run.settled, self.run.total))
 
     # ------------------------------------------------------------------ bodies and time
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
-from clew import codec
 from clew.bodies.functions import importing_script
 from clew.engine import attempts
 from clew.engine.archive import Archive
@@ -22,13 +21,14 @@ from clew.engine.keeper import Keeper
 from clew.engine.keys import Keys
 from clew.engine.logbook import LogBook
 from clew.engine.looking import Looking
-from clew.engine.mailroom import MAX_LETTER, Letter, Mailroom
+from clew.engine.mailroom import Letter, Mailroom, encode_letter
 from clew.engine.observers import Bus, Observer
 from clew.engine.retention import Retention
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
 from clew.engine.slots import Slots
 from clew.engine.snapshots import Snapshots
+from clew.engine.travel import Travel
 from clew.engine.workshop import Workshop
 from clew.errors import (
     ClewError,
@@ -37,7 +37,6 @@ from clew.errors import (
     RefusedError,
     RunBusyError,
     RunConflictError,
-    UnstorableError,
 )
 from clew.graphs.given import encode_inputs
 from clew.graphs.written import WrittenGraph
@@ -141,6 +140,7 @@ class Engine:
         )
         self.archive = Archive(self.journal, self._committer, self.clock)
         self.retention = Retention(self.journal, self.clock)
+        self.travel = Travel(self.journal, self._definitions, self.looking, self._committer, self.clock)
         self._opened = True
 
     def _parts(self) -> Parts:
@@ -316,6 +316,23 @@ class Engine:
                 _LOG.warning("run %s is left alone: %s", row.run, error)
         return runs
 
+    async def fork(
+        self,
+        run: str,
+        at: int | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the word that users expect
+        changes: Mapping[str, Any] | None = None,
+        delete: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        by: str = "",
+    ) -> Run:
+        """Go on as another run from where a run was after its event `at`; see `travel.Travel.fork`."""
+        self._check_open()
+        written = {key: self.encode(value) for key, value in (changes or {}).items()}
+        forked = await self.travel.fork(run, at, id, changes=written, delete=delete, labels=labels, by=by)
+        return await self.resume(forked.run)
+
     async def runs(
         self,
         *,
@@ -347,17 +364,8 @@ class Engine:
     # ------------------------------------------------------------------ driving
 
     def encode(self, value: object) -> bytes:
-        """A value that goes into a run from outside, as JSON text.
-
-        Raises:
-            UnstorableError: it cannot be stored, is too large or holds a secret.
-        """
-        json = codec.encode(value)
-        if len(json) > MAX_LETTER:
-            why = f"{len(json)} bytes are more than an answer or a message may have ({MAX_LETTER})"
-            raise UnstorableError("$", f"{why}; send where it can be found instead")
-        self._secrets.refuse(json)
-        return json
+        """A value that goes into a run from outside, as JSON text; see `mailroom.encode_letter`."""
+        return encode_letter(value, self._secrets)
 
     async def abandoned(self, rows: Sequence[RunRow]) -> set[str]:
         """Of these runs, those that have not ended and that no living process drives."""

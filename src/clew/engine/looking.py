@@ -18,10 +18,12 @@ from clew.engine.inputs import InputReader
 from clew.engine.logbook import LogBook
 from clew.engine.status import (
     NodeStatus,
+    OpenBarrier,
     OpenQuestion,
     Result,
     RunStatus,
     failures_of,
+    open_barriers,
     open_questions,
     status_of,
     visit_status,
@@ -150,6 +152,10 @@ class Looking:
         """See `engine.run.Run.questions`."""
         folded = await self.folded(run)
         return await self._questions(open_questions(folded))
+
+    async def barriers(self, run: str) -> list[OpenBarrier]:
+        """See `engine.run.Run.barriers`."""
+        return open_barriers(await self.folded(run))
 
     async def _questions(self, found: list[tuple[Visit, str, Wait]]) -> list[OpenQuestion]:
         questions: list[OpenQuestion] = []

@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from clew import codec
 from clew.engine.clock import Clock
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S
-from clew.errors import ClewError, RunBusyError
+from clew.engine.secrets import Secrets
+from clew.errors import ClewError, RunBusyError, UnstorableError
 from clew.journal.port import Journal
 from clew.journal.records import InboxItem
 from clew.kernel import signals as s
@@ -24,7 +26,7 @@ from clew.kernel import signals as s
 _LOG = logging.getLogger("clew.engine")
 
 #: What may come from outside; everything else is the machine's own.
-Letter = s.Cancel | s.Pause | s.Resume | s.RetryRun | s.Answer | s.Send
+Letter = s.Cancel | s.Pause | s.Resume | s.RetryRun | s.Answer | s.Decide | s.Checkpoint | s.Send
 
 #: How long a sender waits for the outcome, in seconds; the signal stays in the inbox all the same.
 PATIENCE_S = 30.0
@@ -91,9 +93,23 @@ class Mailroom:
         for item in items:
             try:
                 signal = _DECODER.decode(item.data)
-                if isinstance(signal, s.Answer):  # what counts is when it was given, not when it is read
+                if isinstance(signal, s.Answer | s.Decide):  # what counts is when it was given
                     signal = msgspec.structs.replace(signal, at=item.at)
                 driver.receive(item.id, signal)
             except msgspec.DecodeError as error:
                 _LOG.warning("run %s: a signal in its inbox is not understood: %s", item.run, error)
                 driver.receive(item.id, None)
+
+
+def encode_letter(value: object, secrets: Secrets) -> bytes:
+    """A value that goes into a run from outside, as JSON text.
+
+    Raises:
+        UnstorableError: it cannot be stored, is too large or holds a secret.
+    """
+    json = codec.encode(value)
+    if len(json) > MAX_LETTER:
+        why = f"{len(json)} bytes are more than an answer or a message may have ({MAX_LETTER})"
+        raise UnstorableError("$", f"{why}; send where it can be found instead")
+    secrets.refuse(json)
+    return json

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import msgspec
 
 from clew.engine.archive import is_left_over
-from clew.engine.archive_file import values_of
 from clew.engine.clock import Clock
 from clew.errors import InvalidInputError, RefusedError, RunBusyError, StorageError, UnknownRunError
 from clew.journal.port import Journal
 from clew.journal.records import RunFilter, RunRow
 from clew.journal.upcast import encode_events
+from clew.journal.values_of import values_of
 from clew.kernel.states import RUN_ENDED, RunState
 
 #: States of runs that have ended.

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
 
 from clew.engine.clock import Clock
+from clew.engine.deciding import decision, judgement
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
 from clew.engine.logbook import DELAY_S, LogBook
 from clew.engine.looking import Looking
 from clew.engine.mailroom import Letter
+from clew.engine.positions import Checkpoint
 from clew.engine.questions import refuse_unfit
-from clew.engine.status import NodeStatus, OpenQuestion, Result, RunStatus, chosen
+from clew.engine.status import NodeStatus, OpenBarrier, OpenQuestion, Result, RunStatus, chosen
+from clew.engine.travel import KeyChange, Moment, Travel
 from clew.errors import ClewError, RefusedError, RunFailedError
+from clew.graphs.updates import END
 from clew.journal.port import Journal
 from clew.journal.records import LogLine, Recorded
 from clew.kernel import signals as s
@@ -33,6 +37,7 @@ class Home(Protocol):
     journal: Journal
     logbook: LogBook
     looking: Looking
+    travel: Travel
     clock: Clock
 
     def arrival(self, run: str) -> asyncio.Event:
@@ -179,6 +184,27 @@ class Run:
         """One node or item: its status, and its output as plain data (None if it has none)."""
         return await self._engine.looking.node(self.id, path)
 
+    async def checkpoints(self) -> list[Checkpoint]:
+        """The positions that there is a reason to return to, oldest first, as its graph keeps them."""
+        return await self._engine.travel.checkpoints(self.id)
+
+    async def at(self, seq: int) -> Moment:
+        """The run as it was after an event.
+
+        Raises:
+            InvalidInputError: it has no event of that number.
+        """
+        return await self._engine.travel.at(self.id, seq)
+
+    async def diff(self, before: int, after: int) -> list[KeyChange]:
+        """How the state of a state graph differs between two events, by key.
+
+        Raises:
+            InvalidInputError: it has no event of that number.
+            RefusedError: its graph is no state graph.
+        """
+        return await self._engine.travel.diff(self.id, before, after)
+
     async def logs(self, path: str = "", after: int = 0, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """What the attempts of a node (of all, with an empty path) printed and logged; see `LogLine.id`."""
         journal = self._engine.journal
@@ -238,6 +264,103 @@ class Run:
         sent = Value(json=msgspec.Raw(json))
         answer = s.Answer(path=question.node, key=question.key, value=sent, by=by, shown=shown or question.digest)
         await self._engine.tell(self.id, answer)
+
+    async def barriers(self) -> list[OpenBarrier]:
+        """The barriers at which the run waits for a decision now, with what is decided on."""
+        return await self._engine.looking.barriers(self.id)
+
+    async def approve(
+        self,
+        barrier: str = "",
+        *,
+        changes: Mapping[str, object] | None = None,
+        by: str = "",
+        shown: str = "",
+        standing: bool = False,
+    ) -> None:
+        """Let the run pass a barrier; when this returns, the decision is on disk.
+
+        A decision can be given before its barrier is reached: it is kept, and used once.
+
+        Args:
+            barrier: address of its visit (``review``, ``review#2``); not needed if the run waits at one only.
+            changes: of the state, that are made with it, past the reducers.
+            by: who decides.
+            shown: `OpenBarrier.digest` of what was shown; if the state is another by now, it is refused.
+            standing: it holds for all visits of the barrier, also those to come.
+
+        Raises:
+            RefusedError: there is no such barrier, it was decided already, or something else was shown.
+            InvalidInputError: the run waits at several barriers.
+        """
+        await self._decide(barrier, "approve", changes=changes, by=by, shown=shown, standing=standing)
+
+    async def reject(
+        self,
+        barrier: str = "",
+        reason: str = "",
+        *,
+        changes: Mapping[str, object] | None = None,
+        by: str = "",
+        shown: str = "",
+        standing: bool = False,
+    ) -> None:
+        """Do not let the run pass a barrier, and say why; see `approve`."""
+        await self._decide(
+            barrier, "reject", reason=reason, changes=changes, by=by, shown=shown, standing=standing
+        )
+
+    async def modify(
+        self,
+        changes: Mapping[str, object],
+        barrier: str = "",
+        *,
+        delete: Sequence[str] = (),
+        by: str = "",
+        shown: str = "",
+    ) -> None:
+        """Change the state that a barrier decides on, past the reducers; it is asked about again as it is then."""
+        await self._decide(barrier, "modify", changes=changes, delete=delete, by=by, shown=shown)
+
+    async def reroute(
+        self,
+        target: str,
+        barrier: str = "",
+        *,
+        changes: Mapping[str, object] | None = None,
+        by: str = "",
+        shown: str = "",
+        standing: bool = False,
+    ) -> None:
+        """Let the run go on from a barrier with another node, or `END`; see `approve`."""
+        to = "" if target == END else target
+        await self._decide(barrier, "reroute", target=to, changes=changes, by=by, shown=shown, standing=standing)
+
+    async def _decide(
+        self,
+        barrier: str,
+        kind: str,
+        *,
+        reason: str = "",
+        changes: Mapping[str, object] | None = None,
+        delete: Sequence[str] = (),
+        target: str = "",
+        by: str,
+        shown: str,
+        standing: bool = False,
+    ) -> None:
+        judged = judgement(kind, self._engine.encode, reason=reason, changes=changes, delete=delete, target=target)
+        waiting = await self.barriers()
+        signal = decision(self.id, waiting, barrier, judged, by=by, shown=shown, standing=standing)
+        await self._engine.tell(self.id, signal)
+
+    async def checkpoint(self, name: str, *, by: str = "") -> None:
+        """Name the position that the run has now.
+
+        Raises:
+            RefusedError: the run has ended.
+        """
+        await self._engine.tell(self.id, s.Checkpoint(name=name, by=by))
 
     async def send(self, name: str, value: object = None, *, by: str = "") -> None:
         """Send the run a message; who waits for that name receives it, or who comes to do so first.

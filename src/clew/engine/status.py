@@ -11,7 +11,7 @@ import msgspec
 from clew.errors import InvalidInputError, RefusedError
 from clew.journal.records import RunRow
 from clew.kernel.commands import Wait
-from clew.kernel.questions import Question
+from clew.kernel.questions import DECISION, Question
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
@@ -94,6 +94,28 @@ class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     question: Question
     due: float | None = None
     digest: str = ""
+
+
+class OpenBarrier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A barrier that waits for a decision.
+
+    Attributes:
+        path: address of its visit.
+        text: what is to be decided.
+        shows: the part of the state that is decided on, by key, as plain data.
+        due: when the default counts as the decision, in seconds since the epoch; None is never.
+        default: what counts then: ``approve``, ``reject`` or ``skip``.
+        digest: of what is shown; given with the decision, it tells what the person saw.
+        since: when it was asked, in seconds since the epoch.
+    """
+
+    path: str
+    text: str
+    shows: dict[str, Any]
+    digest: str
+    default: str
+    due: float | None = None
+    since: float = 0.0
 
 
 class Result(Mapping[str, Any]):
@@ -202,9 +224,33 @@ def open_questions(run: Run) -> list[tuple[Visit, str, Wait]]:
         for visit in run.visits.values()
         if visit.waits is not None and visit.state is not NodeState.STOPPING
         for key, wait in visit.waits.items()
-        if wait.kind == "answer" and not wait.outcome
+        if wait.kind == "answer" and not wait.outcome and key != DECISION
     ]
     return sorted(found, key=lambda each: each[2].opened)
+
+
+def open_barriers(run: Run) -> list[OpenBarrier]:
+    """The barriers that wait for a decision, in the order in which they were reached."""
+    found: list[OpenBarrier] = []
+    for visit in run.visits.values():
+        wait = visit.open_wait(DECISION) if visit.is_barrier else None
+        spec, walk = visit.node.spec.barrier, visit.group.walk
+        if wait is None or spec is None or walk is None:
+            continue
+        names = spec.shows or walk.cells
+        shown = {name: msgspec.json.decode(walk.cells[name].text()) for name in names if name in walk.cells}
+        found.append(
+            OpenBarrier(
+                path=visit.path,
+                text=spec.text,
+                shows=shown,
+                due=wait.due,
+                default=spec.default,
+                digest=wait.digest,
+                since=wait.since,
+            )
+        )
+    return sorted(found, key=lambda each: each.since)
 
 
 def chosen(questions: Sequence[OpenQuestion], run: str, node: str, key: str) -> OpenQuestion:

@@ -10,25 +10,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody, http, shell
+    from clew.graphs.checkpoints import Checkpoints
     from clew.graphs.graph import Graph
     from clew.graphs.handles import Handle, item
     from clew.graphs.layers import execution_batches
     from clew.graphs.loading import load
     from clew.graphs.policies import Retry, exponential, fixed, linear, node
     from clew.graphs.probing import Happened
+    from clew.graphs.reducers import append, greatest, least, merge, replace, total
+    from clew.graphs.route_drafts import barrier
+    from clew.graphs.state_graph import StateGraph
+    from clew.graphs.state_options import branch
+    from clew.graphs.state_view import StateView
+    from clew.graphs.updates import DELETE, END, START, Update
+    from clew.graphs.written import WrittenGraph
 
 _HOMES = {
     "bodies": ("FunctionBody", "HttpBody", "ShellBody", "http", "shell"),
+    "checkpoints": ("Checkpoints",),
     "graph": ("Graph",),
     "handles": ("Handle", "item"),
     "layers": ("execution_batches",),
     "loading": ("load",),
     "policies": ("Retry", "exponential", "fixed", "linear", "node"),
     "probing": ("Happened",),
+    "reducers": ("append", "greatest", "least", "merge", "replace", "total"),
+    "route_drafts": ("barrier",),
+    "state_graph": ("StateGraph",),
+    "state_options": ("branch",),
+    "state_view": ("StateView",),
+    "updates": ("DELETE", "END", "START", "Update"),
+    "written": ("WrittenGraph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DELETE",
+    "END",
+    "START",
+    "Checkpoints",
     "FunctionBody",
     "Graph",
     "Handle",
@@ -36,15 +56,27 @@ __all__ = [
     "HttpBody",
     "Retry",
     "ShellBody",
+    "StateGraph",
+    "StateView",
+    "Update",
+    "WrittenGraph",
+    "append",
+    "barrier",
+    "branch",
     "execution_batches",
     "exponential",
     "fixed",
+    "greatest",
     "http",
     "item",
+    "least",
     "linear",
     "load",
+    "merge",
     "node",
+    "replace",
     "shell",
+    "total",
 ]
 
 

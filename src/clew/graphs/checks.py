@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
-from clew.graphs.bodies import Description, is_importable
+from clew.graphs.bodies import Description, describe_function, is_importable
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import UNBOUND
 from clew.graphs.names import did_you_mean, listed, nearest
@@ -18,11 +19,15 @@ from clew.graphs.policies import (
     seconds_problems,
 )
 from clew.graphs.probe_checks import probe_problems
+from clew.graphs.route_building import condition_of, reducer_owner
+from clew.graphs.route_checks import edge_problems
+from clew.graphs.route_drafts import Barrier
+from clew.graphs.state_checks import found_in_state, missing_parameter, schema_problems, state_node_problems
+from clew.graphs.state_writing import bind_late
 from clew.graphs.typing_of import Types
 from clew.graphs.writing import makes_attempts, uses_item
 from clew.kernel.definition import ErrorPolicy
 from clew.kernel.topology import find_cycle
-from clew.kernel.values import references
 
 _NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -71,8 +76,12 @@ def _containing_itself(graph: GraphDraft, above: tuple[GraphDraft, ...]) -> str:
 
 
 def _graph_problems(graph: GraphDraft) -> Iterator[str]:
+    bind_late(graph)
     types = Types(graph)
-    yield from _own_policies(graph)
+    if graph.branches_of is None:  # the policies of branches are those of their node
+        yield from _own_policies(graph)
+    if graph.routes is not None:
+        yield from schema_problems(graph)
     yield from graph.problems
     for draft in graph.nodes:
         for about, sentence in (*draft.problems, *_node_problems(draft, graph, types)):
@@ -83,6 +92,8 @@ def _graph_problems(graph: GraphDraft) -> Iterator[str]:
         for sentence in types.problems_of(graph.output):
             yield graph.output_place.before(f"returns: {sentence}")
     yield from _cycles(graph)
+    if graph.routes is not None:
+        yield from edge_problems(graph, types)
 
 
 def _own_policies(graph: GraphDraft) -> Iterator[str]:
@@ -97,7 +108,7 @@ def _own_policies(graph: GraphDraft) -> Iterator[str]:
     found += [
         (f"input {name!r}", "the name has letters, digits and _, and starts with no digit")
         for name in graph.inputs
-        if not _INPUT_NAME.fullmatch(name)
+        if graph.routes is None and not _INPUT_NAME.fullmatch(name)
     ]
     if not graph.nodes:
         found.append(("nodes", "there are none"))
@@ -122,9 +133,11 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
     if draft.map is not None:
         yield from map_policy_problems(draft.map.on_item_error, draft.map.max_concurrency)
         yield from types.map_problems(draft)
+    if graph.has_state:
+        yield from state_node_problems(draft, graph, types)
     if draft.body is not None:
         yield from _body_problems(draft, graph)
-        yield from _parameter_problems(draft)
+        yield from _parameter_problems(draft, graph)
         yield from types.input_problems(draft)
         yield from types.exclusive_problems(draft)
         if makes_attempts(draft):
@@ -138,6 +151,11 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
         for name in wrong:
             hint = "; total_timeout limits it as a whole" if name == "timeout" else ""
             yield name, f"a sub-graph makes no attempts; put it on the nodes inside of {draft.body.name!r}{hint}"
+        return
+    if isinstance(draft.body, Barrier):
+        for name in draft.options.given():
+            hint = "; barrier(timeout=…) limits how long it waits" if "timeout" in name else ""
+            yield name, f"a barrier makes no attempts{hint}"
         return
     if isinstance(draft.body, Description) or draft.options.timeout is None or draft.signature.is_async:
         return
@@ -164,16 +182,18 @@ def _heartbeat_problems(draft: Draft) -> Iterator[tuple[str, str]]:
         yield "heartbeat", "the function does not take the Context, and so cannot say that it is alive"
 
 
-def _parameter_problems(draft: Draft) -> Iterator[tuple[str, str]]:
+def _parameter_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
     signature = draft.signature
     if not signature.takes_any:
         for name in draft.inputs:
             if name not in signature.parameters:
                 yield f"parameter {name!r}", _unknown_parameter(draft, name)
     meant = {nearest(name, signature.parameters) for name in draft.inputs if name not in signature.parameters}
+    meant |= found_in_state(draft, graph).keys()
     for name, parameter in signature.parameters.items():
         if parameter.required and name not in draft.inputs and name not in meant:
-            yield f"parameter {name!r}", "is missing"
+            told = missing_parameter(draft, graph, name) if graph.has_state else "is missing"
+            yield f"parameter {name!r}", told
 
 
 def _unknown_parameter(draft: Draft, name: str) -> str:
@@ -187,7 +207,7 @@ def _unknown_parameter(draft: Draft, name: str) -> str:
 
 
 def _cycles(graph: GraphDraft) -> Iterator[str]:
-    needs = {draft.id: _needs(draft) & graph.index.keys() for draft in graph.index.values()}
+    needs = {draft.id: draft.needs & graph.index.keys() for draft in graph.index.values()}
     for _ in range(_MAX_CYCLES):
         needs = _unplaced(needs)
         if not needs:
@@ -196,13 +216,6 @@ def _cycles(graph: GraphDraft) -> Iterator[str]:
         draft = graph.index[cycle[0]]
         yield draft.place.before(f"nodes wait for each other in a circle: {' -> '.join(cycle)}")
         needs = {name: need - set(cycle) for name, need in needs.items() if name not in cycle}
-
-
-def _needs(draft: Draft) -> frozenset[str]:
-    inputs = draft.inputs if draft.stored_inputs is None else draft.stored_inputs
-    names = frozenset(draft.after).union(*map(references, inputs.values()))
-    names |= references(draft.exclusive) if draft.exclusive is not None else frozenset()
-    return names | references(draft.map.over) if draft.map else names
 
 
 def _unplaced(needs: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
@@ -225,21 +238,53 @@ def _unplaced(needs: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
 
 def _same_references(graph: GraphDraft) -> Iterator[str]:
     """Different functions that the definition could not tell apart."""
-    seen: dict[str, tuple[Any, GraphDraft, Draft]] = {}
+    seen: dict[str, _Use] = {}
     for each in _all(graph):
-        for draft, about, function, ref in _functions(each):
-            known, other, first = seen.setdefault(ref, (function, each, draft))
-            if known is not function and known != function:
-                both = (
-                    f"its {about or 'function'} and that of node {first.id!r} ({first.place}) cannot be told apart"
-                )
-                yield draft.tell(about, f"{both}: two graphs are called {other.name!r}; give them different names")
+        for use in _functions(each):
+            first = seen.setdefault(use.ref, use)
+            if first.function is not use.function and first.function != use.function:
+                both = f"its {use.what} and that of {first.owner} cannot be told apart"
+                yield use.tell(f"{both}: two graphs are called {first.graph!r}; give them different names")
 
 
-def _functions(graph: GraphDraft) -> Iterator[tuple[Draft, str, Any, str]]:
-    """The functions of a graph's own nodes: node, field (empty for the body), function, reference."""
+class _Use(NamedTuple):
+    """A function that a definition refers to.
+
+    Attributes:
+        function: itself.
+        ref: the reference.
+        graph: the name of the graph.
+        owner: what has it, for messages.
+        what: what it is there.
+        tell: makes a problem of a sentence about it.
+    """
+
+    function: Any
+    ref: str
+    graph: str
+    owner: str
+    what: str
+    tell: Callable[[str], str]
+
+
+def _functions(graph: GraphDraft) -> Iterator[_Use]:
+    """The functions of a graph itself: bodies, probes, conditions, reducers."""
     for draft in graph.nodes:
-        if draft.body is not None and not isinstance(draft.body, Description | GraphDraft):
-            yield draft, "", draft.body, draft.function_body(graph.name).ref
+        owner = f"node {draft.id!r} ({draft.place})"
+        if callable(draft.body) and makes_attempts(draft):
+            ref = draft.function_body(graph.name).ref
+            yield _Use(draft.body, ref, graph.name, owner, "function", partial(draft.tell, ""))
         if draft.options.probe is not None:
-            yield draft, "probe", draft.options.probe, draft.probe_body(graph.name).ref
+            ref = draft.probe_body(graph.name).ref
+            yield _Use(draft.options.probe, ref, graph.name, owner, "probe", partial(draft.tell, "probe"))
+    for edge in graph.routes.edges if graph.routes is not None else ():
+        if callable(edge.when):
+            described = condition_of(graph, edge).function
+            assert described is not None
+            owner = f"edge {edge.arrow} ({edge.place})"
+            yield _Use(edge.when, described.ref, graph.name, owner, "condition", partial(edge.tell, ""))
+    for key in graph.routes.schema.keys.values() if graph.routes is not None else ():
+        if key.custom is not None:
+            ref = describe_function(key.custom, reducer_owner(graph, key.name), is_async=False).ref
+            owner = f"key {key.name!r} ({graph.place})"
+            yield _Use(key.custom, ref, graph.name, owner, "reducer", graph.place.before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
 
@@ -149,11 +149,10 @@ def _named_keys(source: str, cells: Cells, name: str = "state") -> list[str]:
 
 
 def _synchronous(value: Any, what: str) -> Any:
-    if not isinstance(value, Awaitable):
+    if not inspect.isawaitable(value):
         return value
-    coroutine: Any = value
-    if inspect.iscoroutine(coroutine):
-        coroutine.close()  # or Python warns that it was never awaited
+    if inspect.iscoroutine(value):
+        value.close()  # or Python warns that it was never awaited
     raise InvalidInputError(f"{what} is asynchronous; make it a node that writes what it finds to the state")
 
 

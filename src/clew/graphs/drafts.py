@@ -16,7 +16,7 @@ from clew.graphs.route_drafts import Barrier, RouteDraft
 from clew.graphs.signatures import Parameter, Signature, is_async
 from clew.graphs.state_schema import KeyDraft, written_key
 from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnLimit
-from clew.kernel.values import Binding
+from clew.kernel.values import Binding, references
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +60,7 @@ class Draft:
         exclusive: text of the key that an attempt holds.
         sets: in a state graph, what is written to which key of what a description returns.
         item: in a state graph, the parameter that was named for the item of a map.
+        branch_of: the parallel node of a state graph that it is a branch of; empty for all others.
         max_visits: in a state graph, how often it may be entered.
         on_limit: what happens then.
         problems: what was wrong when it was written, as (field, sentence).
@@ -78,6 +79,7 @@ class Draft:
     exclusive: Binding | None = None
     sets: dict[str, Binding] = field(default_factory=dict[str, Binding])
     item: str | None = None
+    branch_of: str = ""
     max_visits: int | None = None
     on_limit: OnLimit | str = OnLimit.STRICT
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -89,6 +91,14 @@ class Draft:
         if isinstance(self.body, GraphDraft):
             return self.body.signature
         return self.own_signature or Signature(parameters={}, takes_any=True)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The nodes that it waits for, by data or by order."""
+        inputs = self.inputs if self.stored_inputs is None else self.stored_inputs
+        names = frozenset(self.after).union(*map(references, inputs.values()))
+        names |= references(self.exclusive) if self.exclusive is not None else frozenset()
+        return names | references(self.map.over) if self.map else names
 
     @property
     def inputs_of_probe(self) -> dict[str, Binding]:
@@ -117,7 +127,8 @@ class Draft:
 
     def tell(self, about: str, sentence: str) -> str:
         """A problem as it is shown: where, which node, which field, what."""
-        subject = f"node {self.id!r}" + (f", {about}" if about else "")
+        subject = f"branch {self.id!r} of {self.branch_of!r}" if self.branch_of else f"node {self.id!r}"
+        subject += f", {about}" if about else ""
         return self.place_of(about).before(f"{subject}: {sentence}")
 
     def place_of(self, about: str) -> Place:
@@ -184,6 +195,12 @@ class GraphDraft:
     def has_state(self) -> bool:
         """Whether its nodes read and write the state of a state graph."""
         return self.routes is not None or self.branches_of is not None
+
+    @property
+    def schema_class(self) -> type | None:
+        """The class that declares the keys of its state; None if none does."""
+        routes = (self.branches_of or self).routes
+        return routes.schema.declared if routes is not None else None
 
     @property
     def keys(self) -> dict[str, KeyDraft] | None:

@@ -11,13 +11,13 @@ from clew.graphs.bodies import Description, ShellBody, http, shell
 from clew.graphs.documents import Document, Keys, is_graph_file
 from clew.graphs.drafts import Draft, GraphDraft, MapDraft
 from clew.graphs.expressions import Reference
-from clew.graphs.graph import Graph
 from clew.graphs.importing import ImportProblem, import_from, refuse_missing
 from clew.graphs.names import did_you_mean
 from clew.graphs.policies import Delays, Options, Retry, seconds_of
 from clew.graphs.signatures import Parameter, Signature
 from clew.graphs.templates import Meaning, Template, UnknownNameError, template_names
 from clew.graphs.writing import bind_exclusive, complete, draft_of, makes_attempts
+from clew.graphs.written import WrittenGraph
 from clew.kernel.definition import Backoff
 from clew.kernel.values import Binding, DictOf, FromInput, FromItem, FromNode
 
@@ -184,8 +184,8 @@ class NodeReader:
             refuse_missing(path)
             return self._read_file(path)
         found = import_from(value, self._around.folder)
-        if not isinstance(found, Graph):
-            raise ImportProblem(f"{value} is of type {type(found).__name__}, not a Graph")
+        if not isinstance(found, WrittenGraph):
+            raise ImportProblem(f"{value} is of type {type(found).__name__}, not a graph")
         return found.draft
 
     # ------------------------------------------------------------------ inputs

@@ -9,7 +9,19 @@ import msgspec
 
 from clew import codec
 from clew.errors import UnstorableError
-from clew.kernel.values import Absent, Binding, DictOf, FromInput, FromItem, FromNode, ListOf, Literal, Pick
+from clew.kernel.values import (
+    Absent,
+    Binding,
+    DictOf,
+    FromInput,
+    FromItem,
+    FromNode,
+    FromOutput,
+    FromState,
+    ListOf,
+    Literal,
+    Pick,
+)
 
 #: Deeper arguments are refused, as everywhere.
 _MAX_DEPTH = codec.MAX_DEPTH
@@ -73,15 +85,17 @@ def tell(binding: Binding) -> str:
         case FromItem():
             return "item"
         case FromState(key=key):
-            return tell(Pick(Named("state"), (key,))) if key else "state"
+            return f"state{_steps((key,))}" if key else "state"
         case FromOutput():
             return "output"
         case Pick(of=of, path=path):
-            return tell(of) + "".join(
-                f".{p}" if isinstance(p, str) and p.isidentifier() else f"[{p!r}]" for p in path
-            )
+            return tell(of) + _steps(path)
         case _:
             return type(binding).__name__.lower()
+
+
+def _steps(path: tuple[str | int, ...]) -> str:
+    return "".join(f".{p}" if isinstance(p, str) and p.isidentifier() else f"[{p!r}]" for p in path)
 
 
 def bind(value: Any, graph: object, report: Report) -> Binding:

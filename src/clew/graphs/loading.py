@@ -9,15 +9,15 @@ from pathlib import Path
 from clew.errors import GraphError
 from clew.graphs.documents import is_graph_file
 from clew.graphs.files import load_file
-from clew.graphs.graph import Graph
 from clew.graphs.importing import ImportProblem, import_module, importable, refuse_missing
 from clew.graphs.names import did_you_mean, listed
+from clew.graphs.written import WrittenGraph
 
 _PYTHON_FILE = re.compile(r"(.+\.py)(?::([\w.]+))?")
 _MODULE = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.]+))?")
 
 
-def load(target: str | Path) -> Graph:
+def load(target: str | Path) -> WrittenGraph:
     """Load a graph.
 
     Args:
@@ -40,7 +40,7 @@ def load(target: str | Path) -> Graph:
     return graph
 
 
-def _from_python(text: str) -> Graph:
+def _from_python(text: str) -> WrittenGraph:
     if python_file := _PYTHON_FILE.fullmatch(text):
         path = Path(python_file[1])
         refuse_missing(path)
@@ -51,20 +51,20 @@ def _from_python(text: str) -> Graph:
     raise ImportProblem("this names no graph; give FILE.yaml, FILE.toml, FILE.py[:graph] or module:graph")
 
 
-def _from_file(path: Path, name: str, target: str) -> Graph:
+def _from_file(path: Path, name: str, target: str) -> WrittenGraph:
     folder, module = _module_of(path)
     with importable(folder):
         return _from_module(module, name, target, folder)
 
 
-def _from_module(module_name: str, name: str, target: str, folder: Path) -> Graph:
+def _from_module(module_name: str, name: str, target: str, folder: Path) -> WrittenGraph:
     module = import_module(module_name, folder)
-    graphs = {key: value for key, value in vars(module).items() if isinstance(value, Graph)}
+    graphs = {key: value for key, value in vars(module).items() if isinstance(value, WrittenGraph)}
     if name:
         found = graphs.get(name)
         if found is None:
             other = vars(module).get(name)
-            is_else = f"is of type {type(other).__name__}, not a Graph" if other is not None else "is not there"
+            is_else = f"is of type {type(other).__name__}, not a graph" if other is not None else "is not there"
             near = did_you_mean(name, graphs) or (f"; it has {listed(graphs, last='and')}" if graphs else "")
             raise ImportProblem(f"{name!r} {is_else}{near or '; it has no graphs'}")
         return found
@@ -73,7 +73,7 @@ def _from_module(module_name: str, name: str, target: str, folder: Path) -> Grap
     if len(different) == 1:
         return graphs[next(iter(different.values()))]
     if not graphs:
-        raise ImportProblem("there is no Graph in it; make one at the top level of the module")
+        raise ImportProblem("there is no Graph or StateGraph in it; make one at the top level of the module")
     candidates = " or ".join(f"{target}:{key}" for key in different.values())
     raise ImportProblem(f"it has {len(different)} graphs; say which: {candidates}")
 

@@ -78,6 +78,7 @@ class StateGraph(WrittenGraph):
                     default=key.default or None,
                 )
                 for key in keys.keys.values()
+                if "." not in key.name
             },
             routes=RouteDraft(
                 schema=keys, max_steps=max_steps, max_state_bytes=max_state_bytes, checkpoints=checkpoints
@@ -160,7 +161,8 @@ class StateGraph(WrittenGraph):
             draft.report("on_branch_error", f"is one of {', '.join(_ON_BRANCH_ERROR)}, not {on_branch_error!r}")
         for name, each in _by_id(branches):
             one = each if isinstance(each, Branch) else Branch(body=each)
-            add_state_node(one.body, name if name is not None else one.id, one.options, place, inner)
+            added = add_state_node(one.body, name if name is not None else one.id, one.options, place, inner)
+            added.branch_of = draft.id
         self.draft.place_node(draft)
         return draft.id
 

@@ -25,6 +25,7 @@ from clew.errors import InvalidInputError, UnstorableError
 from clew.graphs.hints import told
 from clew.graphs.names import Place
 from clew.graphs.reducers import is_reducer, reducer_of, reducer_problem
+from clew.graphs.signatures import positional
 from clew.kernel.definition import Reducer
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -58,6 +59,14 @@ class KeyDraft:
     def type(self) -> str:
         """Its type as people write it."""
         return told(self.hint)
+
+    @property
+    def written(self) -> Any:
+        """The annotation of what may be written to it; a reducer of the user's own says it by its own."""
+        if self.custom is None:
+            return self.hint
+        parameters = positional(self.custom)
+        return parameters[1].hint if len(parameters) > 1 else Any
 
 
 @dataclass(slots=True, kw_only=True)

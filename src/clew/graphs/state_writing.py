@@ -7,14 +7,14 @@ from typing import Any
 
 from clew.graphs.bodies import Description, ShellBody
 from clew.graphs.drafts import Draft, GraphDraft
-from clew.graphs.expressions import Reference
+from clew.graphs.expressions import Reference, parse
 from clew.graphs.hints import bare
 from clew.graphs.names import did_you_mean, listed
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature
 from clew.graphs.templates import Meaning, Template, UnknownNameError
 from clew.graphs.writing import makes_attempts
-from clew.kernel.values import Binding, FromItem, FromOutput, FromState
+from clew.kernel.values import Binding, Expression, FromItem, FromOutput, FromState, Pick
 
 STATE = FromState()
 
@@ -32,8 +32,7 @@ class StateNames:
     def meaning(self, reference: Reference) -> Meaning:
         """See `Scope`; whether the state has such a key is found out by `checks`."""
         if reference.name == "state":
-            key = reference.path[0] if reference.path else ""
-            return Meaning(FromState(str(key)), inside=bool(reference.path))
+            return Meaning(STATE, late=True)
         if reference.name in self._others:
             return Meaning(self._others[reference.name])
         known = ["state", *self._others]
@@ -87,7 +86,12 @@ def over_of(draft: Draft, over: Any) -> Binding:
     """The list of a map: a key of the state, an expression, or plain data."""
     if isinstance(over, str) and "{{" not in over:
         return FromState(over)
-    return template(draft, "over").binding(over)
+    binding = template(draft, "over").binding(over)
+    plain = parse(binding.source).plain if isinstance(binding, Expression) else None
+    if plain is None or not plain.path:
+        return binding
+    list_ = FromState(str(plain.path[0]))
+    return Pick(list_, plain.path[1:]) if plain.path[1:] else list_
 
 
 def _fill_description(draft: Draft, body: Description) -> None:
@@ -138,13 +142,8 @@ def _state_parameter(parameters: dict[str, Parameter], graph: GraphDraft) -> str
     """The parameter that is certain to mean the state: by its name, or by its annotation."""
     if "state" in parameters:
         return "state"
-    schema = _declared(graph)
+    schema = graph.schema_class
     return next((p.name for p in parameters.values() if schema is not None and bare(p.hint) is schema), "")
-
-
-def _declared(graph: GraphDraft) -> type | None:
-    graph = graph.branches_of or graph
-    return graph.routes.schema.declared if graph.routes is not None else None
 
 
 def _item_parameter(draft: Draft, signature: Signature, state: str) -> tuple[str, bool]:

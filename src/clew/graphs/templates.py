@@ -19,10 +19,13 @@ class Meaning(NamedTuple):
     Attributes:
         binding: the value that its first name (with `inside`, first two) stands for.
         inside: its first name is a mapping of names (``input``, ``nodes``), and the second one of those.
+        late: it is looked up when the text is evaluated, also if the text is nothing but this reference; so it is
+            an error if it is not there then, and not nothing.
     """
 
     binding: Binding
     inside: bool = False
+    late: bool = False
 
 
 class UnknownNameError(Exception):
@@ -87,15 +90,14 @@ class Template:
                 return UNBOUND
             if shell:
                 return Expression(quoted(source), names, where)
-            return self._plain(parsed.plain) if parsed.plain else Expression(source, names, where)
+            meaning = self._scope.meaning(parsed.plain) if parsed.plain else None
+            if parsed.plain is None or meaning is None or meaning.late:
+                return Expression(source, names, where)
+            path = parsed.plain.path[1:] if meaning.inside else parsed.plain.path
+            return Pick(meaning.binding, path) if path else meaning.binding
         except ExpressionError as error:
             self._report(keys, str(error))
             return UNBOUND
-
-    def _plain(self, reference: Reference) -> Binding:
-        binding, inside = self._scope.meaning(reference)
-        path = reference.path[1:] if inside else reference.path
-        return Pick(binding, path) if path else binding
 
     def _names(self, references: tuple[Reference, ...]) -> tuple[list[str], dict[str, Binding]]:
         wrong: list[str] = []
@@ -103,7 +105,7 @@ class Template:
         nested: dict[str, dict[str, Binding]] = {}
         for reference in references:
             try:
-                binding, inside = self._scope.meaning(reference)
+                binding, inside, _ = self._scope.meaning(reference)
             except UnknownNameError as error:
                 wrong.append(str(error))
                 continue

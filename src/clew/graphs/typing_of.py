@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypedDict, Union, get_args, get_origin
 
 from clew import codec
 from clew.errors import InvalidInputError
@@ -14,6 +14,7 @@ from clew.graphs.handles import tell
 from clew.graphs.hints import NOTHING, bare, fields_of, fits, item_of, part_of, told
 from clew.graphs.names import did_you_mean, listed
 from clew.graphs.signatures import Parameter
+from clew.graphs.state_schema import KeyDraft
 from clew.kernel.values import (
     Binding,
     DictOf,
@@ -21,6 +22,8 @@ from clew.kernel.values import (
     FromInput,
     FromItem,
     FromNode,
+    FromOutput,
+    FromState,
     ListOf,
     Literal,
     Pick,
@@ -39,6 +42,9 @@ class Types:
     def __init__(self, graph: GraphDraft) -> None:
         self._graph = graph
         self._returns: dict[str, Any] = {}
+        self._keys = graph.keys or {}
+        #: What the body of the node returns whose `sets` are looked at.
+        self._output: Any = Any
 
     def input_problems(self, draft: Draft) -> list[Problem]:
         """Inputs of a node that do not fit its parameters."""
@@ -92,9 +98,32 @@ class Types:
             over = draft.map.over
             yield "over", f"{_named(over)} is {told(hint)}, and a map runs over a list"
 
+    def set_problems(self, draft: Draft) -> list[Problem]:
+        """What a description writes to the state that does not fit its key."""
+        found: list[Problem] = []
+        self._output = draft.body.returns if isinstance(draft.body, Description) else Any
+        for name, binding in draft.sets.items():
+            key = self._keys.get(name)
+            if key is None:
+                found.append((f"sets.{name}", no_key(self._keys, name)))
+            found += self._problems(f"sets.{name}", binding, key.written if key else Any, self._item(draft))
+        self._output = Any
+        return found
+
     def problems_of(self, binding: Binding) -> Iterator[str]:
-        """Fields that are named in a binding and do not exist."""
+        """Fields and keys that are named in a binding and do not exist."""
         return (sentence for _, sentence in self._problems("", binding, Any, Any))
+
+    def last(self) -> Iterator[tuple[str, Any]]:
+        """The nodes that no other one needs, and what they return."""
+        needed = frozenset[str]().union(*(draft.needs for draft in self._graph.nodes))
+        return ((name, self._returned(name)) for name in self._graph.index if name not in needed)
+
+    def parts(self, binding: Binding) -> dict[str, Any] | None:
+        """The types of the parts of a mapping that is put together; None for everything else."""
+        if not isinstance(binding, DictOf):
+            return None
+        return {name: self.of(part, Any) for name, part in binding.items.items()}
 
     def of(self, binding: Binding, item: Any) -> Any:
         """The declared type of a binding; `Any` if it is not known.
@@ -111,7 +140,12 @@ class Types:
                 return self._returned(node)
             case FromItem():
                 return item
-            case Pick(of=of, path=path):
+            case FromState(key=name) if name in self._keys:
+                return self._keys[name].hint
+            case FromOutput():
+                return self._output
+            case Pick():
+                of, path = _key_first(binding.of, binding.path)
                 hint = self.of(of, item)
                 for key in path:
                     hint = part_of(hint, key)
@@ -122,8 +156,12 @@ class Types:
                 return list[_union([self.of(part, item) for part in items])]
             case DictOf(items=items):
                 return dict[str, _union([self.of(part, item) for part in items.values()])]
-            case Expression(source=source):
-                return Any if parse(source).whole else str
+            case Expression(source=source, names=names):
+                parsed = parse(source)
+                if parsed.plain is not None:
+                    of, path = _inside(names[parsed.plain.name], parsed.plain.path)
+                    return self.of(Pick(of, path) if path else of, item)
+                return Any if parsed.whole else str
             case Literal(json=json):
                 return _literal_type(codec.decode(json))
             case _:
@@ -157,14 +195,13 @@ class Types:
                     if missing:
                         yield about, missing
                 yield from self._misfit(about, binding, target, item)
-            case Pick(of=of, path=path):
+            case _:
+                of, path = (binding.of, binding.path) if isinstance(binding, Pick) else (binding, ())
                 missing = self._missing_part(of, path, item)
                 if missing:
                     yield about, missing
                 else:
                     yield from self._misfit(about, binding, target, item)
-            case _:
-                yield from self._misfit(about, binding, target, item)
 
     def _misfit(self, about: str, binding: Binding, target: Any, item: Any) -> Iterator[Problem]:
         source = self.of(binding, item)
@@ -172,6 +209,9 @@ class Types:
             yield about, f"{_named(binding)} is {told(source)}, but {told(target)} is declared"
 
     def _missing_part(self, of: Binding, path: tuple[str | int, ...], item: Any) -> str:
+        of, path = _key_first(of, path)
+        if isinstance(of, FromState) and of.key and of.key not in self._keys:
+            return no_key(self._keys, of.key, path)
         hint = self.of(of, item)
         for i, key in enumerate(path):
             part = part_of(hint, key)
@@ -200,10 +240,27 @@ class Types:
         return self._returns[node]
 
 
+def no_key(keys: Mapping[str, KeyDraft], name: str, path: tuple[str | int, ...] = ()) -> str:
+    """Say that the state has no key of this name.
+
+    Args:
+        keys: what it has.
+        name: of the key.
+        path: what follows it, if it is part of an expression.
+    """
+    if path and f"{name}.{path[0]}" in keys:
+        return f"the state has no key {name!r}; write state['{name}.{path[0]}']"
+    has = f"; it has {listed(keys, last='and')}" if keys else ""
+    return f"the state has no key {name!r}{did_you_mean(name, keys) or has}"
+
+
 def _returned_by(draft: Draft) -> Any:
     match draft.body:
-        case GraphDraft(output=None):
+        case GraphDraft(output=None, routes=None):
             return dict[str, Any]
+        case GraphDraft(output=None) as inner:
+            fields = {name: key.hint for name, key in (inner.keys or {}).items()}
+            return TypedDict(inner.name, fields)  # pyright: ignore[reportArgumentType] -- built from data
         case GraphDraft() as inner:
             assert inner.output is not None
             return Types(inner).of(inner.output, Any)
@@ -225,6 +282,11 @@ def _named(binding: Binding) -> str:
             return "the text"
         case _:
             return tell(binding)
+
+
+def _key_first(of: Binding, path: tuple[str | int, ...]) -> tuple[Binding, tuple[str | int, ...]]:
+    """A part of the whole state is a key of it, or a part of that."""
+    return (FromState(str(path[0])), path[1:]) if of == FromState() and path else (of, path)
 
 
 def _inside(binding: Binding, path: tuple[str | int, ...]) -> tuple[Binding, tuple[str | int, ...]]:

@@ -37,13 +37,13 @@ class Flow:
     Attributes:
         run: the folded state.
         gate: asked before each attempt, besides the run's own `max_concurrency`.
-        rules: the conditions and reducers of state graphs.
+        rules: the conditions and reducers of state graphs; without them, state graphs stand still.
         now: the time of the call, seconds since the epoch.
         events: decided, and folded, in this call.
         commands: to be performed when `events` are durable.
     """
 
-    def __init__(self, run: Run, gate: Gate, rules: Rules) -> None:
+    def __init__(self, run: Run, gate: Gate, rules: Rules | None) -> None:
         self.run = run
         self.gate = gate
         self.rules = rules

@@ -8,6 +8,7 @@ from clew.kernel import signals as s
 from clew.kernel.errors import RuleError
 from clew.kernel.flow import Flow
 from clew.kernel.reducing import plan_puts
+from clew.kernel.routes import go_on_anywhere
 from clew.kernel.states import UNDER_WAY, RunState
 from clew.kernel.visits import Walk
 
@@ -36,6 +37,7 @@ def fork(flow: Flow, signal: s.Fork) -> str | None:
         if visit.state in UNDER_WAY and not visit.is_group:
             flow.emit(e.AttemptInterrupted(at=flow.now, path=visit.path, attempt=visit.attempt, left=True))
     if not any(changes):
+        go_on_anywhere(flow)
         return None
     assert isinstance(run.root, Walk)
     try:
@@ -45,4 +47,5 @@ def fork(flow: Flow, signal: s.Fork) -> str | None:
     flow.emit(e.StateChanged(at=flow.now, writes=writes, by=signal.by))
     if run.root.last is not None:
         barriers.ask_again(flow, run.root.last)
+    go_on_anywhere(flow)
     return None

@@ -14,7 +14,7 @@ def run_forked(run: Run, event: e.RunForked) -> None:
     """The events before this one are those of another run."""
     run.origin = run.id, run.seq
     run.id, run.labels = event.run, event.labels
-    run.generation = 1
+    run.generation = run.epoch = 1
     if run.due is not None:
         run.due += event.shift_s
         run.timers.set(run.due, "run", None)

@@ -28,15 +28,15 @@ from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
 from clew.kernel.forking import fork
 from clew.kernel.groups import has_room
-from clew.kernel.reducing import NoRules, Rules
-from clew.kernel.routes import complete, gather, gathered, go_on
+from clew.kernel.reducing import Rules
+from clew.kernel.routes import complete, gather, gathered, go_on, go_on_anywhere, walks_of
 from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY, NodeState, RunState
 from clew.kernel.timers import Timer
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo
-from clew.kernel.visits import Group, Visit, Walk, feeding_items, is_gathering
+from clew.kernel.visits import Visit, Walk, feeding_items, is_gathering
 from clew.kernel.writes import Update
 
 #: A snapshot is due when the tail has this many events, and at least one for each visit that is neither settled
@@ -87,14 +87,15 @@ class Machine:
         topology: the run's compiled definition.
         run: a folded state to go on from; a new run otherwise.
         gate: asked before each attempt, besides the run's own `max_concurrency`.
-        rules: the conditions and reducers of state graphs.
+        rules: the conditions and reducers of state graphs; without them, a state graph stands still where its way
+            is to be decided, until who has them takes the run over.
     """
 
     def __init__(
         self, topology: Topology, run: Run | None = None, gate: Gate = admit_all, rules: Rules | None = None
     ) -> None:
         self.run = run or Run("", topology)
-        self._flow = Flow(self.run, gate, rules or NoRules())
+        self._flow = Flow(self.run, gate, rules)
 
     @classmethod
     def restore(
@@ -169,6 +170,8 @@ class Machine:
             return True
         if run.unopened or self._awaits_key() or any(map(is_gathering, run.gathering.values())):
             return False
+        if self._flow.rules is None and any(walk.stands_still for walk in walks_of(run)):
+            return False
         heads = (run.next_ready(lane) for lane in list(run.ready))
         return not any(visit is not None and has_room(visit) for visit in heads)
 
@@ -220,6 +223,7 @@ class Machine:
         lost = [v for v in self.run.visits.values() if v.state in UNDER_WAY and not v.is_group]
         for visit in lost:
             self._interrupt(visit)
+        go_on_anywhere(self._flow)
 
     def _interrupt(self, visit: Visit) -> None:
         self._flow.emit(e.AttemptInterrupted(at=self._flow.now, path=visit.path, attempt=visit.attempt))
@@ -336,14 +340,8 @@ class Machine:
         assert run.root is not None
         if run.root.finished:  # it was cancelled, and everything came in nevertheless
             self._flow.close(run.root)
-        for walk in self._walks():  # those whose last step was done, and which found no way on
-            go_on(self._flow, walk)
+        go_on_anywhere(self._flow)  # from steps that were done, and found no way on
         return None
-
-    def _walks(self) -> list[Walk]:
-        """The state graphs that are under way."""
-        inner: list[Group | None] = [v.inner for v in self.run.visits.values() if v.state in UNDER_WAY]
-        return [group for group in (self.run.root, *inner) if isinstance(group, Walk)]
 
     def _awaits_items(self, visit: Visit) -> bool:
         """Whether a map is to be opened by `signals.MapExpanded`."""

@@ -16,7 +16,7 @@ class Mover(Protocol):
     """Moves one run on; see `flow.Flow`."""
 
     run: Run
-    rules: Rules
+    rules: Rules | None
     now: float
     commands: list[c.Command]
 

@@ -47,18 +47,6 @@ class Rules(Protocol):
         ...
 
 
-class NoRules:
-    """The rules of graphs that have none."""
-
-    def ask(self, when: msgspec.Raw, cells: Cells) -> Asked:  # noqa: ARG002 - the interface
-        """There are no conditions."""
-        raise RuleError(ErrorInfo(type="internal", message=f"nobody knows the condition {bytes(when).decode()}"))
-
-    def reduce(self, key: KeySpec, old: msgspec.Raw, new: msgspec.Raw) -> msgspec.Raw:  # noqa: ARG002
-        """There are no reducers."""
-        raise RuleError(ErrorInfo(type="internal", message=f"nobody knows the reducer of {key.name}"))
-
-
 def plan_update(rules: Rules, visit: Visit, update: Update) -> tuple[Write, ...]:
     """What a visit writes to the state; of a branch, what it is to write when all branches have ended.
 

@@ -6,6 +6,7 @@ one without a condition, else the fallback edge. A node that has failed, or asks
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +21,8 @@ from clew.kernel.moving import Mover
 from clew.kernel.reducing import Asked, Rules, plan_merge, plan_update
 from clew.kernel.resolve import output_of_group, resolve_inputs
 from clew.kernel.routing import Exits, Routing
-from clew.kernel.states import SETTLED, NodeState
+from clew.kernel.state import Run
+from clew.kernel.states import UNDER_WAY, NodeState
 from clew.kernel.values import GATHERED, Absent, Binding, DictOf, ErrorInfo
 from clew.kernel.visits import Group, Scope, Visit, Walk
 from clew.kernel.writes import Update
@@ -41,15 +43,33 @@ def go_on(flow: Mover, walk: Walk) -> None:
         assert walk.owner is not None
         flow.commands.append(gather(flow, walk.owner))
         return
-    last = walk.last
-    if walk.routed or walk.done or walk.stop or (last is not None and last.state not in SETTLED):
-        return
+    if walk.stands_still and flow.rules is not None:
+        _route(flow, walk, flow.rules)
+
+
+def _route(flow: Mover, walk: Walk, rules: Rules) -> None:
     try:
-        way = _choose(flow.rules, walk)
+        way = _choose(rules, walk)
     except RuleError as error:
         flow.stop(walk, "failed", error.info)
         return
     take(flow, walk, way)
+
+
+def walks_of(run: Run) -> Iterator[Walk]:
+    """The state graphs that are under way."""
+    inner: list[Group | None] = [visit.inner for visit in run.visits.values() if visit.state in UNDER_WAY]
+    return (group for group in (run.root, *inner) if isinstance(group, Walk))
+
+
+def go_on_anywhere(flow: Mover) -> None:
+    """Do what is to be done next for all state graphs: whoever had the run before may not have been able to."""
+    for walk in walks_of(flow.run):
+        go_on(flow, walk)
+    for visit in list(flow.run.visits.values()):
+        inner = visit.inner
+        if visit.state in UNDER_WAY and inner is not None and inner.walk is not None and inner.finished:
+            flow.close(inner)
 
 
 def take(flow: Mover, walk: Walk, way: Way) -> None:
@@ -72,6 +92,7 @@ def take(flow: Mover, walk: Walk, way: Way) -> None:
 
 def complete(flow: Mover, visit: Visit, update: Update) -> None:
     """A node of a state graph has done its work: what it says is written, and the token goes on."""
+    assert flow.rules is not None
     try:
         if visit.group is not visit.group.walk and (update.goto is not None or update.fallback):
             raise wrong(f"{visit.path} is a branch, and cannot say where to go")
@@ -104,6 +125,8 @@ def group_ended(flow: Mover, group: Group) -> None:
         return
     walk = owner.group.walk
     assert walk is not None
+    if flow.rules is None:
+        return
     try:
         writes = plan_merge(flow.rules, walk, owner) if owner.group is walk else ()
     except RuleError as error:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from clew.kernel import addresses
 from clew.kernel.commands import Step, Wait
 from clew.kernel.definition import ItemPolicy
-from clew.kernel.states import UNDER_WAY, NodeState
+from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import Cells, ErrorInfo, Value
 from clew.kernel.writes import Write
@@ -271,6 +271,13 @@ class Walk(Group):
     def finished(self) -> bool:
         """Nothing of it is left to be done, or to be waited for."""
         return self.active == 0 if self.stop else self.done
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether it is to be decided where the token goes."""
+        if not self.entered or self.routed or self.done or self.stop:
+            return False
+        return self.last is None or self.last.state in SETTLED
 
     @property
     def last(self) -> Visit | None:

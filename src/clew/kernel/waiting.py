@@ -148,6 +148,8 @@ def _answer_doubt(flow: Flow, visit: Visit, signal: s.Answer) -> str | None:
     if verdict is None:
         return 'the answer is retry, fail, done, or {"done": the output of the node}'
     if isinstance(verdict, Verdict) and visit.group.walk is not None:
+        if flow.rules is None:
+            return "what it wrote can be said only where the run goes on: resume it there, then answer"
         update = _update_of(verdict)
         if update is None:
             return 'it is a node of a state graph: {"done": ...} gives the changes of the state, by key'

@@ -1,0 +1,405 @@
+"""Calculates the states and the ways of state graphs beside the machine, in plain Python, and compares.
+
+`Reckoning` hears the same signals and reads the same events. Of the events it takes what happened (who completed,
+with which decision), and from the definition what follows: what is in each state, and where each token goes. It
+knows nothing of cells, changes, counters or images.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+import msgspec
+from trip_rules import answer, reduced, unraw
+
+from clew.kernel import events as e
+from clew.kernel import signals as s
+from clew.kernel.addresses import bare, segments
+from clew.kernel.cells import plain
+from clew.kernel.definition import EdgeSpec, GraphSpec, KeySpec, NodeSpec, OnLimit
+from clew.kernel.questions import DECISION, IN_DOUBT
+from clew.kernel.state import Run
+from clew.kernel.visits import Group, Items, Walk
+from clew.kernel.writes import Judgement, Update
+
+
+class Op(NamedTuple):
+    """One change of a state: ``write`` (through the reducer), ``put`` or ``delete``."""
+
+    how: str
+    key: str
+    value: Any = None
+
+
+class Way(NamedTuple):
+    target: str
+    edge: int
+    why: str
+
+
+class Book:
+    """One state graph that is under way.
+
+    Attributes:
+        state: what is in its state.
+        log: what was written to it, in order.
+        at: the visit at which the token is or was last; empty at the start.
+        visited, taken, steps: counts of this generation.
+        passed: visits of each node in all generations.
+        wish: what the last update said of the way: goto, fallback.
+        failed: the last visit has failed.
+    """
+
+    def __init__(self, spec: GraphSpec, state: dict[str, Any]) -> None:
+        assert spec.routes is not None
+        self.spec = spec
+        self.routes = spec.routes
+        self.keys = {each.name: each for each in spec.routes.keys}
+        self.nodes = {each.id: each for each in spec.nodes}
+        self.state = state
+        self.log: list[Op] = []
+        self.at = ""
+        self.passed: Counter[str] = Counter()
+        self.wish: tuple[str | None, bool] = (None, False)
+        self.failed = False
+        self.new_generation()
+
+    def new_generation(self) -> None:
+        self.visited: Counter[str] = Counter()
+        self.taken: Counter[int] = Counter()
+        self.steps = 0
+
+    def apply(self, ops: list[Op]) -> None:
+        for op in ops:
+            if op.key not in self.keys:
+                continue
+            self.log.append(op)
+            if op.how == "delete":
+                self.state.pop(op.key, None)
+            elif op.how == "put":
+                self.state[op.key] = op.value
+            else:
+                self.state[op.key] = combined(self.keys[op.key], self.state.get(op.key), op.value)
+
+    # ------------------------------------------------------------------ the way
+
+    def way(self) -> Way | None:
+        """Where the token goes; None if it cannot go on."""
+        source = bare(segments(self.at)[-1]) if self.at else ""
+        leaving = [(number, edge) for number, edge in enumerate(self.routes.edges) if edge.source == source]
+        goto, wants_fallback = self.wish
+        if self.failed or (goto is None and wants_fallback):
+            return self._fallback(source)
+        if goto is not None:
+            order = [edge for edge in leaving if edge[1].when]
+            order += [edge for edge in leaving if not edge[1].when and not edge[1].fallback]
+            order += [edge for edge in leaving if not edge[1].when and edge[1].fallback]
+            for number, edge in order:
+                if edge.target == goto and (found := self._along(number, edge, "goto")) != "pass":
+                    return found
+            return Way("", -1, "goto") if not goto else None
+        for number, edge in leaving:
+            if not edge.when:
+                continue
+            try:
+                gave = answer(unraw(edge.when), self.state)
+            except KeyError:
+                return None
+            holds = gave == unraw(edge.equals) and same_kind(gave, unraw(edge.equals)) if edge.equals else bool(gave)
+            if holds and (found := self._along(number, edge, "condition")) != "pass":
+                return found
+        for number, edge in leaving:
+            if not edge.when and not edge.fallback and (found := self._along(number, edge, "edge")) != "pass":
+                return found
+        return self._fallback(source)
+
+    def _fallback(self, source: str) -> Way | None:
+        for number, edge in enumerate(self.routes.edges):
+            if edge.source == source and edge.fallback:
+                return self._step(number, "fallback") if self._spent(edge, number) is None else None
+        return None
+
+    def _along(self, number: int, edge: EdgeSpec, why: str) -> Way | None | str:
+        how = self._spent(edge, number)
+        if how is None:
+            return self._step(number, why)
+        if how is OnLimit.DROP:
+            return "pass"
+        if how is OnLimit.STRICT:
+            return None
+        own_first = self.taken[number] >= edge.max_visits if edge.max_visits is not None else False
+        sources = [edge.source] * own_first + [edge.target] * bool(edge.target) + [edge.source] * (not own_first)
+        for source in sources:
+            if any(other.fallback and other.source == source for other in self.routes.edges):
+                return self._fallback(source)
+        return None
+
+    def _spent(self, edge: EdgeSpec, number: int) -> OnLimit | None:
+        if edge.max_visits is not None and self.taken[number] >= edge.max_visits:
+            return edge.on_limit
+        node = self.nodes.get(edge.target)
+        if node is not None and node.max_visits is not None and self.visited[edge.target] >= node.max_visits:
+            return node.on_limit
+        return None
+
+    def _step(self, number: int, why: str) -> Way | None:
+        target = self.routes.edges[number].target
+        return None if target and self.steps >= self.routes.max_steps else Way(target, number, why)
+
+
+def same_kind(a: Any, b: Any) -> bool:
+    """JSON tells 1 from true."""
+    return isinstance(a, bool) == isinstance(b, bool)
+
+
+def combined(spec: KeySpec, old: Any, new: Any) -> Any:
+    """What a reducer makes of what is there and what is written."""
+    match spec.reducer.value:
+        case "append":
+            return [*(old or []), *new]
+        case "merge":
+            return {**(old or {}), **new}
+        case "sum":
+            return new if old is None else old + new
+        case "max":
+            return new if old is None else max(old, new)
+        case "min":
+            return new if old is None else min(old, new)
+        case "custom":
+            return reduced(unraw(spec.custom), old, new)
+        case _:
+            return new
+
+
+class Reckoning:
+    """Follows one run."""
+
+    def __init__(self, spec: GraphSpec) -> None:
+        self.spec = spec
+        self.books: dict[str, Book] = {}
+        self.updates: dict[tuple[str, int], Update] = {}
+        self.given: dict[str, dict[str, Any]] = {}
+        self.inputs: dict[str, Any] = {}
+        self.wrote: dict[str, list[Op]] = {}
+        self.items: dict[str, list[tuple[str, str]]] = {}
+        self.done: set[str] = set()
+        self.failed: set[str] = set()
+        self.rerouted: dict[str, str] = {}
+
+    # ------------------------------------------------------------------ the definition
+
+    def node_at(self, path: str) -> tuple[NodeSpec, GraphSpec]:
+        """The node of a visit, and the graph it is in."""
+        graph, node = self.spec, None
+        for name in map(bare, segments(path)):
+            if node is not None:
+                assert node.graph is not None
+                graph = node.graph
+            node = next(each for each in graph.nodes if each.id == name)
+        assert node is not None
+        return node, graph
+
+    def walk_path(self, path: str) -> str:
+        """The state graph in which a visit is, at whatever depth of branches."""
+        parts = segments(path)[:-1]
+        while parts and self.node_at("/".join(parts))[0].graph.routes is None:  # pyright: ignore
+            parts.pop()
+        return "/".join(parts)
+
+    def graph_at(self, path: str) -> GraphSpec:
+        graph = self.node_at(path)[0].graph if path else self.spec
+        assert graph is not None
+        return graph
+
+    # ------------------------------------------------------------------ signals and events
+
+    def hear(self, *signals: s.AnySignal) -> None:
+        """What bodies returned."""
+        for signal in signals:
+            match signal:
+                case s.Admit(inputs=inputs):
+                    self.inputs = {name: unraw(value.json) for name, value in inputs.items()}
+                case s.AttemptSucceeded(path=path, attempt=attempt):
+                    self.updates[path, attempt] = signal.update or Update()
+                case s.Gathered(path=path, json=json, error=None):
+                    found = unraw(json)
+                    self.given[path] = found if isinstance(found, dict) else {}
+                case _:
+                    pass
+
+    def heed(self, events: list[e.AnyEvent]) -> None:
+        for event in events:
+            match event:
+                case e.Routed():
+                    self._routed(event)
+                case e.MapOpened(path=path, count=count, keys=keys):
+                    names = keys or tuple(map(str, range(count)))
+                    escaped = [name.replace("%", "%25").replace("[", "%5B").replace("]", "%5D") for name in names]
+                    self.items[path] = [(f"{path}[{e}]", name) for e, name in zip(escaped, names, strict=True)]
+                case e.WaitResolved(key=key) if key in (DECISION, IN_DOUBT):
+                    self._answered(event)
+                case e.NodeCompleted():
+                    self._completed(event)
+                case e.NodeFailed(path=path):
+                    self.failed.add(path)
+                    if (book := self._book_of_step(path)) is not None:
+                        book.failed = True
+                case e.GroupStopping(path=path, reason="failed", error=error):
+                    self._stopped(path, error.type)
+                case e.RunRetried():
+                    self.failed.clear()
+                    for book in self.books.values():
+                        book.new_generation()
+                case _:
+                    pass
+
+    def _book_of_step(self, path: str) -> Book | None:
+        """The state graph that a visit is a step of; None for branches, items and nodes of dependency graphs."""
+        node, graph = self.node_at(path)
+        if graph.routes is None or (node.map is not None and path.endswith("]")):
+            return None
+        return self.books[path.rpartition("/")[0] if "[" not in path else self.walk_path(path)]
+
+    def _routed(self, event: e.Routed) -> None:
+        if not event.source:
+            self._begin(event.path)
+        book = self.books[event.path]
+        assert event.source == book.at, f"the token is at {book.at}"
+        found = Way(event.target, event.edge, event.why)
+        if event.why == "reroute":
+            wanted = self.rerouted.pop(event.source)
+            assert found == Way(wanted, -1, "reroute")
+        else:
+            assert found == book.way(), f"{event.path}: {found}, not {book.way()}"
+        assert event.error is None or event.why == "fallback"
+        assert event.error is not None or not book.failed
+        book.taken[event.edge] += event.edge >= 0
+        book.wish, book.failed = (None, False), False
+        if event.target:
+            book.passed[event.target] += 1
+            book.visited[event.target] += 1
+            book.steps += 1
+            number = book.passed[event.target]
+            name = f"{event.target}#{number}" if number > 1 else event.target
+            book.at = f"{event.path}/{name}" if event.path else name
+            self._forget(book.at)
+
+    def _begin(self, path: str) -> None:
+        spec = self.graph_at(path)
+        assert spec.routes is not None
+        given = self.given.get(path, {}) if path else self.inputs
+        outer = self.books.get(self.walk_path(path)) if path else None
+        if path and self.node_at(path)[1].routes is None and not self.node_at(path)[1].branches:
+            outer = None
+        state: dict[str, Any] = {}
+        for key in spec.routes.keys:
+            if key.name in given:
+                state[key.name] = given[key.name]
+            elif outer is not None and key.name in outer.state:
+                state[key.name] = outer.state[key.name]
+            elif key.default:
+                state[key.name] = unraw(key.default)
+        self._forget(path)
+        self.books[path] = Book(spec, state)
+
+    def _forget(self, path: str) -> None:
+        """A visit is new: what an earlier one at the same address had is not its own."""
+        if path:
+            within = f"{path}/", f"{path}["
+            self.done = {each for each in self.done if each != path and not each.startswith(within)}
+
+    def _answered(self, event: e.WaitResolved) -> None:
+        assert event.value is not None
+        if event.key == IN_DOUBT:
+            said = unraw(event.value.json)
+            changes = said["done"] if isinstance(said, dict) else {}
+            self.wrote[event.path] = [Op("write", key, new) for key, new in (changes or {}).items()]
+            return
+        judgement = msgspec.json.decode(event.value.json, type=Judgement)
+        ops = [Op("put", key, unraw(json)) for key, json in judgement.changes.items()]
+        ops += [Op("delete", key) for key in judgement.delete]
+        if judgement.kind == "modify":
+            self.books[self.walk_path(event.path)].apply(ops)
+            return
+        name = self.node_at(event.path)[0].id
+        approved, reason = f"{name}.approved", f"{name}.reject_reason"
+        told = {
+            "approve": [Op("put", approved, True), Op("delete", reason)],
+            "reject": [Op("put", approved, False), Op("put", reason, judgement.reason)],
+        }
+        self.wrote[event.path] = ops + told.get(judgement.kind, [Op("delete", approved), Op("delete", reason)])
+        if judgement.kind == "reroute":
+            self.rerouted[event.path] = judgement.target
+
+    def _completed(self, event: e.NodeCompleted) -> None:
+        path = event.path
+        self.done.add(path)
+        node, graph = self.node_at(path)
+        if graph.routes is None and not graph.branches and "[" not in path:
+            return  # of a dependency graph
+        is_group = node.graph is not None or (node.map is not None and not path.endswith("]"))
+        update = self.updates.get((path, event.attempt), Update())
+        if not is_group and node.barrier is None and (path, event.attempt) in self.updates:
+            self.wrote[path] = ops_of(update)
+        book = self._book_of_step(path)
+        if book is None:
+            return
+        book.wish = (update.goto, update.fallback) if not is_group else (None, False)
+        book.apply(self.contributions(path))
+        failed = f"{node.id}.failed"
+        if is_group and failed in book.keys and self._members(path) is not None:
+            names = [name for member, name in self._members(path) or [] if member in self.failed]
+            book.apply([Op("put", failed, names)])
+
+    def _stopped(self, path: str, kind: str) -> None:
+        """A state graph that was not told to stop from outside cannot have found a way on."""
+        if path in self.books and kind in {"route", "limit", "condition"}:
+            book = self.books[path]
+            if not book.at or book.at in self.done or book.failed:
+                assert book.way() is None, f"{path or 'the run'} could go on: {book.way()}"
+
+    # ------------------------------------------------------------------ what was written
+
+    def _members(self, path: str) -> list[tuple[str, str]] | None:
+        """The branches or items of a visit, with their names, in order; None if it has none."""
+        node, _ = self.node_at(path)
+        if node.map is not None and not path.endswith("]"):
+            return self.items[path]
+        if node.graph is not None and node.graph.branches:
+            return [(f"{path}/{branch.id}", branch.id) for branch in node.graph.nodes]
+        return None
+
+    def contributions(self, path: str) -> list[Op]:
+        """What a completed visit writes to the state around it."""
+        node, _ = self.node_at(path)
+        members = self._members(path)
+        if members is not None:
+            return [op for member, _ in members if member in self.done for op in self.contributions(member)]
+        if node.graph is None:
+            return self.wrote.get(path, [])
+        if node.graph.routes is not None:
+            return self.books[path].log
+        return [Op("write", key, new) for key, new in self.given[path].items()]
+
+    # ------------------------------------------------------------------ comparing
+
+    def compare(self, run: Run) -> None:
+        """All state graphs that the run has are as they are here."""
+        if run.root is not None:
+            self._compare(run.root)
+
+    def _compare(self, group: Group) -> None:
+        if isinstance(group, Walk) and group.members:
+            book = self.books[group.path]
+            assert plain(group.cells) == book.state, f"the state of {group!r}"
+            assert group.last is not None
+            assert group.last.path == book.at
+        for visit in group.members:
+            if visit is not None and visit.inner is not None:
+                self._compare(visit.inner)
+
+
+def ops_of(update: Update) -> list[Op]:
+    ops = [Op("write", key, unraw(json)) for key, json in update.changes.items()]
+    return ops + [Op("delete", key) for key in update.delete]
