@@ -21,6 +21,7 @@ from clew.journal.records import Append, Blob, Owner, RunRow
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
 from clew.kernel.values import GATHERED, ErrorInfo, Value
+from clew.kernel.writes import Change, Write
 
 TEXT = Value(json=Raw(b'{"a":[1,2.5,null,"\xc3\xa9\xe2\x80\xa8"],"big":123456789012345678901234567890}'))
 LARGE = Value(blob="ab" * 32, size=70_000)
@@ -76,6 +77,30 @@ EVERY_EVENT: list[e.AnyEvent] = [
     e.DoubtCleared(at=14.5, path="a", attempt=2),
     e.StepStarted(at=21.0, path="a", attempt=2, key="pay", digest="00"),
     e.MessageArrived(at=25.0, name="mail", value=LARGE, by="ann"),
+    # Of state graphs, and of forks.
+    e.RunForked(at=26.0, run="f", origin="r", shift_s=1.5, labels={"who": "é"}, by="ann"),
+    e.AttemptInterrupted(at=26.0, path="a", attempt=2, left=True),
+    e.WalkEntered(at=27.0, path="s", values={"topic": Raw(b'"cats"')}),
+    e.Routed(at=28.0, path="s", source="a", target="b", edge=3, why="fallback", error=ERROR),
+    e.NodeCompleted(
+        at=29.0,
+        path="s/a",
+        output=GATHERED,
+        writes=(
+            Write("log", Raw(b'["x"]')),
+            Write("n", becomes=Change(json=Raw(b"7"))),
+            Write("l", Raw(b"1"), becomes=Change(items=(Raw(b"1"), Raw(b'"2"')), at=2, cut=1)),
+            Write("o", becomes=Change(fields={"a": Raw(b"{}")}, removed=("b",))),
+            Write("gone", deleted=True),
+        ),
+        goto="",
+        cost=0.5,
+        effects=True,
+    ),
+    e.StateChanged(at=30.0, path="s", writes=(Write("n", Raw(b"null"), put=True),), by="ann"),
+    e.DecisionKept(at=31.0, barrier="s/review", value=TEXT, by="ann", standing=True),
+    e.WaitResolved(at=32.0, path="s/review", key="#decision", outcome="answered", kept=True, standing=True),
+    e.CheckpointTaken(at=33.0, name="here", path="s/a", by="ann"),
 ]
 
 

@@ -7,169 +7,21 @@ knows nothing of cells, changes, counters or images.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from trip_rules import answer, reduced, unraw
+from trip_book import Book, Op, Way
+from trip_rules import unraw
 
 from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.addresses import bare, segments
 from clew.kernel.cells import plain
-from clew.kernel.definition import EdgeSpec, GraphSpec, KeySpec, NodeSpec, OnLimit
+from clew.kernel.definition import GraphSpec, NodeSpec
 from clew.kernel.questions import DECISION, IN_DOUBT
 from clew.kernel.state import Run
-from clew.kernel.visits import Group, Items, Walk
+from clew.kernel.visits import Group, Walk
 from clew.kernel.writes import Judgement, Update
-
-
-class Op(NamedTuple):
-    """One change of a state: ``write`` (through the reducer), ``put`` or ``delete``."""
-
-    how: str
-    key: str
-    value: Any = None
-
-
-class Way(NamedTuple):
-    target: str
-    edge: int
-    why: str
-
-
-class Book:
-    """One state graph that is under way.
-
-    Attributes:
-        state: what is in its state.
-        log: what was written to it, in order.
-        at: the visit at which the token is or was last; empty at the start.
-        visited, taken, steps: counts of this generation.
-        passed: visits of each node in all generations.
-        wish: what the last update said of the way: goto, fallback.
-        failed: the last visit has failed.
-    """
-
-    def __init__(self, spec: GraphSpec, state: dict[str, Any]) -> None:
-        assert spec.routes is not None
-        self.spec = spec
-        self.routes = spec.routes
-        self.keys = {each.name: each for each in spec.routes.keys}
-        self.nodes = {each.id: each for each in spec.nodes}
-        self.state = state
-        self.log: list[Op] = []
-        self.at = ""
-        self.passed: Counter[str] = Counter()
-        self.wish: tuple[str | None, bool] = (None, False)
-        self.failed = False
-        self.new_generation()
-
-    def new_generation(self) -> None:
-        self.visited: Counter[str] = Counter()
-        self.taken: Counter[int] = Counter()
-        self.steps = 0
-
-    def apply(self, ops: list[Op]) -> None:
-        for op in ops:
-            if op.key not in self.keys:
-                continue
-            self.log.append(op)
-            if op.how == "delete":
-                self.state.pop(op.key, None)
-            elif op.how == "put":
-                self.state[op.key] = op.value
-            else:
-                self.state[op.key] = combined(self.keys[op.key], self.state.get(op.key), op.value)
-
-    # ------------------------------------------------------------------ the way
-
-    def way(self) -> Way | None:
-        """Where the token goes; None if it cannot go on."""
-        source = bare(segments(self.at)[-1]) if self.at else ""
-        leaving = [(number, edge) for number, edge in enumerate(self.routes.edges) if edge.source == source]
-        goto, wants_fallback = self.wish
-        if self.failed or (goto is None and wants_fallback):
-            return self._fallback(source)
-        if goto is not None:
-            order = [edge for edge in leaving if edge[1].when]
-            order += [edge for edge in leaving if not edge[1].when and not edge[1].fallback]
-            order += [edge for edge in leaving if not edge[1].when and edge[1].fallback]
-            for number, edge in order:
-                if edge.target == goto and (found := self._along(number, edge, "goto")) != "pass":
-                    return found
-            return Way("", -1, "goto") if not goto else None
-        for number, edge in leaving:
-            if not edge.when:
-                continue
-            try:
-                gave = answer(unraw(edge.when), self.state)
-            except KeyError:
-                return None
-            holds = gave == unraw(edge.equals) and same_kind(gave, unraw(edge.equals)) if edge.equals else bool(gave)
-            if holds and (found := self._along(number, edge, "condition")) != "pass":
-                return found
-        for number, edge in leaving:
-            if not edge.when and not edge.fallback and (found := self._along(number, edge, "edge")) != "pass":
-                return found
-        return self._fallback(source)
-
-    def _fallback(self, source: str) -> Way | None:
-        for number, edge in enumerate(self.routes.edges):
-            if edge.source == source and edge.fallback:
-                return self._step(number, "fallback") if self._spent(edge, number) is None else None
-        return None
-
-    def _along(self, number: int, edge: EdgeSpec, why: str) -> Way | None | str:
-        how = self._spent(edge, number)
-        if how is None:
-            return self._step(number, why)
-        if how is OnLimit.DROP:
-            return "pass"
-        if how is OnLimit.STRICT:
-            return None
-        own_first = self.taken[number] >= edge.max_visits if edge.max_visits is not None else False
-        sources = [edge.source] * own_first + [edge.target] * bool(edge.target) + [edge.source] * (not own_first)
-        for source in sources:
-            if any(other.fallback and other.source == source for other in self.routes.edges):
-                return self._fallback(source)
-        return None
-
-    def _spent(self, edge: EdgeSpec, number: int) -> OnLimit | None:
-        if edge.max_visits is not None and self.taken[number] >= edge.max_visits:
-            return edge.on_limit
-        node = self.nodes.get(edge.target)
-        if node is not None and node.max_visits is not None and self.visited[edge.target] >= node.max_visits:
-            return node.on_limit
-        return None
-
-    def _step(self, number: int, why: str) -> Way | None:
-        target = self.routes.edges[number].target
-        return None if target and self.steps >= self.routes.max_steps else Way(target, number, why)
-
-
-def same_kind(a: Any, b: Any) -> bool:
-    """JSON tells 1 from true."""
-    return isinstance(a, bool) == isinstance(b, bool)
-
-
-def combined(spec: KeySpec, old: Any, new: Any) -> Any:
-    """What a reducer makes of what is there and what is written."""
-    match spec.reducer.value:
-        case "append":
-            return [*(old or []), *new]
-        case "merge":
-            return {**(old or {}), **new}
-        case "sum":
-            return new if old is None else old + new
-        case "max":
-            return new if old is None else max(old, new)
-        case "min":
-            return new if old is None else min(old, new)
-        case "custom":
-            return reduced(unraw(spec.custom), old, new)
-        case _:
-            return new
 
 
 class Reckoning:
@@ -186,11 +38,15 @@ class Reckoning:
         self.done: set[str] = set()
         self.failed: set[str] = set()
         self.rerouted: dict[str, str] = {}
+        self.entering: set[str] = set()
+        self._nodes: dict[str, tuple[NodeSpec, GraphSpec]] = {}
 
     # ------------------------------------------------------------------ the definition
 
     def node_at(self, path: str) -> tuple[NodeSpec, GraphSpec]:
         """The node of a visit, and the graph it is in."""
+        if path in self._nodes:
+            return self._nodes[path]
         graph, node = self.spec, None
         for name in map(bare, segments(path)):
             if node is not None:
@@ -198,12 +54,21 @@ class Reckoning:
                 graph = node.graph
             node = next(each for each in graph.nodes if each.id == name)
         assert node is not None
+        self._nodes[path] = node, graph
         return node, graph
+
+    def has_state(self, path: str) -> bool:
+        """Whether a visit reads and writes the state of a state graph."""
+        graph = self.node_at(path)[1]
+        return graph.routes is not None or graph.branches
+
+    def is_item(self, path: str) -> bool:
+        return path.endswith("]") and self.node_at(path)[0].map is not None
 
     def walk_path(self, path: str) -> str:
         """The state graph in which a visit is, at whatever depth of branches."""
         parts = segments(path)[:-1]
-        while parts and self.node_at("/".join(parts))[0].graph.routes is None:  # pyright: ignore
+        while parts and self.graph_at("/".join(parts)).routes is None:
             parts.pop()
         return "/".join(parts)
 
@@ -233,6 +98,10 @@ class Reckoning:
             match event:
                 case e.Routed():
                     self._routed(event)
+                case e.ScopeOpened(path=path):
+                    self.entering.add(path)
+                case e.WalkEntered(path=path):
+                    self.entering.discard(path)
                 case e.MapOpened(path=path, count=count, keys=keys):
                     names = keys or tuple(map(str, range(count)))
                     escaped = [name.replace("%", "%25").replace("[", "%5B").replace("]", "%5D") for name in names]
@@ -256,14 +125,13 @@ class Reckoning:
 
     def _book_of_step(self, path: str) -> Book | None:
         """The state graph that a visit is a step of; None for branches, items and nodes of dependency graphs."""
-        node, graph = self.node_at(path)
-        if graph.routes is None or (node.map is not None and path.endswith("]")):
-            return None
-        return self.books[path.rpartition("/")[0] if "[" not in path else self.walk_path(path)]
+        is_step = self.node_at(path)[1].routes is not None and not self.is_item(path)
+        return self.books[self.walk_path(path)] if is_step else None
 
     def _routed(self, event: e.Routed) -> None:
         if not event.source:
             self._begin(event.path)
+        self.entering.discard(event.path)
         book = self.books[event.path]
         assert event.source == book.at, f"the token is at {book.at}"
         found = Way(event.target, event.edge, event.why)
@@ -289,9 +157,7 @@ class Reckoning:
         spec = self.graph_at(path)
         assert spec.routes is not None
         given = self.given.get(path, {}) if path else self.inputs
-        outer = self.books.get(self.walk_path(path)) if path else None
-        if path and self.node_at(path)[1].routes is None and not self.node_at(path)[1].branches:
-            outer = None
+        outer = self.books[self.walk_path(path)] if path and self.has_state(path) else None
         state: dict[str, Any] = {}
         for key in spec.routes.keys:
             if key.name in given:
@@ -335,10 +201,10 @@ class Reckoning:
     def _completed(self, event: e.NodeCompleted) -> None:
         path = event.path
         self.done.add(path)
-        node, graph = self.node_at(path)
-        if graph.routes is None and not graph.branches and "[" not in path:
-            return  # of a dependency graph
-        is_group = node.graph is not None or (node.map is not None and not path.endswith("]"))
+        if not self.has_state(path):
+            return
+        node, _ = self.node_at(path)
+        is_group = node.graph is not None or (node.map is not None and not self.is_item(path))
         update = self.updates.get((path, event.attempt), Update())
         if not is_group and node.barrier is None and (path, event.attempt) in self.updates:
             self.wrote[path] = ops_of(update)
@@ -348,15 +214,16 @@ class Reckoning:
         book.wish = (update.goto, update.fallback) if not is_group else (None, False)
         book.apply(self.contributions(path))
         failed = f"{node.id}.failed"
-        if is_group and failed in book.keys and self._members(path) is not None:
-            names = [name for member, name in self._members(path) or [] if member in self.failed]
-            book.apply([Op("put", failed, names)])
+        members = self._members(path)
+        if failed in book.keys and members is not None:
+            book.apply([Op("put", failed, [name for member, name in members if member in self.failed])])
 
     def _stopped(self, path: str, kind: str) -> None:
         """A state graph that was not told to stop from outside cannot have found a way on."""
-        if path in self.books and kind in {"route", "limit", "condition"}:
-            book = self.books[path]
-            if not book.at or book.at in self.done or book.failed:
+        book = self.books.get(path)
+        if book is not None and path not in self.entering:
+            lost = kind in {"route", "limit", "condition"} and (not book.at or book.at in self.done)
+            if lost or book.failed:
                 assert book.way() is None, f"{path or 'the run'} could go on: {book.way()}"
 
     # ------------------------------------------------------------------ what was written
@@ -364,7 +231,7 @@ class Reckoning:
     def _members(self, path: str) -> list[tuple[str, str]] | None:
         """The branches or items of a visit, with their names, in order; None if it has none."""
         node, _ = self.node_at(path)
-        if node.map is not None and not path.endswith("]"):
+        if node.map is not None and not self.is_item(path):
             return self.items[path]
         if node.graph is not None and node.graph.branches:
             return [(f"{path}/{branch.id}", branch.id) for branch in node.graph.nodes]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from play import Play
+from play import Play, value
 from reckoning import Reckoning
 from trip_rules import TripRules, raw
 
@@ -54,7 +54,9 @@ def step(id: str, **options: Any) -> NodeSpec:
     return NodeSpec(id=id, kind="function", inputs={"state": FromState(), **options.pop("inputs", {})}, **options)
 
 
-def edge(source: str, target: str, when: list[Any] | None = None, *, equals: Any = NOTHING, **options: Any) -> EdgeSpec:
+def edge(
+    source: str, target: str, when: list[Any] | None = None, *, equals: Any = NOTHING, **options: Any
+) -> EdgeSpec:
     if when is not None:
         options["when"] = raw(when)
     if equals is not NOTHING:
@@ -196,12 +198,12 @@ class Trip(Play):
         )
         return self.hand(self.returned(path, update))
 
-    def returned(self, path: str, update: Update) -> s.AttemptSucceeded:
-        from play import value
+    def tell(self, path: str, **update: Any) -> Decision:
+        """The body of a visit returns an update that changes nothing."""
+        return self.hand(self.returned(path, Update(**update)))
 
-        return s.AttemptSucceeded(
-            path=path, attempt=self.visit(path).attempt, output=value(None), update=update
-        )
+    def returned(self, path: str, update: Update) -> s.AttemptSucceeded:
+        return s.AttemptSucceeded(path=path, attempt=self.visit(path).attempt, output=value(None), update=update)
 
     def gathered(self, path: str, plain: Any = None, error: ErrorInfo | None = None) -> Decision:
         json = {"json": raw(plain)} if error is None else {"error": error}
