@@ -91,7 +91,11 @@ def test_candidates_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("load_none.py", "x = 1\n", "there is no Graph or StateGraph in it; make one at the top level of the module"),
+        (
+            "load_none.py",
+            "x = 1\n",
+            "there is no Graph or StateGraph in it; make one at the top level of the module",
+        ),
         (
             "load_raises.py",
             "raise ValueError('no\\nway')\n",

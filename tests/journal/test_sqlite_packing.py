@@ -47,7 +47,7 @@ async def test_many_rows_become_few_and_small(
     saved = await sqlite.pack("a")
     ((packs, size),) = query(path, "SELECT count(*), sum(length(data)) FROM packs")
     assert plain > 2 * housekeeping.PACK_BYTES
-    assert (rows, packs) == (len(EVERY_EVENT) * 12 + 1, 3)
+    assert (rows, packs) == (len(EVERY_EVENT) * 12 + 1, 4)
     assert size < plain / 5
     assert saved == plain + 70 - size
     assert query(path, "SELECT * FROM events") == query(path, "SELECT * FROM snapshots") == []

@@ -120,6 +120,7 @@ class Reckoning:
                     self.failed.clear()
                     for book in self.books.values():
                         book.new_generation()
+                        book.failed = False  # what has failed is made again
                 case _:
                     pass
 

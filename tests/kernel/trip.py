@@ -6,6 +6,7 @@ machine and compares.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from play import Play, value
@@ -71,7 +72,7 @@ def fallback(source: str, target: str, **options: Any) -> EdgeSpec:
 def line(*ids: str) -> tuple[EdgeSpec, ...]:
     """Edges from the start through these nodes to the end."""
     stops = [START, *ids, END]
-    return tuple(edge(a, b) for a, b in zip(stops, stops[1:], strict=False))
+    return tuple(edge(a, b) for a, b in pairwise(stops))
 
 
 def barrier(id: str, **spec: Any) -> NodeSpec:

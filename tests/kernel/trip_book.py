@@ -93,9 +93,7 @@ class Book:
                 gave = answer(unraw(edge.when), self.state)
             except KeyError:
                 return None
-            holds = (
-                gave == unraw(edge.equals) and same_kind(gave, unraw(edge.equals)) if edge.equals else bool(gave)
-            )
+            holds = is_same(gave, unraw(edge.equals)) if edge.equals else bool(gave)
             if holds and (found := self._along(number, edge, "condition")) != "pass":
                 return found
         for number, edge in leaving:
@@ -137,9 +135,9 @@ class Book:
         return None if target and self.steps >= self.routes.max_steps else Way(target, number, why)
 
 
-def same_kind(a: Any, b: Any) -> bool:
+def is_same(a: Any, b: Any) -> bool:
     """JSON tells 1 from true."""
-    return isinstance(a, bool) == isinstance(b, bool)
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
 def combined(spec: KeySpec, old: Any, new: Any) -> Any:

@@ -90,9 +90,7 @@ def _of_list(before: Cell, after: Cell) -> KeyChange | None:
 
 
 def _of_object(before: dict[str, msgspec.Raw], after: dict[str, msgspec.Raw]) -> KeyChange | None:
-    fields = {
-        name: _plain(value) for name, value in after.items() if not _same(before.get(name, NOTHING), value)
-    }
+    fields = {name: _plain(value) for name, value in after.items() if not _same(before.get(name, NOTHING), value)}
     removed = tuple(name for name in before if name not in after)
     return KeyChange(fields=fields, removed=removed) if fields or removed else None
 

@@ -24,6 +24,8 @@ from clew.graphs.signatures import positional
 from clew.graphs.state_view import state_for
 from clew.kernel.values import Cells
 
+#: What decides about an edge: a synchronous function of the state, or one expression.
+When = Callable[[Any], Any] | str
 #: Finds a function by its description, as `clew.bodies.functions.find` does.
 Find = Callable[[FunctionBody], Callable[..., Any]]
 
@@ -44,7 +46,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     where: str = ""
 
 
-def describe(when: Callable[..., Any] | str, owner: str, where: str = "") -> Condition:
+def describe(when: When, owner: str, where: str = "") -> Condition:
     """Describe a condition.
 
     Args:
@@ -57,7 +59,7 @@ def describe(when: Callable[..., Any] | str, owner: str, where: str = "") -> Con
     return Condition(function=describe_function(when, owner, is_async=False), where=where)
 
 
-def label_of(when: Callable[..., Any] | str) -> str:
+def label_of(when: When) -> str:
     """A condition as people read it: a function's name, the text of a lambda or of an expression."""
     if isinstance(when, str):
         text = when.strip().removeprefix("{{").removesuffix("}}").strip()

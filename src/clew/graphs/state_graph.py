@@ -12,7 +12,7 @@ from typing import Any, Unpack, overload
 from clew import codec
 from clew.errors import UnstorableError
 from clew.graphs.checkpoints import Checkpoints
-from clew.graphs.conditions import label_of
+from clew.graphs.conditions import When, label_of
 from clew.graphs.drafts import GraphDraft, InputDraft, MapDraft
 from clew.graphs.names import caller
 from clew.graphs.route_drafts import EdgeDraft, RouteDraft, barrier
@@ -22,9 +22,6 @@ from clew.graphs.state_writing import fill_state_node, over_of
 from clew.graphs.updates import END
 from clew.graphs.written import WrittenGraph
 from clew.kernel.definition import Default, ErrorPolicy, ItemPolicy, OnLimit
-
-#: What decides about an edge: a function of the state, or one expression.
-When = Callable[..., Any] | str
 
 _ON_BRANCH_ERROR = {"fail_fast": ErrorPolicy.STOP_GRAPH, "collect_all": ErrorPolicy.CONTINUE}
 

@@ -200,9 +200,7 @@ def _choose(rules: Rules, walk: Walk) -> Way:
     routing, last = _routing(walk), walk.last
     exits = routing.start if last is None else routing.exits[last.node.index]
     if last is not None and last.state is not NodeState.COMPLETED:
-        if exits.fallback is None:
-            raise RuleError(reasons.because(last))
-        return _fallback(walk, exits, last.error)
+        return _after_failure(walk, exits, last)
     if walk.goto is not None:
         return within_steps(walk, _named(walk, exits, walk.goto))
     if walk.wants_fallback:
@@ -218,6 +216,18 @@ def _choose(rules: Rules, walk: Walk) -> Way:
     if exits.fallback is not None:
         return _fallback(walk, exits, None)
     raise _no_way(walk, exits, asked)
+
+
+def _after_failure(walk: Walk, exits: Exits, failed: Visit) -> Way:
+    """The way on from a node that has failed; what keeps it from its fallback does not hide why it failed."""
+    told = reasons.because(failed)
+    if exits.fallback is None:
+        raise RuleError(told)
+    try:
+        return _fallback(walk, exits, failed.error)
+    except RuleError as refused:
+        message = f"{told.message}; its fallback edge cannot be taken: {refused.info.message}"
+        raise RuleError(msgspec.structs.replace(told, message=message)) from refused
 
 
 def within_steps(walk: Walk, way: Way) -> Way:
@@ -238,13 +248,17 @@ def within_steps(walk: Walk, way: Way) -> Way:
 def _named(walk: Walk, exits: Exits, target: str) -> Way:
     """The node names where it goes: one of its edges has to lead there, or it is the end."""
     routing = _routing(walk)
+    spent = ""
     for number in exits.all:
         if routing.edges[number].target == target:
             way = _admitted(walk, number, "goto")
             if way is not None:
                 return way
+            spent = _told_limit(walk, number)
     if not target:
         return Way(-1, "", "goto")
+    if spent:
+        raise _limit(f"{_source(walk)} names {target!r} to go on with, and {spent}")
     leads = ", ".join(dict.fromkeys(routing.edges[number].target or "END" for number in exits.all)) or "nowhere"
     raise wrong(
         f"{_source(walk)} names {target!r} to go on with, and its edges lead to {leads}; add an edge to it"
