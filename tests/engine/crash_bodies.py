@@ -79,20 +79,23 @@ class Bodies:
 
     def body(self, kind: str, turns: int) -> Any:
         """A body of some kind."""
-        ledger = self.ledger
 
         async def act(ctx: Context, x: Any, reads: list[Any]) -> Any:
-            here = (ctx.path, ctx.attempt)
-            if not ledger.is_recorded(*here, ""):
-                ledger.broken.append(f"{here} began before that was on disk")
-            ledger.entered[here] += 1
-            await yield_for(turns)
-            value = await getattr(self, f"_{kind}")(ctx, summed(x) + summed(reads), turns)
-            await yield_for(turns)
-            ledger.done[here] += 1
-            return value
+            return await self.attempt(ctx, kind, turns, summed(x) + summed(reads))
 
         return act
+
+    async def attempt(self, ctx: Context, kind: str, turns: int, number: int) -> Any:
+        """What a body does that has made a number of what it was given."""
+        ledger, here = self.ledger, (ctx.path, ctx.attempt)
+        if not ledger.is_recorded(*here, ""):
+            ledger.broken.append(f"{here} began before that was on disk")
+        ledger.entered[here] += 1
+        await yield_for(turns)
+        value = await getattr(self, f"_{kind}")(ctx, number, turns)
+        await yield_for(turns)
+        ledger.done[here] += 1
+        return value
 
     async def probe(self, ctx: Context) -> Happened[int] | None:
         """Whether a lost attempt of this node took effect."""

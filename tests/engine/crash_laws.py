@@ -6,9 +6,11 @@ from itertools import pairwise
 
 from crash_bodies import number_of
 from crash_lives import Outcome
+from crash_route_laws import is_determined, route_problems
 from crash_worlds import FATES, SETTLING, World
 
 from clew.kernel import events as e
+from clew.kernel.questions import DECISION
 
 #: Keys of questions that are not a body's own.
 DOUBT = "#"
@@ -25,14 +27,17 @@ def problems(world: World, outcome: Outcome, plain_world: World, plain: Outcome)
         *_steps(world, outcome),
         *_doubts(world, outcome),
         *_mail(world, outcome),
+        *route_problems(world, outcome, plain),
     ]
 
 
 def _same_end(world: World, outcome: Outcome, plain: Outcome) -> Iterator[str]:
-    if outcome.state != plain.state:
-        yield f"it ended {outcome.state}, not {plain.state}: {outcome.failures}"
     if outcome.left:
         yield f"left behind: {outcome.left}"
+    if not is_determined(world, outcome):
+        return
+    if outcome.state != plain.state:
+        yield f"it ended {outcome.state}, not {plain.state}: {outcome.failures}"
     both = outcome.values.keys() & plain.values.keys() if world.plan.stops else outcome.values | plain.values
     for name in both:
         if outcome.values.get(name) != plain.values.get(name):
@@ -194,14 +199,14 @@ def _doubts(world: World, outcome: Outcome) -> Iterator[str]:
         if isinstance(event, SETTLING):
             settled[event.path].append(getattr(event, "attempt", 0))
         asks = isinstance(event, e.WaitOpened) and event.key.startswith(DOUBT) and event.kind == "answer"
+        asks = asks and event.key != DECISION
         probes = isinstance(event, e.AttemptStarted) and event.probe
         if (asks or probes) and not lost[event.path] and not lost[""]:
             yield f"{recorded.seq}: it was asked about {event.path}, of which nothing had been lost"
     for path, key, attempt in world.ledger.probes:
         if not lost[path] and not any(group == "" or path.startswith(group) for group in lost):
             yield f"attempt {attempt} of {path} was probed ({key}), and nothing had been lost"
-    kinds = {sketch.kind for sketch in world.plan.nodes} | {sketch.body for sketch in world.plan.nodes}
-    if "failing" in kinds:
+    if "failing" in world.plan.kinds:
         return
     for path, acts in world.ledger.acts.items():
         ends = sorted(settled[path])

@@ -14,6 +14,7 @@ from engine_kit import pass_time
 
 from clew import ClewError, Engine, Recorded, RunFailedError
 from clew.engine import drivers, parking
+from clew.errors import InternalError
 from clew.journal.memory import MemoryJournal
 from clew.journal.port import Journal
 from clew.journal.sqlite import SqliteJournal
@@ -224,7 +225,7 @@ class Life:
         near = asyncio.create_task(self._neighbour(engine)) if self.schedule.neighbour else None
         for _ in range(1_000):
             try:
-                run = await engine.start(self.world.graph, id="r")
+                run = await engine.start(self.world.graph, self.world.inputs, id="r")
                 try:
                     result = await run.result()
                 except RunFailedError as error:
@@ -232,6 +233,8 @@ class Life:
                 if result.state == "cancelled" or LOST & {info.type for info in result.failures.values()}:
                     await run.retry(by="ada")
                     continue
+            except InternalError:
+                raise
             except ClewError as error:
                 self.world.troubles.append(f"{self.clock.now():.1f} {error!r}")
                 await pass_time(0.7)

@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 from crash_bodies import STEP_VALUE, number_of
+from crash_deciders import Deciders, Early, Errand, Mistake
 from crash_plans import BODIES, Meddling, Plan, Schedule
+from crash_routes import StatePlan, early_visits
 from crash_worlds import World
 from engine_kit import pass_time
 
@@ -21,21 +23,13 @@ from clew.engine.feed import POLL_S
 from clew.journal.port import Journal
 from clew.kernel import events as e
 from clew.kernel import signals as s
+from clew.kernel.questions import DECISION
 from clew.kernel.values import Value
 
 #: How often people look, in seconds.
 LOOK_S = 0.5
 #: They answer at latest so long before a deadline.
 MARGIN_S = 5.0
-
-
-@dataclass
-class Errand:
-    """Something that somebody is to do, until it is seen to be done."""
-
-    at: float
-    flying: bool = False
-    failed: bool = False
 
 
 @dataclass
@@ -83,6 +77,7 @@ class People:
 
     def __post_init__(self) -> None:
         self.dice = random.Random(f"people {self.schedule.seed}")
+        self.deciders = Deciders(self.world.states, self.schedule)
         self.meddling = sorted(self.schedule.meddling, key=lambda meddling: meddling.at)
         for path in early_paths(self.world.plan):
             for number in range(2):
@@ -105,6 +100,12 @@ class People:
             for letter in list(self.letters.values()):
                 if letter.at <= now() and not letter.flying and letter.after in {None, *self.arrived}:
                     self._go(letter, self._send(letter, now()))
+            for early in self.deciders.early:
+                if early.at <= self.lived_s and not early.flying and not self.deciders.is_done(early):
+                    self._go(early, self._decide_early(early, now()))
+            for mistake in [each for each in self.deciders.mistakes if each.at <= self.lived_s]:
+                self.deciders.mistakes.remove(mistake)
+                self._go(mistake, self._mistake(mistake.what, now()))
             await self._meddle(now())
             await pass_time(LOOK_S)
 
@@ -117,6 +118,7 @@ class People:
             self._hear(recorded.event)
 
     def _hear(self, event: e.AnyEvent) -> None:
+        self.deciders.hear(event)
         match event:
             case e.WaitOpened(kind="answer", path=path, key=key):
                 self.questions[path, key] = Question(self._moment(event), event=event)
@@ -140,8 +142,16 @@ class People:
             after = (name, value - 7) if number else None
             self.letters.setdefault((name, value), Letter(at, name=name, value=value, after=after))
 
+    def _comes_late(self, event: e.WaitOpened) -> bool:
+        """Whether people miss the end of its time."""
+        if event.key != DECISION:
+            return event.key == "late"
+        asking = self.world.states.asking(event.path)
+        assert asking is not None
+        return asking.when == "late"
+
     def _moment(self, event: e.WaitOpened) -> float:
-        if event.key == "late":
+        if self._comes_late(event):
             assert event.due is not None
             return event.due + 0.5
         return event.at + (0.0, 0.5, 3.0, 8.0)[number_of(f"{event.path} {event.key}") % 4]
@@ -165,8 +175,8 @@ class People:
 
     async def _answer(self, question: Question, now: float) -> None:
         event = question.event
-        value = self.answer_to(event)
-        urgent = event.due is not None and event.key != "late" and (question.failed or now > event.due - MARGIN_S)
+        late = self._comes_late(event)
+        urgent = event.due is not None and not late and (question.failed or now > event.due - MARGIN_S)
         channel = "post" if urgent else self.dice.choice(self.schedule.channels)
         if urgent:
             assert event.due is not None
@@ -174,32 +184,69 @@ class People:
         await self.look()
         if self.questions.get((event.path, event.key)) is not question:
             return  # it has been answered, or is asked anew
-        if event.key == "late":
+        if late:
             if self.world.plan.stops or any(meddling.what == "cancel" for meddling in self.schedule.meddling):
                 return  # the same question may be asked anew at this very moment
             channel = "engine"  # at once, or it might be taken for the answer to the same question asked anew
         if channel in {"inbox", "post"}:
-            if not await self._lies_there(event.path, event.key):
-                await self._post(_answered(event, value), now)
+            if not await self._lies_there(*_words(event)):
+                await self._post(self._answered(event), now)
             return
         engine = self._way(channel)
         if engine is None:
             return
-        run = await engine.open_run("r")
-        await run.answer(value, event.path, event.key, by="ada", shown=event.digest)
+        if event.key == DECISION:
+            await engine.tell("r", self._answered(event))
+        else:
+            run = await engine.open_run("r")
+            await run.answer(self.answer_to(event), event.path, event.key, by="ada", shown=event.digest)
         await self.look()
         if (event.path, event.key) in self.questions and self.questions[event.path, event.key] is question:
             self.world.ledger.broken.append(f"the answer to {event.key} of {event.path} was lost")
+
+    def _answered(self, event: e.WaitOpened) -> s.Answer | s.Decide:
+        """The answer to a question as a signal."""
+        if event.key == DECISION:
+            return self.deciders.decision(event.path, shown=event.digest)
+        value = _value(self.answer_to(event))
+        return s.Answer(path=event.path, key=event.key, value=value, by="ada", shown=event.digest)
 
     def answer_to(self, event: e.WaitOpened) -> Any:
         """What people say to a question."""
         path, key = event.path, event.key
         if key == "#interrupted":
-            return {"done": number_of(path)} if self.world.has_acted(path) else "retry"
+            return {"done": self.world.told(path)} if self.world.has_acted(path) else "retry"
         if key.startswith("#step "):
             made = self.world.has_made(path, key.removeprefix("#step ").partition(" ")[0])
             return {"done": STEP_VALUE} if made else "retry"
         return number_of(f"{path} {key}")
+
+    async def _decide_early(self, early: Early, now: float) -> None:
+        await self.look()
+        if self.deciders.is_done(early) or await self._lies_there(f'"barrier":"{early.barrier}"'):
+            return
+        signal = self.deciders.decision(early.barrier, standing=early.standing)
+        await self._hand_in(signal, now)
+
+    async def _mistake(self, what: str, now: float) -> None:
+        signal = self.deciders.mistaken(what)
+        if signal is not None and await self._hand_in(signal, now):
+            self.world.ledger.broken.append(f"it was not refused: {signal}")
+
+    async def _hand_in(self, signal: Any, now: float) -> bool:
+        """Give the run a signal by any way; whether it was taken at once.
+
+        Raises:
+            ClewError: it was refused.
+        """
+        channel = self.dice.choice(self.schedule.channels)
+        if channel == "inbox":
+            await self._post(signal, now)
+            return False
+        engine = self._way(channel)
+        if engine is not None:
+            await engine.tell("r", signal)
+        return engine is not None
 
     async def _send(self, letter: Letter, now: float) -> None:
         await self.look()
@@ -258,12 +305,12 @@ class People:
     async def meanwhile(self, until: float) -> None:
         """Do what is to be done while nobody is there."""
         self.busy.clear()
-        for errand in (*self.questions.values(), *self.letters.values()):
+        for errand in (*self.questions.values(), *self.letters.values(), *self.deciders.early):
             errand.flying = False
         await self.look()
         for question in self.questions.values():
             due = question.event.due
-            if due is not None and question.event.key != "late" and due < until + MARGIN_S:
+            if due is not None and not self._comes_late(question.event) and due < until + MARGIN_S:
                 await self._answer_in_time(question.event, due)
         for letter in list(self.letters.values()):
             lies = await self._lies_there(letter.name, str(letter.value))
@@ -271,16 +318,17 @@ class People:
                 await self._post(s.Send(name=letter.name, value=_value(letter.value), by="ada"), until)
 
     async def _answer_in_time(self, event: e.WaitOpened, due: float) -> None:
-        if not await self._lies_there(event.path, event.key):
-            await self._post(_answered(event, self.answer_to(event)), due - 1)
+        if not await self._lies_there(*_words(event)):
+            await self._post(self._answered(event), due - 1)
 
 
 def _names_of(path: str) -> tuple[str, str]:
     return f"late {path}", f"early {path}"
 
 
-def _answered(event: e.WaitOpened, value: Any) -> s.Answer:
-    return s.Answer(path=event.path, key=event.key, value=_value(value), by="ada", shown=event.digest)
+def _words(event: e.WaitOpened) -> tuple[str, ...]:
+    """What the answer to a question holds as text."""
+    return (f'"barrier":"{event.path}"',) if event.key == DECISION else (event.path, event.key)
 
 
 def _value(value: Any) -> Value:
@@ -289,7 +337,7 @@ def _value(value: Any) -> Value:
 
 def early_paths(plan: Plan) -> list[str]:
     """The addresses of bodies that receive what was sent before they began."""
-    paths: list[str] = []
+    paths = early_visits(plan) if isinstance(plan, StatePlan) else []
     for number, sketch in enumerate(plan.nodes):
         name = f"n{number}"
         if sketch.kind in BODIES:

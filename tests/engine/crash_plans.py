@@ -45,6 +45,11 @@ class Plan:
         policies = {sketch.on_error or self.on_error for sketch in self.nodes}
         return "stop_graph" in policies
 
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds of nodes and of bodies that are in it."""
+        return {sketch.kind for sketch in self.nodes} | {sketch.body for sketch in self.nodes}
+
 
 @dataclass(frozen=True)
 class Death:
@@ -81,6 +86,9 @@ class Schedule:
         parks: runs that only wait leave memory soon.
         neighbour: another run wants the same exclusive keys.
         stores: in memory, or in a file.
+        early: decisions that are given before they are asked for.
+        standing: some are given once for all visits of a barrier.
+        wrong: decisions that have to be refused.
     """
 
     seed: int = 0
@@ -93,6 +101,9 @@ class Schedule:
     parks: bool = False
     neighbour: bool = False
     stores: str = "memory"
+    early: int = 0
+    standing: bool = False
+    wrong: int = 0
 
 
 def plan_of(seed: int) -> Plan:

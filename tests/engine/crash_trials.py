@@ -11,6 +11,7 @@ from pathlib import Path
 from crash_laws import problems
 from crash_lives import Outcome, play
 from crash_plans import Plan, Schedule, plan_of, schedule_of
+from crash_routes import StatePlan, state_plan_of, state_schedule_of, without_stops
 from crash_worlds import World
 
 #: The garbage of so many schedules is collected at once.
@@ -41,22 +42,28 @@ def wrong_with(plan: Plan, schedule: Schedule) -> list[str]:
         return [traceback.format_exc()]
 
 
-def told(seed: int) -> str:
+def story_of(seed: int, *, states: bool) -> tuple[Plan, Schedule]:
+    """What a seed tells: of graphs of dependencies, or of state graphs."""
+    return (state_plan_of(seed), state_schedule_of(seed)) if states else (plan_of(seed), schedule_of(seed))
+
+
+def told(seed: int, *, states: bool = False) -> str:
     """What is wrong with a seed, at length, with how to get it again; empty if nothing is."""
-    plan, schedule = plan_of(seed), schedule_of(seed)
+    plan, schedule = story_of(seed, states=states)
     wrong = wrong_with(plan, schedule)
     if not wrong:
         return ""
     lines = "\n  ".join(wrong)
-    again = f".venv/bin/python tests/engine/replay_schedule.py {seed} --smaller --events"
+    kind = " --states" if states else ""
+    again = f".venv/bin/python tests/engine/replay_schedule.py {seed}{kind} --smaller --events"
     return f"seed {seed}:\n  {lines}\nagain: {again}"
 
 
-def try_seeds(first: int, count: int) -> list[str]:
+def try_seeds(first: int, count: int, *, states: bool = False) -> list[str]:
     """What is wrong with seeds in a row."""
     found: list[str] = []
     for seed in range(first, first + count):
-        if wrong := told(seed):
+        if wrong := told(seed, states=states):
             found.append(wrong)
         if seed % _TOGETHER == 0:
             gc.collect()
@@ -75,9 +82,11 @@ def smaller(plan: Plan, schedule: Schedule) -> tuple[Plan, Schedule]:
 
 
 def _less(plan: Plan, schedule: Schedule) -> Iterator[tuple[Plan, Schedule]]:
+    if isinstance(plan, StatePlan):
+        yield from ((less, schedule) for less in without_stops(plan))
     for number in reversed(range(len(plan.nodes))):
         if len(plan.nodes) > 1:
-            yield replace(plan, nodes=_without(plan, number)), schedule
+            yield _without(plan, number), schedule
     for number in range(len(schedule.deaths)):
         deaths = schedule.deaths[:number] + schedule.deaths[number + 1 :]
         gaps = schedule.gaps[:number] + schedule.gaps[number + 1 :]
@@ -86,17 +95,20 @@ def _less(plan: Plan, schedule: Schedule) -> Iterator[tuple[Plan, Schedule]]:
         yield plan, replace(schedule, meddling=schedule.meddling[:number] + schedule.meddling[number + 1 :])
     for call in sorted(schedule.fail_at, reverse=True):
         yield plan, replace(schedule, fail_at=schedule.fail_at - {call})
-    for name in ("delay_s", "parks", "neighbour", "stores"):
+    for name in ("delay_s", "parks", "neighbour", "stores", "early", "standing", "wrong"):
         plain = getattr(Schedule(), name)
         if getattr(schedule, name) != plain:
             yield plan, replace(schedule, **{name: plain})
 
 
-def _without(plan: Plan, left_out: int) -> tuple:
-    """The nodes but one; those that read it do without, and the others keep their places."""
+def _without(plan: Plan, left_out: int) -> Plan:
+    """The plan but for one node; those that read it do without, and the others keep their places."""
     nodes = []
     for number, sketch in enumerate(plan.nodes):
         if number != left_out:
             reads = tuple(read - (read > left_out) for read in sketch.reads if read != left_out)
             nodes.append(replace(sketch, reads=reads))
-    return tuple(nodes)
+    if not isinstance(plan, StatePlan):
+        return replace(plan, nodes=tuple(nodes))
+    walks = tuple((place - (place > left_out), walk) for place, walk in plan.walks if place != left_out)
+    return replace(plan, nodes=tuple(nodes), walks=walks)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from crash_bodies import LIMIT_S, Bodies
+from crash_bodies import LIMIT_S, Bodies, number_of
 from crash_plans import Plan, Sketch
+from crash_routes import StatePlan, Walk
+from crash_states import INPUTS, States
 
 from clew import Graph, Recorded, Retry, fixed
+from clew.graphs.state_graph import StateGraph
 from clew.kernel import events as e
 
 #: Events that say what became of an attempt.
@@ -26,19 +29,26 @@ class World(Bodies):
         self.events: list[Recorded] = []
         #: What the engine told whoever started the run, for people who look into a failure.
         self.troubles: list[str] = []
-        self.graph = Graph(
-            "world", on_error=plan.on_error, max_concurrency=plan.concurrency, max_interruptions=10_000
-        )
         self.has_acted, self.has_made = self._has_acted, self._has_made
-        for number, sketch in enumerate(plan.nodes):
-            self._add(number, sketch)
+        self.states = States(self, self.options)
+        self.inputs: dict[str, Any] = {}
+        self.graph: Graph | StateGraph = self._built(plan)
         self.neighbour = Graph("neighbour", max_interruptions=10_000)
         self.neighbour.map(self.body("locked", 1), over=[1, 2], reads=[], id="near", exclusive="key")
 
     # ------------------------------------------------------------------ the graph
 
-    def _add(self, number: int, sketch: Sketch) -> None:
-        g, name, turns = self.graph, f"n{number}", sketch.turns
+    def _built(self, plan: Plan) -> Graph | StateGraph:
+        if isinstance(plan, StatePlan) and plan.walk.stops:
+            self.inputs = INPUTS
+            return self.states.graph(plan.walk, "world", concurrency=plan.concurrency)
+        g = Graph("world", on_error=plan.on_error, max_concurrency=plan.concurrency, max_interruptions=10_000)
+        for number, sketch in enumerate(plan.nodes):
+            self._add(g, number, sketch)
+        return g
+
+    def _add(self, g: Graph, number: int, sketch: Sketch) -> None:
+        name, turns = f"n{number}", sketch.turns
         reads = [g[f"n{read}"] for read in sketch.reads]
         more = {"on_error": sketch.on_error} if sketch.on_error else {}
         given = {"reads": reads, "id": name, **more}
@@ -64,8 +74,23 @@ class World(Bodies):
                 g.add(self._inner(name, sketch), x=reads, id=name, **more)
             case "subs":
                 g.map(self._inner(name, sketch), over={"x": [[1], [2]]}, id=name, depends_on=reads, **more)
+            case "walk":
+                walk = self.states.graph(self._walk(number), name, above=name)
+                g.add(walk, id=name, depends_on=reads, **INPUTS, **more)
+            case "walks":
+                walk = self.states.graph(self._walk(number), name, above=name)
+                g.map(walk, over={"total": [0, 1]}, id=name, depends_on=reads, picks=[1], **more)
             case kind:
                 g.add(self.body(kind, turns), 1, **given, **self.options(kind))
+
+    def _walk(self, number: int) -> Walk:
+        assert isinstance(self.plan, StatePlan)
+        return dict(self.plan.walks)[number]
+
+    def told(self, path: str) -> Any:
+        """What a visit gives whose output others tell."""
+        changes = self.states.told(path)
+        return number_of(path) if changes is None else changes
 
     def _inner(self, name: str, sketch: Sketch) -> Graph:
         inner = Graph(f"inner-{name}", on_error="skip_downstream", max_interruptions=10_000)

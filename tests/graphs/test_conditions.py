@@ -144,8 +144,8 @@ def test_a_key_that_was_not_written_yet() -> None:
     with pytest.raises(ExpressionError) as caught:
         value("{{ state.core > state.score }}")
     assert str(caught.value) == (
-        "g: a -> b: '{{ state.core > state.score }}': nothing has been written to 'core' yet; write `| default(…)`, "
-        "or let a node write it first"
+        "g: a -> b: '{{ state.core > state.score }}': nothing has been written to 'core' yet; write "
+        "`| default(…)`, or let a node write it first"
     )
     with pytest.raises(ExpressionError) as caught:
         value("{{ state.score.x }}")

@@ -20,7 +20,8 @@ from clew.journal.port import Journal, Outcomes
 from clew.journal.records import Append, Blob, Owner, RunRow
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
-from clew.kernel.values import GATHERED, ErrorInfo, Value
+from clew.kernel.undo_events import Remaining
+from clew.kernel.values import GATHERED, ErrorInfo, Undo, Value
 from clew.kernel.writes import Change, Write
 
 TEXT = Value(json=Raw(b'{"a":[1,2.5,null,"\xc3\xa9\xe2\x80\xa8"],"big":123456789012345678901234567890}'))
@@ -34,6 +35,8 @@ ERROR = ErrorInfo(
     traceback="line 1\nline 2",
 )
 
+UNDO = Undo(kind="function", body=Raw(b'{"ref":"shop:refund"}'), inputs={"amount": TEXT}, output="charge")
+
 #: One of each, with all fields set.
 EVERY_EVENT: list[e.AnyEvent] = [
     e.RunAdmitted(
@@ -44,6 +47,7 @@ EVERY_EVENT: list[e.AnyEvent] = [
         inputs={"x": TEXT, "y": LARGE},
         labels={"who": "é"},
         timeout_s=60.0,
+        confirmed=True,
     ),
     e.RunStarted(at=1.6),
     e.RunPaused(at=2.0, by="ann"),
@@ -101,6 +105,13 @@ EVERY_EVENT: list[e.AnyEvent] = [
     e.DecisionKept(at=31.0, barrier="s/review", value=TEXT, by="ann", standing=True),
     e.WaitResolved(at=32.0, path="s/review", key="#decision", outcome="answered", kept=True, standing=True),
     e.CheckpointTaken(at=33.0, name="here", path="s/a", by="ann"),
+    # Of rollbacks, and of what was used.
+    e.StepStarted(at=34.0, path="a", key="pay", digest="00", undo=UNDO),
+    e.NodeCompleted(at=34.5, path="b", output=TEXT, undo=LARGE),
+    e.UsageRecorded(at=35.0, path="a", attempt=2, used={"cpu_s": 0.25, "peak_memory_bytes": 1e6}),
+    e.RollbackStarted(at=36.0, why="failed", by="ann"),
+    e.RunRolledBack(at=37.0, undone=2),
+    e.RollbackFailed(at=38.0, undone=1, remaining=(Remaining(path="a", why="irreversible", step="pay"),)),
 ]
 
 
@@ -117,7 +128,7 @@ def blob(data: bytes) -> Blob:
 def append(run: str, after: int, events: int | list[e.AnyEvent] = 1, **more: Any) -> Append:
     """An append of some events, or of the given ones; `more` are fields of the append or of its row."""
     listed = some_events(events) if isinstance(events, int) else events
-    own = {name: more.pop(name) for name in ("blobs", "snapshot", "inbox", "freed") if name in more}
+    own = {name: more.pop(name) for name in ("blobs", "snapshot", "inbox", "freed", "redefines") if name in more}
     row = RunRow(run=run, seq=after + len(listed), **more)
     return Append(row=row, after=after, events=listed, **own)
 

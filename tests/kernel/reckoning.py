@@ -214,10 +214,16 @@ class Reckoning:
             return
         book.wish = (update.goto, update.fallback) if not is_group else (None, False)
         book.apply(self.contributions(path))
-        failed = f"{node.id}.failed"
+        book.apply(self._failures(path))
+
+    def _failures(self, path: str) -> list[Op]:
+        """Which branches and items have failed, for the keys that tell it."""
         members = self._members(path)
-        if failed in book.keys and members is not None:
-            book.apply([Op("put", failed, [name for member, name in members if member in self.failed])])
+        if members is None or path in self.failed:
+            return []
+        names = [name for member, name in members if member in self.failed]
+        told = Op("put", f"{self.node_at(path)[0].id}.failed", names)
+        return [told] + [op for member, _ in members for op in self._failures(member)]
 
     def _stopped(self, path: str, kind: str) -> None:
         """A state graph that was not told to stop from outside cannot have found a way on."""

@@ -35,7 +35,13 @@ def test_every_state_is_in_its_table():
 
 def test_what_has_settled_is_left_by_a_retry_only():
     assert all(NODE_TRANSITIONS[state] == {NodeState.PENDING} for state in SETTLED)
-    assert all(RUN_TRANSITIONS[state] == {RunState.RUNNING} for state in RUN_ENDED)
+
+
+def test_what_has_ended_is_left_by_a_retry_or_a_rollback_only():
+    left = {RunState.RUNNING, RunState.ROLLING_BACK}
+    assert all(RUN_TRANSITIONS[state] <= left for state in RUN_ENDED)
+    assert RUN_TRANSITIONS[RunState.ROLLED_BACK] == set()
+    assert RUN_TRANSITIONS[RunState.ROLLBACK_FAILED] == {RunState.ROLLING_BACK}
 
 
 @pytest.mark.parametrize(("source", "target"), ILLEGAL_OF_RUNS)

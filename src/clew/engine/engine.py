@@ -306,7 +306,7 @@ class Engine:
         self._check_open()
         self._drivers.attend()
         runs: list[Run] = []
-        going = RunFilter(states=("queued", "running", "stopping"))
+        going = RunFilter(states=("queued", "running", "stopping", "rolling_back"))
         for row in await self.journal.rows(going, limit=1_000_000):
             if row.idle and not row.owner:
                 continue

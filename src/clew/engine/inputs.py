@@ -124,23 +124,6 @@ def refuse_large(json: bytes) -> None:
         raise UnstorableError("$", f"{len(json)} bytes of JSON are more than the limit of {MAX_VALUE}")
 
 
-def with_output(binding: Binding, output: msgspec.Raw) -> Binding:
-    """The same recipe, with what a body returned in the places that are left open for it."""
-    match binding:
-        case FromOutput():
-            return Literal(output)
-        case Pick(of=of, path=path):
-            return Pick(with_output(of, output), path)
-        case ListOf(items=items):
-            return ListOf(tuple(with_output(item, output) for item in items))
-        case DictOf(items=items):
-            return DictOf({key: with_output(item, output) for key, item in items.items()})
-        case Expression(source=source, names=names, where=where):
-            return Expression(source, {name: with_output(part, output) for name, part in names.items()}, where)
-        case _:
-            return binding
-
-
 def store(json: bytes) -> tuple[Value, bytes | None]:
     """A reference to a value, and the blob to store with it unless it travels inline."""
     if len(json) <= INLINE:

@@ -36,6 +36,7 @@ from clew.kernel.questions import Question
 from clew.kernel.resolve import output_of, output_of_group
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
+from clew.kernel.topology import Topology
 from clew.kernel.values import Binding, Known, Value
 from clew.kernel.visits import Group, Visit, Walk
 
@@ -129,6 +130,14 @@ class Looking:
             ):
                 change = f"{name} was {_shown(before)}, now {_shown(after)}"
                 raise RunConflictError(f"run {row.run} exists with other inputs: {change}")
+
+    async def topology(self, run: str) -> Topology:
+        """The compiled definition of a run."""
+        return (await self._definitions.load(await self.row(run))).topology
+
+    async def plain(self, binding: Binding) -> Any:
+        """A stored value, or what is put together from several, as plain data."""
+        return await self._reader.plain(binding)
 
     async def status(self, run: str) -> RunStatus:
         """See `engine.run.Run.status`."""

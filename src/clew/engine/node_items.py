@@ -202,14 +202,16 @@ class BarrierWaiting(NodeItem, frozen=True, kw_only=True):
 
     Attributes:
         text: what people read.
-        shown: what is decided on, by key of the state.
-        due: when the default counts, in seconds since the epoch.
+        shows: what is decided on, by key of the state.
+        due: when the default counts, in seconds since the epoch; None is never.
+        default: what counts then: ``approve``, ``reject`` or ``skip``.
         digest: of what is shown; given with the decision, it tells what the person saw.
     """
 
     text: str
-    shown: dict[str, Any]
+    shows: dict[str, Any]
     digest: str
+    default: str
     due: float | None = None
 
 

@@ -46,19 +46,27 @@ class Checkpoints:
 
     Args:
         topology: of its graph.
+        run: its state, if whoever shows the events has folded them; they are folded here otherwise.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, run: Run | None = None) -> None:
         routing = topology.routing
         self._policy = routing.spec.checkpoints if routing is not None else CheckpointSpec()
-        self._run = Run("", topology)
+        self._folds = run is None
+        self._run = run or Run("", topology)
         self._found: list[Checkpoint] = []
         self._score = 0.0
 
-    def see(self, recorded: Recorded) -> None:
-        """The next event."""
+    def see(self, recorded: Recorded) -> Checkpoint | None:
+        """The next event; the checkpoint that it makes, if it makes one."""
+        known = len(self._found)
+        if self._folds:
+            fold(self._run, recorded.event)
+        self._look(recorded)
+        return self._found[-1] if len(self._found) > known else None
+
+    def _look(self, recorded: Recorded) -> None:
         event = recorded.event
-        fold(self._run, event)
         match event:
             case e.NodeCompleted():
                 self._weigh(event)

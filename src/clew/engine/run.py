@@ -19,6 +19,8 @@ from clew.engine.mailroom import Letter
 from clew.engine.positions import Checkpoint
 from clew.engine.questions import refuse_unfit
 from clew.engine.status import NodeStatus, OpenBarrier, OpenQuestion, Result, RunStatus, chosen
+from clew.engine.stream_items import StreamItem
+from clew.engine.streaming import FACTS_ONLY, Mode, modes_of, narrated
 from clew.engine.travel import KeyChange, Moment, Travel
 from clew.errors import ClewError, RefusedError, RunFailedError
 from clew.graphs.updates import END
@@ -131,7 +133,7 @@ class Run:
                 assert isinstance(item, Recorded)
                 yield item
 
-    def feed(self, after: int = 0) -> AsyncIterator[Recorded | Ephemeral]:
+    def feed(self, after: int = 0) -> Stream:
         """Like `events`, and in between what is no fact: progress, emitted items, output.
 
         Ephemeral items are seen only in the process that drives the run, from this call on, and only by who
@@ -142,6 +144,25 @@ class Run:
             return self._stream(after, ephemeral=True)
         begun = driver.feed.stream(self._engine.journal, self.id, after, ephemeral=True)
         return self._stream(after, ephemeral=True, begun=(driver, begun))
+
+    def stream(self, mode: Mode | Sequence[Mode] = "values", after: int = 0) -> AsyncIterator[StreamItem]:
+        """What happens in the run, as typed items, to its end; whoever drives it, and also when it has ended.
+
+        Args:
+            mode: one or several. ``values``: the whole state of a state graph, at the beginning and after each
+                change; of a dependency graph the outputs of its nodes, as they are done. ``changes``: those of
+                states, by key. ``custom``: what bodies emit, as in `feed`, and the attempts that make it void.
+                ``debug``: everything but ``values``.
+            after: number of the last event that is not shown. Whoever comes again gives that of the last one of
+                which it has seen all items (see `Item.more`).
+
+        Raises:
+            InvalidInputError: there is no such mode.
+            RunFencedError, StorageError: as in `events`.
+        """
+        modes = modes_of(mode)
+        source = self._stream(0, ephemeral=False) if modes <= FACTS_ONLY else self.feed()
+        return narrated(self.id, source, self._engine.looking, modes, after)
 
     async def _stream(
         self, after: int, *, ephemeral: bool, begun: tuple[Driver, Stream] | None = None

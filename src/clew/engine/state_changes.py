@@ -15,8 +15,8 @@ from clew import codec
 from clew.kernel.values import NOTHING, Cell, Cells
 
 
-class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How one key changed. Exactly one of four: `value`, `items`, `fields` and `removed`, or `deleted`.
+class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one key changed. Exactly one of four: `value`, `items`, `fields` with `removed`, or `deleted`.
 
     Attributes:
         value: the whole value that it has now.
@@ -37,9 +37,9 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deleted: bool = False
 
 
-def changes_between(before: Cells, after: Cells) -> dict[str, KeyChange]:
+def changes_between(before: Cells, after: Cells) -> dict[str, Delta]:
     """What has changed from one state to another; a key that was written with the same value has not."""
-    changes = {key: KeyChange(deleted=True) for key in before if key not in after}
+    changes = {key: Delta(deleted=True) for key in before if key not in after}
     for key, cell in after.items():
         old = before.get(key)
         if cell is not old and (change := _change(old, cell)) is not None:
@@ -47,7 +47,7 @@ def changes_between(before: Cells, after: Cells) -> dict[str, KeyChange]:
     return changes
 
 
-def applied(state: Mapping[str, Any], changes: Mapping[str, KeyChange]) -> dict[str, Any]:
+def applied(state: Mapping[str, Any], changes: Mapping[str, Delta]) -> dict[str, Any]:
     """The state after changes, for whoever follows a run by its changes alone. `state` stays as it is."""
     after = dict(state)
     for key, change in changes.items():
@@ -65,17 +65,17 @@ def applied(state: Mapping[str, Any], changes: Mapping[str, KeyChange]) -> dict[
     return after
 
 
-def _change(before: Cell | None, after: Cell) -> KeyChange | None:
+def _change(before: Cell | None, after: Cell) -> Delta | None:
     if before is not None and before.items is not None and after.items is not None:
         return _of_list(before, after)
     if before is not None and before.fields is not None and after.fields is not None:
         return _of_object(before.fields, after.fields)
     if before is not None and bytes(before.text()) == bytes(after.text()):
         return None
-    return KeyChange(value=codec.decode(bytes(after.text())))
+    return Delta(value=codec.decode(bytes(after.text())))
 
 
-def _of_list(before: Cell, after: Cell) -> KeyChange | None:
+def _of_list(before: Cell, after: Cell) -> Delta | None:
     old, new = before.elements(), after.elements()
     start, old_end, new_end = 0, before.count, after.count
     if old is new:  # it has only grown
@@ -86,13 +86,13 @@ def _of_list(before: Cell, after: Cell) -> KeyChange | None:
         old_end, new_end = old_end - 1, new_end - 1
     if start == old_end == new_end:
         return None
-    return KeyChange(items=[*map(_plain, new[start:new_end])], at=start, cut=old_end - start)
+    return Delta(items=[*map(_plain, new[start:new_end])], at=start, cut=old_end - start)
 
 
-def _of_object(before: dict[str, msgspec.Raw], after: dict[str, msgspec.Raw]) -> KeyChange | None:
+def _of_object(before: dict[str, msgspec.Raw], after: dict[str, msgspec.Raw]) -> Delta | None:
     fields = {name: _plain(value) for name, value in after.items() if not _same(before.get(name, NOTHING), value)}
     removed = tuple(name for name in before if name not in after)
-    return KeyChange(fields=fields, removed=removed) if fields or removed else None
+    return Delta(fields=fields, removed=removed) if fields or removed else None
 
 
 def _same(one: msgspec.Raw, other: msgspec.Raw) -> bool:

@@ -11,26 +11,27 @@ from typing import Any
 
 import msgspec
 
-from clew.engine.node_items import BarrierResolved as BarrierResolved
-from clew.engine.node_items import BarrierWaiting as BarrierWaiting
-from clew.engine.node_items import BranchEnded as BranchEnded
-from clew.engine.node_items import BranchStarted as BranchStarted
-from clew.engine.node_items import Custom as Custom
-from clew.engine.node_items import Item as Item
-from clew.engine.node_items import NodeCancelled as NodeCancelled
-from clew.engine.node_items import NodeFailed as NodeFailed
-from clew.engine.node_items import NodeFinished as NodeFinished
-from clew.engine.node_items import NodeInterrupted as NodeInterrupted
-from clew.engine.node_items import NodeItem as NodeItem
-from clew.engine.node_items import NodeProgress as NodeProgress
-from clew.engine.node_items import NodeRetrying as NodeRetrying
-from clew.engine.node_items import NodeSkipped as NodeSkipped
-from clew.engine.node_items import NodeStarted as NodeStarted
-from clew.engine.node_items import NodeWaiting as NodeWaiting
-from clew.engine.node_items import NodeWoken as NodeWoken
-from clew.engine.node_items import ParallelJoined as ParallelJoined
-from clew.engine.node_items import ParallelStarted as ParallelStarted
-from clew.engine.state_changes import KeyChange as KeyChange
+from clew.engine.node_items import (
+    BarrierResolved,
+    BarrierWaiting,
+    BranchEnded,
+    BranchStarted,
+    Custom,
+    Item,
+    NodeCancelled,
+    NodeFailed,
+    NodeFinished,
+    NodeInterrupted,
+    NodeProgress,
+    NodeRetrying,
+    NodeSkipped,
+    NodeStarted,
+    NodeWaiting,
+    NodeWoken,
+    ParallelJoined,
+    ParallelStarted,
+)
+from clew.engine.state_changes import Delta
 from clew.kernel.values import ErrorInfo
 
 
@@ -104,17 +105,19 @@ class EdgeTaken(Item, frozen=True, kw_only=True):
 
 
 class StateChanged(Item, frozen=True, kw_only=True):
-    """The state of a state graph changed; what it begins with is its first change.
+    """The state of a state graph changed; what it begins with is told as the first change.
 
     Attributes:
         path: the state graph; empty for the run's own.
         changes: by key.
+        begins: it is what the state begins with, and nothing is left of one that was there before.
         source: the visit that wrote; empty if none did.
         by: the person who did.
     """
 
     path: str
-    changes: dict[str, KeyChange]
+    changes: dict[str, Delta]
+    begins: bool = False
     source: str = ""
     by: str = ""
 
@@ -174,11 +177,14 @@ class PartialFailure(Item, frozen=True, kw_only=True):
 # The end ------------------------------------------------------------------------------------------------
 
 
-class Checkpoint(Item, frozen=True, kw_only=True):
-    """A position of the run was named; `path` is the visit whose body did, `by` the person."""
+class CheckpointReached(Item, frozen=True, kw_only=True):
+    """The run has come to a position that there is a reason to return to; see `positions.Checkpoint`."""
 
-    name: str
+    step: int
+    why: str
     path: str = ""
+    next: str = ""
+    name: str = ""
     by: str = ""
 
 
@@ -220,8 +226,8 @@ class Ending(Item, frozen=True, kw_only=True):
         duration_s: since the run first started; None if it never did.
         state: of a state graph, as it is now.
         outputs: of a dependency graph, those of the nodes that are done, by id.
-        log: what was done, in the order in which it began: nodes, sub-graphs and branches, but not what is in maps;
-            the last 1,000 entries.
+        log: what was done, in the order in which it began: nodes, sub-graphs and branches, but not what is in
+            maps; the last 1,000 entries.
         omitted: how many entries came before these.
     """
 
@@ -278,7 +284,7 @@ StreamItem = (
     | PartialFailure
     | Custom
     | NodeProgress
-    | Checkpoint
+    | CheckpointReached
     | Complete
     | Error
     | Cancelled

@@ -24,7 +24,7 @@ from clew.bodies.shell import run_shell
 from clew.engine.context import BodyContext
 from clew.engine.definitions import Known
 from clew.engine.heartbeats import Heartbeat
-from clew.engine.inputs import InputReader, refuse_large, store, with_output
+from clew.engine.inputs import InputReader, refuse_large, store
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
 from clew.errors import InvalidInputError, LostValueError, StorageError, UnresolvedBodyError
@@ -35,7 +35,8 @@ from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.cells import text_of
-from clew.kernel.values import Absent, Binding, Value, View
+from clew.kernel.resolve import with_output
+from clew.kernel.values import Absent, Binding, Literal, Value, View
 from clew.kernel.values import Known as KnownValue
 from clew.kernel.writes import Update
 from clew.workers import capture, protocol
@@ -145,7 +146,7 @@ class Workshop:
 
     async def _changes(self, command: c.StartAttempt, output: bytes) -> bytes:
         """What a body that does not return changes of the state writes to it, as its node says."""
-        told = msgspec.Raw(output)
+        told = Literal(msgspec.Raw(output))
         sets = {key: with_output(binding, told) for key, binding in command.sets.items()}
         changes = {key: msgspec.Raw(await self.reader.read(binding)) for key, binding in sets.items()}
         return msgspec.json.encode(Update(changes=changes))

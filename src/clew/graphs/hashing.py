@@ -20,9 +20,14 @@ def definition_hash(spec: GraphSpec) -> str:
     of edges, which may be source. Nor is where they lie (the folder and the script), so that another checkout of
     the same program has the same hash, nor the places that expressions keep for messages.
     """
+    return hashlib.sha256(msgspec.json.encode(without_places(spec), order="deterministic")).hexdigest()
+
+
+def without_places(spec: GraphSpec) -> dict[str, Any]:
+    """A definition as plain data, as far as its hash is made of it."""
     data = msgspec.json.decode(msgspec.json.encode(spec))
     _drop_places(data)
-    return hashlib.sha256(msgspec.json.encode(data, order="deterministic")).hexdigest()
+    return data
 
 
 def _drop_places(graph: dict[str, Any]) -> None:

@@ -14,6 +14,9 @@ from clew.graphs.layers import depths
 from clew.kernel.topology import Topology
 from clew.kernel.values import references
 
+#: From one box to another, by their numbers.
+Edge = tuple[int, int]
+
 _SWEEPS = 12
 _RELAXATIONS = 24
 #: Beyond this many edges between layers, crossings are not counted: the last order is taken.
@@ -66,16 +69,29 @@ def lay_out(topology: Topology, *, box_height: float, gap: float) -> Layout:
         box_height: of a node, in pixels.
         gap: least distance between two in a column.
     """
-    vertices, edges = _vertices(topology, box_height)
-    columns: list[list[int]] = [[] for _ in range(max((v.layer for v in vertices), default=-1) + 1)]
+    layers = depths(topology)
+    return arrange(layers, [box_height] * len(layers), shown_edges(topology), gap=gap)
+
+
+def arrange(layers: Sequence[int], heights: Sequence[float], edges: Sequence[Edge], *, gap: float) -> Layout:
+    """Place boxes in columns that are known, with few crossings.
+
+    Args:
+        layers: of each box, its column.
+        heights: of each box, in pixels.
+        edges: from a box to one in a later column.
+        gap: least distance between two in a column, in pixels.
+    """
+    vertices, ways = _vertices(layers, heights, edges)
+    columns: list[list[int]] = [[] for _ in range(max(layers, default=-1) + 1)]
     for i, vertex in enumerate(vertices):
         columns[vertex.layer].append(i)
     columns = _ordered(vertices, columns)
     _place(vertices, columns, gap)
-    return Layout(vertices, columns, edges)
+    return Layout(vertices, columns, ways)
 
 
-def shown_edges(topology: Topology) -> list[tuple[int, int]]:
+def shown_edges(topology: Topology) -> list[Edge]:
     """Edges from a node to those that need it; what follows from a longer way is left out (transitive reduction).
 
     Only links of pure order are left out that way: one that carries data is always shown.
@@ -83,7 +99,7 @@ def shown_edges(topology: Topology) -> list[tuple[int, int]]:
     if len(topology.nodes) > _REDUCED_NODES:
         return [(need, i) for i in topology.order for need in topology.nodes[i].needs]
     reach: dict[int, set[int]] = {}
-    edges: list[tuple[int, int]] = []
+    edges: list[Edge] = []
     for i in topology.order:
         needs = topology.nodes[i].needs
         over = set[int]().union(*(reach[need] for need in needs))
@@ -99,10 +115,12 @@ def _data_needs(topology: Topology, i: int) -> set[int]:
     return {topology.index[name] for name in frozenset[str]().union(*map(references, bindings))}
 
 
-def _vertices(topology: Topology, box_height: float) -> tuple[list[Vertex], list[list[int]]]:
-    vertices = [Vertex(i, layer, box_height) for i, layer in enumerate(depths(topology))]
-    edges: list[list[int]] = []
-    for source, target in shown_edges(topology):
+def _vertices(
+    layers: Sequence[int], heights: Sequence[float], edges: Sequence[Edge]
+) -> tuple[list[Vertex], list[list[int]]]:
+    vertices = [Vertex(i, *each) for i, each in enumerate(zip(layers, heights, strict=True))]
+    ways: list[list[int]] = []
+    for source, target in edges:
         way = [source]
         for layer in range(vertices[source].layer + 1, vertices[target].layer):
             way.append(len(vertices))
@@ -111,8 +129,8 @@ def _vertices(topology: Topology, box_height: float) -> tuple[list[Vertex], list
         for a, b in pairwise(way):
             vertices[a].after.append(b)
             vertices[b].before.append(a)
-        edges.append(way)
-    return vertices, edges
+        ways.append(way)
+    return vertices, ways
 
 
 def _ordered(vertices: list[Vertex], columns: list[list[int]]) -> list[list[int]]:

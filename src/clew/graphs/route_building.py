@@ -61,7 +61,8 @@ def reducer_owner(graph: GraphDraft, key: str) -> str:
 def condition_of(graph: GraphDraft, edge: EdgeDraft) -> Condition:
     """The condition of an edge that has one."""
     assert edge.when is not None
-    return describe(edge.when, f"{graph.name}/{edge.owner}", f"{graph.name}: {edge.arrow}")
+    where = edge.subject if edge.router else edge.arrow
+    return describe(edge.when, f"{graph.name}/{edge.owner}", f"{graph.name}: {where}")
 
 
 def _key(key: KeyDraft, graph: GraphDraft, bodies: Bodies) -> KeySpec:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from clew import codec
 from clew.graphs.bodies import name_of
-from clew.graphs.drafts import Draft, GraphDraft
+from clew.graphs.drafts import GraphDraft
 from clew.graphs.expressions import ExpressionError, parse
 from clew.graphs.hints import members_of
 from clew.graphs.names import did_you_mean, listed
@@ -20,7 +20,6 @@ from clew.graphs.templates import Template
 from clew.graphs.typing_of import Types
 from clew.graphs.updates import END, START
 from clew.kernel.definition import OnLimit
-from clew.kernel.topology import find_cycle
 
 Ways = Mapping[str, list[str]]
 
@@ -51,7 +50,7 @@ def edge_problems(graph: GraphDraft, types: Types) -> Iterator[str]:
 def _end_problems(edge: EdgeDraft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
     for end in dict.fromkeys((edge.source, edge.target)):
         if end not in (START, END) and end not in graph.index and not edge.problems:
-            near = did_you_mean(end, graph.index) or f"; there are {listed(graph.index, last='and')}"
+            near = did_you_mean(end, graph.index) or f"; the graph has {listed(graph.index, last='and')}"
             yield "", f"there is no node {end!r}{near if graph.index else ''}"
     if edge.source == END:
         yield "", "no edge leaves END; the graph is done there"
@@ -168,7 +167,10 @@ def _router_problems(edges: list[EdgeDraft]) -> Iterator[str]:
 
 def _fallback_cycles(edges: list[EdgeDraft]) -> Iterator[str]:
     """Fallbacks that lead in a circle: a node that fails would come back to itself by failures alone."""
-    by_source = {edge.source: edge for edge in reversed(edges) if edge.fallback}
+    by_source: dict[str, EdgeDraft] = {}
+    for edge in edges:
+        if edge.fallback:
+            by_source.setdefault(edge.source, edge)
     placed: set[str] = set()
     for start in by_source:
         path: list[str] = []
@@ -213,18 +215,26 @@ def _without_exit(graph: GraphDraft, forwards: Ways, backwards: Ways, reached: s
     """Cycles that nothing leads out of; a node that is annotated to return an Update may end by itself."""
     ends = [END, *(name for name, draft in graph.index.items() if may_end(draft) or name not in forwards)]
     leaves = {name for end in ends for name in (end, *_reached(end, backwards))}
-    stuck = {name for name in graph.index if name in reached and name not in leaves}
-    needs = {name: frozenset(forwards[name]) & stuck for name in stuck}
-    while needs:
-        cycle = find_cycle(needs)[::-1]
-        draft: Draft = graph.index[cycle[0]]
-        told = " -> ".join(cycle)
-        yield draft.place.before(
+    stuck = [name for name in graph.index if name in reached and name not in leaves]
+    while stuck:
+        cycle = _cycle(stuck, forwards)
+        told = " -> ".join([*cycle, cycle[0]])
+        yield graph.index[cycle[0]].place.before(
             f"nothing leads out of the cycle {told}; add an edge to END, or annotate the node that "
             "ends it by goto=END with -> Update"
         )
-        inside = _reached(cycle[0], forwards) | {name for name in stuck if cycle[0] in _reached(name, forwards)}
-        needs = {name: need - inside for name, need in needs.items() if name not in inside}
+        told_of = {*_reached(cycle[0], forwards), *_reached(cycle[0], backwards)}
+        stuck = [name for name in stuck if name not in told_of]
+
+
+def _cycle(stuck: list[str], forwards: Ways) -> list[str]:
+    """A cycle among nodes each of which leads to another one of them."""
+    path: list[str] = []
+    at = stuck[0]
+    while at not in path:
+        path.append(at)
+        at = next(name for name in forwards[at] if name in stuck)
+    return path[path.index(at) :]
 
 
 def _reached(start: str, ways: Ways) -> set[str]:

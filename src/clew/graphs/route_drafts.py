@@ -93,12 +93,18 @@ class EdgeDraft:
         """The edge in words: ``'draft' -> END``."""
         return f"{end_told(self.source)} -> {end_told(self.target)}"
 
+    @property
+    def subject(self) -> str:
+        """What it is in a message."""
+        if self.router:
+            return f"router of {end_told(self.source)}"
+        return f"{'fallback' if self.fallback else 'edge'} {self.arrow}"
+
     def tell(self, about: str, sentence: str) -> str:
         """A problem as it is shown: where, which edge, which field, what."""
-        subject = f"router of {end_told(self.source)}" if self.router else f"edge {self.arrow}"
-        subject = f"fallback {self.arrow}" if self.fallback else subject
         place = self.places.get(about, self.place)
-        return place.before(f"{subject}, {about}: {sentence}" if about else f"{subject}: {sentence}")
+        subject = f"{self.subject}, {about}" if about else self.subject
+        return place.before(f"{subject}: {sentence}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -114,7 +114,8 @@ def missing_parameter(draft: Draft, graph: GraphDraft, name: str) -> str:
             near = did_you_mean(name, graph.keys or {})
             return f"its inputs are keys of the state, and there is none of this name{near}"
         case GraphDraft():
-            return "the sub-graph cannot start without this key, and this state does not have it"
+            near = did_you_mean(name, graph.keys or {})
+            return f"the sub-graph cannot start without this key, and this state does not have it{near}"
         case _ if draft.map is not None:
             return "nothing is given to it, only the item and the state; call the one `item`, the other `state`"
         case _:
@@ -137,8 +138,6 @@ def _item_problem(draft: Draft) -> Iterator[Problem]:
         names = [*draft.signature.parameters]
         has = f"; it has {listed(names, last='and')}" if names else ""
         yield "item", f"say which input of the graph takes the item{has}"
-    elif draft.map is None and draft.item is not None:
-        yield "item", "only a map has items; see add_map"
 
 
 def _barrier_problems(barrier: Barrier, keys: Keys) -> Iterator[Problem]:

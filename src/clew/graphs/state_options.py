@@ -23,6 +23,8 @@ _INSTEAD = {
     "on_error": "nodes of a state graph have none; add_fallback says where to go on after a failure",
     "depends_on": "nodes of a state graph depend on nothing; add_edge says which comes after which",
     "inputs": "nodes of a state graph read their inputs from the state",
+    "item": "only a map has items; see add_map",
+    "over": "a node that runs over a list is added by add_map",
 }
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from clew.graphs.bodies import Description, ShellBody
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.expressions import Reference, parse
-from clew.graphs.hints import bare
 from clew.graphs.names import did_you_mean, listed
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature
+from clew.graphs.state_view import single
 from clew.graphs.templates import Meaning, Template, UnknownNameError
 from clew.graphs.writing import makes_attempts
 from clew.kernel.values import Binding, Expression, FromItem, FromOutput, FromState, Pick
@@ -36,8 +36,9 @@ class StateNames:
         if reference.name in self._others:
             return Meaning(self._others[reference.name])
         known = ["state", *self._others]
-        near = did_you_mean(reference.name, known) or f"; there is {listed(known, last='and')}"
-        raise UnknownNameError(f"{reference.name!r} means nothing here{near}: keys are read as state.KEY")
+        there = f"; there is {listed(known, last='and')}, and keys are read as state.KEY"
+        near = did_you_mean(reference.name, known) or there
+        raise UnknownNameError(f"{reference.name!r} means nothing here{near}")
 
 
 def fill_state_node(draft: Draft, graph: GraphDraft, sets: Mapping[str, Any] | None = None) -> None:
@@ -113,7 +114,7 @@ def _is_line(name: str, body: Description) -> bool:
 def _fill_sets(draft: Draft, sets: Mapping[str, Any]) -> None:
     if sets and not isinstance(draft.body, Description) and draft.body is not None:
         what = "a barrier writes its decision" if isinstance(draft.body, Barrier) else "it returns what it changes"
-        draft.report("sets", f"{what}; only shell(…) and http(…) need to be told what is written of their output")
+        draft.report("sets", f"{what}; `sets` is for what shell(…) and http(…) return")
         return
     for key, value in sets.items():
         draft.sets[key] = template(draft, f"sets.{key}", output=FromOutput()).binding(value)
@@ -129,8 +130,6 @@ def _inputs_of_function(draft: Draft, signature: Signature, graph: GraphDraft) -
         item, by_position = _item_parameter(draft, signature, state)
         if item:
             inputs[item] = FromItem()
-    elif draft.item is not None:
-        draft.report("item", "only a map has items; see add_map")
     if not state and not by_position:
         state = next((name for name, p in parameters.items() if p.required and name not in inputs), "")
     if not state and not parameters and signature.takes_any:
@@ -143,7 +142,7 @@ def _state_parameter(parameters: dict[str, Parameter], graph: GraphDraft) -> str
     if "state" in parameters:
         return "state"
     schema = graph.schema_class
-    return next((p.name for p in parameters.values() if schema is not None and bare(p.hint) is schema), "")
+    return next((p.name for p in parameters.values() if schema is not None and single(p.hint) is schema), "")
 
 
 def _item_parameter(draft: Draft, signature: Signature, state: str) -> tuple[str, bool]:

@@ -27,6 +27,7 @@ from clew.journal.port import AGE_STEP_S, Outcomes, fenced, lacks_definition, no
 from clew.journal.records import (
     ALL_RUNS,
     CHANGING,
+    REDEFINING,
     Append,
     InboxItem,
     KeyHolder,
@@ -102,7 +103,9 @@ class MemoryJournal:
             stored = self._runs[row.run] = _Stored(replace(row))
         elif stored is None or (stored.row.epoch, stored.row.seq) != (row.epoch, append.after):
             return fenced(append, (stored.row.epoch, stored.row.seq) if stored else None)
-        for name in CHANGING:
+        elif append.redefines and not self._has_definition(append):
+            return lacks_definition(append)
+        for name in (*CHANGING, *REDEFINING) if append.redefines else CHANGING:
             setattr(stored.row, name, getattr(row, name))
         stored.events += append.events
         for blob in append.blobs:

@@ -51,8 +51,8 @@ class Journal(Protocol):
 
         `done` is called on the event loop, before `commit` returns or later, with one outcome per append in
         their order: None, `RunFencedError` (another epoch or sequence number is on disk), `RunConflictError` (a
-        run to be created exists), `MissingDefinitionError` (the definition of a run to be created is neither
-        stored nor among the append's blobs) or `StorageError`. The others are not affected, except by a
+        run to be created exists), `MissingDefinitionError` (the definition of a run to be created or redefined is
+        neither stored nor among the append's blobs) or `StorageError`. The others are not affected, except by a
         `StorageError` that is the store's own fault, which all of them get. At most one commit is under way at a
         time. A run whose `definition` is empty has none.
         """
@@ -256,7 +256,7 @@ AGE_STEP_S = 60.0
 
 
 def lacks_definition(append: Append) -> MissingDefinitionError:
-    """Why a run is not created: nothing tells what its graph is."""
+    """Why a run is not created, or redefined: nothing tells what its graph is."""
     return MissingDefinitionError(
         f"the definition {append.row.definition[:12]}… of run {append.row.run} is not in the journal; "
         "send it along with the run"

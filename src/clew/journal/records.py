@@ -68,6 +68,8 @@ CHANGING = (
     "state", "seq", "owner", "generation", "started_at", "ended_at", "wake_at", "total", "settled", "failed",
     "running", "waiting", "idle", "error", "note",
 )  # fmt: skip
+#: Fields of its row that an append changes only if it says so: a run goes on with another definition.
+REDEFINING = ("name", "graph", "definition")
 
 
 class Blob(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +116,7 @@ class Append(msgspec.Struct, kw_only=True):
         inbox: signals from outside that this append answers.
         freed: addresses of visits that give back all their exclusive keys. An append that ends the run gives
             back all keys of the run.
+        redefines: the run has another definition from here on, and its row says which: `REDEFINING`.
     """
 
     row: RunRow
@@ -123,6 +126,7 @@ class Append(msgspec.Struct, kw_only=True):
     snapshot: Snapshot | None = None
     inbox: list[InboxOutcome] = []
     freed: list[str] = []
+    redefines: bool = False
 
     @property
     def at(self) -> float:

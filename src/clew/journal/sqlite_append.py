@@ -11,7 +11,7 @@ import msgspec
 
 from clew.errors import InternalError, RunConflictError
 from clew.journal.port import AGE_STEP_S, fenced, lacks_definition
-from clew.journal.records import CHANGING, Append, RunRow, Snapshot
+from clew.journal.records import CHANGING, REDEFINING, Append, RunRow, Snapshot
 from clew.journal.upcast import encode_events
 from clew.kernel import snapshot as images
 from clew.kernel.events import VERSION
@@ -40,8 +40,10 @@ _UPDATE = _update_of(CHANGING, "run = ? AND epoch = ? AND seq = ?")
 _UPDATE_STEADY = _update_of(
     _STEADY, "run = ? AND epoch = ? AND seq = ? AND state = ? AND owner = ? AND idle = ? AND ended_at IS NULL"
 )
+_UPDATE_ALL = _update_of((*CHANGING, *REDEFINING), "run = ? AND epoch = ? AND seq = ?")
 _all_of: Callable[[RunRow], tuple[Any, ...]] = attrgetter(*COLUMNS)
 _changing_of: Callable[[RunRow], tuple[Any, ...]] = attrgetter(*CHANGING)
+_redefined_of: Callable[[RunRow], tuple[Any, ...]] = attrgetter(*CHANGING, *REDEFINING)
 _steady_of: Callable[[RunRow], tuple[Any, ...]] = attrgetter(*_STEADY)
 
 
@@ -50,7 +52,10 @@ def append_to(connection: sqlite3.Connection, append: Append) -> Exception | Non
     row = append.row
     if row.seq != append.after + len(append.events):
         raise InternalError(f"its last event is {row.seq}, not {append.after} + {len(append.events)}")
-    key = _create(connection, append) if append.after == 0 else _update(connection, append)
+    if append.after == 0:
+        key = _create(connection, append)
+    else:
+        key = _redefine(connection, append) if append.redefines else _update(connection, append)
     if isinstance(key, Exception):
         return key
     for start in range(0, len(append.events), ROW_EVENTS):
@@ -108,7 +113,7 @@ def _create(connection: sqlite3.Connection, append: Append) -> int | Exception:
 
 
 def _has_definition(connection: sqlite3.Connection, append: Append) -> bool:
-    """Whether the definition of a new run is there or comes along; one that is there is young again."""
+    """Whether the definition that a run gets is there or comes along; one that is there is young again."""
     digest = append.row.definition
     if not digest:
         return True
@@ -158,3 +163,15 @@ def _update(connection: sqlite3.Connection, append: Append) -> int | Exception:
         return found[0][0]
     stored = connection.execute("SELECT epoch, seq FROM runs WHERE run = ?", (row.run,)).fetchone()
     return fenced(append, stored)
+
+
+def _redefine(connection: sqlite3.Connection, append: Append) -> int | Exception:
+    """Like `_update`, with the fields that tell of the definition; this is rare."""
+    row = append.row
+    stored = connection.execute("SELECT id, epoch, seq FROM runs WHERE run = ?", (row.run,)).fetchone()
+    if stored is None or stored[1:] != (row.epoch, append.after):
+        return fenced(append, stored[1:] if stored is not None else None)
+    if not _has_definition(connection, append):
+        return lacks_definition(append)
+    connection.execute(_UPDATE_ALL, (*_redefined_of(row), row.run, row.epoch, append.after)).fetchall()
+    return stored[0]

@@ -64,6 +64,11 @@ def first_visits(path: str) -> str:
     return "/".join(parts)
 
 
+def undo(path: str, step: str = "") -> str:
+    """The address of what undoes a visit, or a step of it."""
+    return item(f"{path}#undo", step) if step else f"{path}#undo"
+
+
 def all_visits(path: str) -> str:
     """Stands for all visits of the node at a bare address; no visit has this one."""
     return f"{path}#*"

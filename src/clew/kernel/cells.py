@@ -68,11 +68,22 @@ def _spliced(cell: Cell | None, items: tuple[msgspec.Raw, ...], at: int, cut: in
     count = cell.count if cell is not None else 0
     size = cell.size if cell is not None else 2
     at = count if at < 0 else at
-    if at == count and len(before) == count:  # nobody else has grown it: the list is shared
-        before.extend(items)
-        return Cell(items=before, count=len(before), size=size + sum(size_of(i) + 1 for i in items))
-    after = [*before[:at], *items, *before[at + cut : count]]
-    return Cell(items=after, count=len(after), size=2 + sum(size_of(i) + 1 for i in after))
+    if at < count:
+        after = [*before[:at], *items, *before[at + cut : count]]
+        return Cell(items=after, count=len(after), size=2 + sum(size_of(i) + 1 for i in after))
+    if _has_grown_alike(before, count, items):
+        before.extend(items[len(before) - count :])
+    else:
+        before = [*before[:count], *items]
+    return Cell(items=before, count=count + len(items), size=size + sum(size_of(i) + 1 for i in items))
+
+
+def _has_grown_alike(shared: list[msgspec.Raw], count: int, items: tuple[msgspec.Raw, ...]) -> bool:
+    """Whether nobody else has made a list longer, or by the same: a sub-graph did, and has ended now."""
+    if len(shared) == count:
+        return True
+    grown = shared[count : count + len(items)]
+    return all(bytes(a) == bytes(b) for a, b in zip(grown, items, strict=False))
 
 
 def text_of(cells: Cells) -> msgspec.Raw:

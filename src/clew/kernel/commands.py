@@ -9,19 +9,20 @@ from __future__ import annotations
 import msgspec
 
 from clew.kernel.definition import MapSpec
-from clew.kernel.values import Binding, ErrorInfo, Value
+from clew.kernel.values import Binding, ErrorInfo, Undo, Value
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a step left behind: `value` or `error`, and the digest of its arguments.
 
-    One that has neither began and was lost: whether it took effect is not known.
+    One that has neither began and was lost: whether it took effect is not known. `undo` is how it is undone.
     """
 
     digest: str
     value: Value | None = None
     error: ErrorInfo | None = None
     effect: bool = False
+    undo: Undo | None = None
 
     @property
     def is_open(self) -> bool:
@@ -70,6 +71,8 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
         steps: what earlier entries of the body recorded, by key.
         waits: likewise for sleeps and questions.
         updates: the body returns changes of a state (`writes.Update`).
+        undo: what the node's compensation is to be given, to be kept when the body has returned; its output is
+            left open in it.
         sets: how these are told by its output, if it does not return them itself.
         failed_upstream: the errors of nodes it depends on (``on_error="continue"``), by node id.
         resumed: the attempt was suspended; if its body is still in memory, it is to be woken, not entered.
@@ -90,6 +93,7 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     waits: dict[str, Wait] = {}
     updates: bool = False
     sets: dict[str, Binding] = {}
+    undo: dict[str, Binding] | None = None
     failed_upstream: dict[str, ErrorInfo] = {}
     resumed: bool = False
 

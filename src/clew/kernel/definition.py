@@ -228,6 +228,26 @@ class BarrierSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     default: Default = Default.REJECT
 
 
+class CompensationSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How what a node did is undone.
+
+    Attributes:
+        kind: what performs it, as of a node.
+        body: the body's own description, opaque here; JSON text.
+        inputs: where each parameter comes from: what a node's inputs may name, and what the node returned.
+        retry: when a failed attempt is tried again.
+        timeout_s: limit of one attempt, in seconds.
+        on_interrupt: what becomes of an attempt that was under way when its process died.
+    """
+
+    kind: str
+    body: msgspec.Raw = msgspec.Raw(b"{}")
+    inputs: dict[str, Binding] = {}
+    retry: Retry = Retry(max_attempts=3)
+    timeout_s: float | None = None
+    on_interrupt: OnInterrupt = OnInterrupt.RETRY
+
+
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One node of a graph.
 
@@ -256,6 +276,9 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             without it, the body returns changes of the state.
         max_visits: how often it may be entered in a generation of a run of its state graph.
         on_limit: what happens then.
+        compensation: how what it did is undone, if the run is rolled back.
+        irreversible: what it does cannot be undone: somebody has to agree before it starts.
+        expected_s: how long it is expected to take, in seconds; for progress.
     """
 
     id: str
@@ -279,6 +302,9 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sets: dict[str, Binding] = {}
     max_visits: int | None = None
     on_limit: OnLimit = OnLimit.STRICT
+    compensation: CompensationSpec | None = None
+    irreversible: bool = False
+    expected_s: float | None = None
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -315,6 +341,7 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         routes: what makes it a state graph; None for a dependency graph.
         branches: its nodes are the branches of a parallel node of a state graph: they need nothing of each other,
             read the state of that graph and write to it together, when all of them have ended.
+        rollback: a run of it that fails is rolled back; of the outermost graph.
     """
 
     name: str
@@ -328,3 +355,4 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     routes: RouteSpec | None = None
     branches: bool = False
+    rollback: bool = False

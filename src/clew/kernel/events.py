@@ -9,7 +9,16 @@ of an older format is lifted by the upcasters in `clew.journal.upcast` before it
 
 from __future__ import annotations
 
+from clew.kernel.body_events import (
+    MessageArrived,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+    WaitOpened,
+    WaitResolved,
+)
 from clew.kernel.event_base import Event
+from clew.kernel.undo_events import RollbackFailed, RollbackStarted, RunRolledBack, UsageRecorded
 from clew.kernel.values import ErrorInfo, Value
 from clew.kernel.walk_events import CheckpointTaken, DecisionKept, Routed, StateChanged, WalkEntered
 from clew.kernel.writes import Write
@@ -18,7 +27,10 @@ VERSION = 1
 
 
 class RunAdmitted(Event, frozen=True, kw_only=True):
-    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs."""
+    """A run exists: its id, the hash of its definition (a blob of the journal) and its inputs.
+
+    With `confirmed`, whoever started it has agreed to what cannot be undone.
+    """
 
     run: str
     graph: str
@@ -26,6 +38,7 @@ class RunAdmitted(Event, frozen=True, kw_only=True):
     inputs: dict[str, Value] = {}
     labels: dict[str, str] = {}
     timeout_s: float | None = None
+    confirmed: bool = False
 
 
 class RunForked(Event, frozen=True, kw_only=True):
@@ -215,6 +228,7 @@ class NodeCompleted(Event, frozen=True, kw_only=True):
         fallback: it asks for the fallback edge.
         cost: what it says it has cost, if it does.
         effects: it says that it had side effects.
+        undo: what its compensation is to be given, if that cannot be told later.
     """
 
     path: str
@@ -225,6 +239,7 @@ class NodeCompleted(Event, frozen=True, kw_only=True):
     fallback: bool = False
     cost: float | None = None
     effects: bool = False
+    undo: Value | None = None
 
 
 class NodeFailed(Event, frozen=True, kw_only=True):
@@ -250,109 +265,6 @@ class NodeCancelled(Event, frozen=True, kw_only=True):
     reason: str
 
 
-class StepStarted(Event, frozen=True, kw_only=True):
-    """A step that acts on the outside world began; without its end, whether it took effect is not known.
-
-    Attributes:
-        path: the visit.
-        attempt: the attempt that makes the step.
-        key: names the step within the visit.
-        digest: of the step's arguments.
-    """
-
-    path: str
-    attempt: int = 1
-    key: str
-    digest: str
-
-
-class StepCompleted(Event, frozen=True, kw_only=True):
-    """A step of a body returned; entering the body again returns what is recorded here.
-
-    Attributes:
-        path: the visit.
-        attempt: the attempt that made the step.
-        key: names the step within the visit.
-        digest: of the step's arguments; the same key with other arguments is an error.
-        value: what it returned.
-        effect: the step acts on the outside world and is kept when the attempt fails.
-    """
-
-    path: str
-    attempt: int = 1
-    key: str
-    digest: str
-    value: Value
-    effect: bool = False
-
-
-class StepFailed(Event, frozen=True, kw_only=True):
-    """A step of a body raised; entering the same attempt again raises the same error."""
-
-    path: str
-    attempt: int = 1
-    key: str
-    digest: str
-    error: ErrorInfo
-
-
-class WaitOpened(Event, frozen=True, kw_only=True):
-    """A visit waits: for a moment (``timer``), an answer, a ``message``, or an exclusive ``key``.
-
-    Attributes:
-        path: the visit.
-        attempt: the attempt that waits.
-        key: names the wait within the visit.
-        kind: ``timer``, ``answer``, ``message`` or ``key``.
-        due: when it ends by itself, in seconds since the epoch; None waits for ever.
-        name: of the message, or of the exclusive key.
-        question: what is asked: a `questions.Question` as stored JSON.
-        digest: of the question; an answer to what was shown before it changed is refused.
-        default: what counts as the answer when nobody has given one in time.
-    """
-
-    path: str
-    attempt: int = 1
-    key: str
-    kind: str
-    due: float | None = None
-    name: str = ""
-    question: Value | None = None
-    digest: str = ""
-    default: Value | None = None
-
-
-class WaitResolved(Event, frozen=True, kw_only=True):
-    """What a visit waited for came about: ``fired``, ``answered``, ``expired``, ``received`` or ``taken``.
-
-    Attributes:
-        path: the visit.
-        key: names the wait within the visit.
-        outcome: what came about.
-        value: the answer, the default that counts as one, or the message.
-        by: who gave the answer or sent the message.
-        shown: digest of the question as it was shown to that person, if the answer says so.
-        kept: it was given before it was asked for; with `standing`, for all visits of the node.
-    """
-
-    path: str
-    key: str
-    outcome: str
-    value: Value | None = None
-    by: str = ""
-    shown: str = ""
-    kept: bool = False
-    standing: bool = False
-
-
-class MessageArrived(Event, frozen=True, kw_only=True):
-    """A message from outside lies in the run's mailbox of that name until a body receives it."""
-
-    name: str
-    value: Value
-    by: str = ""
-
-
 AnyEvent = (
     RunAdmitted
     | RunForked
@@ -363,6 +275,10 @@ AnyEvent = (
     | RunFailed
     | RunCancelled
     | RunRetried
+    | RollbackStarted
+    | RunRolledBack
+    | RollbackFailed
+    | UsageRecorded
     | OwnershipTaken
     | GroupStopping
     | ScopeOpened

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import assert_never
 
-from clew.kernel import barriers, reasons, routes
+from clew.kernel import barriers, reasons, rollback, routes
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel.definition import ErrorPolicy, OnInterrupt
@@ -18,14 +18,14 @@ from clew.kernel.fold import fold
 from clew.kernel.groups import failures, has_room, is_cut_short, is_lost
 from clew.kernel.mail import receiver
 from clew.kernel.policies import is_retried, retry_delay
-from clew.kernel.questions import IN_DOUBT, question_of_doubt
+from clew.kernel.questions import CONFIRM, IN_DOUBT, question_of_confirmation, question_of_doubt
 from clew.kernel.reducing import Rules
 from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
-from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
+from clew.kernel.states import RUN_GOES_ON, SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node
 from clew.kernel.values import GATHERED, ErrorInfo, Value
-from clew.kernel.visits import Group, Items, Scope, Visit, Walk, feeding_items
+from clew.kernel.visits import Group, Items, Scope, Undoing, Visit, Walk, feeding_items
 
 #: May this attempt start now? A yes takes the slots; the driver gives them back when the attempt has ended.
 Gate = Callable[[str, Node], bool]
@@ -111,6 +111,9 @@ class Flow:
                 self._apply_policy(group, visit)
         elif isinstance(group, Walk):
             routes.go_on(self, group)
+        elif isinstance(group, Undoing):
+            rollback.settled(self)
+            return
         else:
             assert isinstance(group, Items)
             self._item_settled(group, visit)
@@ -228,7 +231,9 @@ class Flow:
         self.settled(owner)
 
     def _is_closed(self, group: Group) -> bool:
-        return self.run.ended if group.owner is None else group.owner.state in SETTLED
+        if group.owner is None:
+            return self.run.ended or self.run.undoing is not None
+        return group.owner.state in SETTLED
 
     def _outcome(self, group: Group) -> ErrorInfo | None:
         """Why the group failed; None if it did not.
@@ -244,17 +249,21 @@ class Flow:
         run = self.run
         assert run.root is not None
         counts: dict[str, int] = {"settled": run.settled, "failed": run.failed}
-        if run.root.stop == "cancel":
+        if run.root.stop in ("cancel", rollback.ROLLBACK):
             assert run.root.error is not None
             self.emit(e.RunCancelled(at=self.now, reason=run.root.error.message, **counts))
         elif error is None:
             self.emit(e.RunCompleted(at=self.now, **counts))
         else:
             self.emit(e.RunFailed(at=self.now, error=error, **counts))
+        if run.root.stop == rollback.ROLLBACK:
+            rollback.begin(self, "asked")
+        elif run.state is RunState.FAILED and run.topology.spec.rollback:
+            rollback.begin(self, "failed")
 
     def advance(self) -> None:
         """Open the groups whose turn has come, then start what is ready and admitted."""
-        while self.run.state is RunState.RUNNING:
+        while self.run.state in RUN_GOES_ON:
             self._open_groups()
             if not self._start_ready():
                 return
@@ -310,6 +319,8 @@ class Flow:
                 opened = True
             elif visit.in_doubt and visit.node.spec.on_interrupt is OnInterrupt.ASK:
                 self._ask_about(visit)
+            elif visit.node.spec.irreversible and not self._is_agreed(visit):
+                self._ask_to_confirm(visit)
             elif self.gate(visit.path, visit.node):
                 self._begin(visit)
             else:
@@ -331,17 +342,28 @@ class Flow:
     def _ask_about(self, visit: Visit) -> None:
         """Whether a lost attempt took effect is put to a person."""
         question, digest = question_of_doubt(visit.path, visit.attempt)
+        self._ask(visit, IN_DOUBT, question, digest)
+
+    def _ask(self, visit: Visit, key: str, question: Value, digest: str) -> None:
         self.emit(
             e.WaitOpened(
                 at=self.now,
                 path=visit.path,
                 attempt=visit.attempt,
-                key=IN_DOUBT,
+                key=key,
                 kind="answer",
                 question=question,
                 digest=digest,
             )
         )
+
+    def _is_agreed(self, visit: Visit) -> bool:
+        """Whether somebody has agreed to what cannot be undone."""
+        return self.run.confirmed or CONFIRM in (visit.waits or {})
+
+    def _ask_to_confirm(self, visit: Visit) -> None:
+        question, digest = question_of_confirmation(visit.path)
+        self._ask(visit, CONFIRM, question, digest)
 
     def hand_out(self, name: str) -> None:
         """Give the messages of a name to those who wait for them, who has waited longest first."""

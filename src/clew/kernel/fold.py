@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from clew.kernel import events as e
-from clew.kernel import inheriting, walking
+from clew.kernel import inheriting, undoing, walking
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits
 from clew.kernel.reset import reset_group, reset_run
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
-from clew.kernel.visits import Group, Items, Scope, Visit, Walk, new_group
+from clew.kernel.visits import Group, Items, Scope, Undoing, Visit, Walk, new_group
 
 #: Declarations by which a lost attempt is not simply made again.
 _DOUBTFUL = frozenset({OnInterrupt.PROBE, OnInterrupt.ASK})
@@ -45,6 +45,7 @@ def _run_admitted(run: Run, event: e.RunAdmitted) -> None:
     run.labels = event.labels
     run.inputs = event.inputs
     run.timeout_s = event.timeout_s
+    run.confirmed = event.confirmed
     run.admitted_at = event.at
 
 
@@ -183,6 +184,8 @@ def _attempt_resumed(run: Run, event: e.AttemptResumed) -> None:
     visit = run.visits[event.path]
     run.move(visit, NodeState.RUNNING)
     visit.resumes = False
+    if visit.started_at is None:  # by the run that this one was forked from
+        visit.started_at = event.at
     assert visit.suspended_at is not None
     waited = event.at - visit.suspended_at
     visit.suspended_at = None
@@ -245,11 +248,15 @@ def _node_completed(run: Run, event: e.NodeCompleted) -> None:
     _settle(run, visit, NodeState.COMPLETED, event.at)
     visit.output = event.output
     visit.error = None
-    # What the body recorded serves entering it again, which will not happen.
-    visit.steps = None
+    # What the body recorded serves entering it again, which will not happen; and undoing it.
+    if visit.steps is not None:
+        visit.steps = {key: step for key, step in visit.steps.items() if step.undo is not None} or None
+    visit.undo = event.undo
     keep_waits(visit, RECEIVED)  # should the visit be made anew all the same, its messages are given back
     visit.in_doubt = visit.probing = False
-    if visit.group.walk is not None:
+    if isinstance(visit.group, Undoing):
+        undoing.settled(run, visit.group, visit)
+    elif visit.group.walk is not None:
         walking.take_writes(visit.group.walk, visit, event)
     else:
         _release_dependents(run, visit)
@@ -263,6 +270,8 @@ def _node_failed(run: Run, event: e.NodeFailed) -> None:
         _release(run, visit, visit.node.releases)
         if visit.inner is None:
             _release(run, visit, visit.node.feeds)  # they wait for items that will never be known
+    if isinstance(visit.group, Undoing):
+        undoing.settled(run, visit.group, visit)
 
 
 def _settle(run: Run, visit: Visit, state: NodeState, at: float) -> None:
@@ -377,4 +386,5 @@ _FOLDS: dict[type, Callable[[Run, Any], None]] = {
     e.NodeCancelled: _node_cancelled,
     **RECORDING,
     **walking.WALKING,
+    **undoing.UNDOING,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clew.kernel.states import SETTLED, NodeState
-from clew.kernel.visits import Group, Items, Visit, Walk
+from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
 
 def failures(group: Group) -> list[Visit]:
@@ -39,6 +39,17 @@ def is_lost(group: Items, item: Visit) -> bool:
 
 
 def has_room(visit: Visit) -> bool:
-    """Whether the group of a visit may have one more under way."""
-    limit = visit.group.limit
-    return limit is None or visit.group.active < limit
+    """Whether the group of a visit may have one more under way; and for a map that is a limited branch, its own."""
+    group = visit.group
+    if group.limit is not None and group.active >= group.limit:
+        return isinstance(group, Scope) and _at_work(group) < group.limit
+    if isinstance(group, Items) and not group.active:
+        assert group.owner is not None
+        return has_room(group.owner)
+    return True
+
+
+def _at_work(branches: Scope) -> int:
+    """How many branches are under way; a map none of whose items is does not count."""
+    under_way = [visit for visit in branches.members if visit is not None and visit.state in UNDER_WAY]
+    return sum(not visit.is_map or visit.inner is None or visit.inner.active > 0 for visit in under_way)

@@ -19,8 +19,11 @@ def run_forked(run: Run, event: e.RunForked) -> None:
         run.due += event.shift_s
         run.timers.set(run.due, "run", None)
     for visit in run.visits.values():
-        if visit.ended_at is None:
-            _shift(run, visit, event.shift_s)
+        if visit.ended_at is not None:
+            visit.inherited = True
+            continue
+        _shift(run, visit, event.shift_s)
+        _disown(visit)
 
 
 def _shift(run: Run, visit: Visit, by_s: float) -> None:
@@ -40,6 +43,14 @@ def _shift(run: Run, visit: Visit, by_s: float) -> None:
             due = wait.due + by_s if wait.due is not None else None
             visit.waits[key] = replace(wait, due=due, since=wait.since + by_s)
             watch_wait(run, visit, key, visit.waits[key])
+
+
+def _disown(visit: Visit) -> None:
+    """What was done of a visit so far is not this run's to undo."""
+    if not visit.is_group:
+        visit.started_at = None
+    if visit.steps is not None:
+        visit.steps = {key: replace(step, undo=None) for key, step in visit.steps.items()}
 
 
 def leave(visit: Visit) -> None:

@@ -15,6 +15,10 @@ def check(run: Run) -> list[str]:
     if run.root is None:
         return [] if not run.visits else ["visits before the run has started"]
     wrong = _check_group(run, run.root)
+    if run.undoing is not None:
+        wrong += _check_group(run, run.undoing)
+        if run.undoing.finished and not run.ended:
+            wrong.append("everything is undone and the rollback has not ended")
     visits = run.visits.values()
     leaves = [visit for visit in visits if not visit.is_group]
     figures = {
@@ -36,7 +40,7 @@ def check(run: Run) -> list[str]:
         wrong.append("attempts run although the run has ended")
     if run.ended is not (run.ended_at is not None):
         wrong.append("ended_at does not fit the run's state")
-    if run.root.finished and not run.ended:
+    if run.root.finished and not run.ended and run.undoing is None:
         wrong.append("everything has settled and the run has not ended")
     wrong += [problem for visit in visits for problem in _check_visit(run, visit)]
     return wrong + _check_mail(run)

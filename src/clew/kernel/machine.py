@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from clew.kernel import barriers, reasons, waiting
+from clew.kernel import barriers, reasons, rollback, waiting
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -199,6 +199,7 @@ class Machine:
                 inputs=signal.inputs,
                 labels=signal.labels,
                 timeout_s=signal.timeout_s,
+                confirmed=signal.confirmed,
             )
         )
         self._flow.emit(e.RunStarted(at=self._flow.now))
@@ -260,12 +261,15 @@ class Machine:
         visit = self._flow.current(signal.path, signal.attempt)
         if visit is None:
             return
+        self._record_usage(visit, signal.used)
         # A result that arrives while the attempt is being stopped counts: the work is done and paid for.
         if visit.group.walk is not None:
-            complete(self._flow, visit, signal.update or Update())
+            complete(self._flow, visit, signal.update or Update(), signal.undo)
             return
         self._flow.emit(
-            e.NodeCompleted(at=self._flow.now, path=visit.path, attempt=visit.attempt, output=signal.output)
+            e.NodeCompleted(
+                at=self._flow.now, path=visit.path, attempt=visit.attempt, output=signal.output, undo=signal.undo
+            )
         )
         self._flow.settled(visit)
 
@@ -273,6 +277,7 @@ class Machine:
         visit = self._flow.current(signal.path, signal.attempt)
         if visit is None:
             return
+        self._record_usage(visit, signal.used)
         if visit.stop:
             self._flow.stopped(visit, visit.stop)
         else:
@@ -281,7 +286,13 @@ class Machine:
     def _attempt_stopped(self, signal: s.AttemptStopped) -> None:
         visit = self._flow.current(signal.path, signal.attempt)
         if visit is not None and visit.stop:
+            self._record_usage(visit, signal.used)
             self._flow.stopped(visit, visit.stop)
+
+    def _record_usage(self, visit: Visit, used: dict[str, float]) -> None:
+        if used:
+            at, attempt = self._flow.now, visit.attempt
+            self._flow.emit(e.UsageRecorded(at=at, path=visit.path, attempt=attempt, used=used))
 
     def _probed_absent(self, signal: s.ProbedAbsent) -> None:
         visit = self._flow.current(signal.path, signal.attempt)
@@ -324,16 +335,24 @@ class Machine:
         fire_due(self._flow, _is_question)
         return None
 
-    def _cancel(self, signal: s.Cancel) -> None:
+    def _rollback(self, signal: s.Rollback) -> str | None:
+        return rollback.ask(self._flow, signal)
+
+    def _cancel(self, signal: s.Cancel) -> str | None:
+        if self.run.state is RunState.ROLLING_BACK:
+            return "it is being rolled back, which is not cancelled"
         root = self.run.root
         if root is not None and not root.stop and not self.run.ended:
             by = f" by {signal.by}" if signal.by else ""
             self._flow.stop(root, "cancel", ErrorInfo(type="cancelled", message=f"{signal.reason}{by}"))
+        return None
 
     def _retry_run(self, signal: s.RetryRun) -> str | None:
         run = self.run
         if not run.ended:
             return f"only one that has ended can be retried, and it is {run.state}"
+        if run.undoing is not None:
+            return "it was rolled back; start a new run"
         if run.state is RunState.COMPLETED and (not run.failed or isinstance(run.root, Walk)):
             return "it has completed, and nothing in it failed" if not run.failed else "it has completed"
         self._flow.emit(e.RunRetried(at=self._flow.now, generation=run.generation + 1, by=signal.by))
@@ -372,4 +391,5 @@ class Machine:
         s.Resume: _resume,
         s.Cancel: _cancel,
         s.RetryRun: _retry_run,
+        s.Rollback: _rollback,
     }

@@ -16,6 +16,10 @@ IN_DOUBT = "#interrupted"
 DECISION = "#decision"
 
 
+#: Names the question whether something that cannot be undone may be done.
+CONFIRM = "#confirm"
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One question.
 
@@ -48,6 +52,18 @@ def question_of_doubt(path: str, attempt: int) -> tuple[Value, str]:
     )
     json = msgspec.json.encode(Question(text=text, schema=msgspec.Raw(_VERDICTS)))
     return Value(json=msgspec.Raw(json)), sha256(json).hexdigest()
+
+
+def question_of_confirmation(path: str) -> tuple[Value, str]:
+    """What is asked before a visit that cannot be undone, and its digest."""
+    text = f"{path} cannot be undone once it is done. Is it to be done? Answer yes or no."
+    json = msgspec.json.encode(Question(text=text, schema=msgspec.Raw(b'{"enum":["yes","no"]}')))
+    return Value(json=msgspec.Raw(json)), sha256(json).hexdigest()
+
+
+def is_confirmed(answer: Value) -> bool | None:
+    """What an answer to `question_of_confirmation` means; None if it means nothing."""
+    return {b'"yes"': True, b'"no"': False}.get(bytes(answer.json))
 
 
 def verdict_of(answer: Value) -> str | Verdict | None:

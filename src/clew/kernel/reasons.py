@@ -36,6 +36,13 @@ def said_to_have_failed(visit: Visit, by: str) -> ErrorInfo:
     return ErrorInfo(type="interrupted", message=message, retryable=False)
 
 
+def not_agreed(by: str) -> ErrorInfo:
+    """Somebody did not agree to what cannot be undone."""
+    who = f" by {by}" if by else ""
+    message = f"it cannot be undone, and was not agreed to{who}"
+    return ErrorInfo(type="user cancelled", message=message, retryable=False)
+
+
 def interrupted(visit: Visit) -> ErrorInfo:
     """An attempt of unknown effect was lost with its process."""
     return ErrorInfo(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from clew.kernel import events as e
 from clew.kernel import mail
 from clew.kernel.commands import Step, Wait
-from clew.kernel.questions import DECISION, IN_DOUBT
+from clew.kernel.questions import CONFIRM, DECISION, IN_DOUBT
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import Message
@@ -24,8 +24,10 @@ CAME_ABOUT = GIVEN | {"fired", "expired"}
 RECEIVED = frozenset({"received"})
 
 
+#: What is measured under a name that begins so is not summed: the most of it counts.
+PEAK = "peak_"
 #: Waits that the machine opens by itself.
-MACHINES = frozenset({IN_DOUBT, DECISION})
+MACHINES = frozenset({IN_DOUBT, DECISION, CONFIRM})
 
 
 def keep_waits(visit: Visit, outcomes: frozenset[str]) -> None:
@@ -39,11 +41,14 @@ def keep_waits(visit: Visit, outcomes: frozenset[str]) -> None:
 
 
 def _step_started(run: Run, event: e.StepStarted) -> None:
-    _record_step(run.visits[event.path], event.key, Step(event.digest, effect=True))
+    _record_step(run.visits[event.path], event.key, Step(event.digest, effect=True, undo=event.undo))
 
 
 def _step_completed(run: Run, event: e.StepCompleted) -> None:
-    _record_step(run.visits[event.path], event.key, Step(event.digest, value=event.value, effect=event.effect))
+    visit = run.visits[event.path]
+    begun = (visit.steps or {}).get(event.key)
+    undo = event.undo or (begun.undo if begun is not None else None)
+    _record_step(visit, event.key, Step(event.digest, value=event.value, effect=event.effect, undo=undo))
 
 
 def _step_failed(run: Run, event: e.StepFailed) -> None:
@@ -103,6 +108,16 @@ def _message_arrived(run: Run, event: e.MessageArrived) -> None:
     mail.deliver(run, Message(event.value, event.by, run.seq + 1), event.name)
 
 
+def _usage_recorded(run: Run, event: e.UsageRecorded) -> None:
+    visit = run.visits[event.path]
+    if visit.used is None:
+        visit.used = {}
+    for used in (run.used, visit.used):
+        for name, amount in event.used.items():
+            before = used.get(name, 0.0)
+            used[name] = max(before, amount) if name.startswith(PEAK) else before + amount
+
+
 RECORDING: dict[type, Callable[[Run, Any], None]] = {
     e.StepStarted: _step_started,
     e.StepCompleted: _step_completed,
@@ -110,4 +125,5 @@ RECORDING: dict[type, Callable[[Run, Any], None]] = {
     e.WaitOpened: _wait_opened,
     e.WaitResolved: _wait_resolved,
     e.MessageArrived: _message_arrived,
+    e.UsageRecorded: _usage_recorded,
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from math import isfinite
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -13,11 +14,19 @@ from clew.kernel.errors import RuleError
 from clew.kernel.routing import failed_key
 from clew.kernel.states import NodeState
 from clew.kernel.values import NOTHING, Cell, Cells, ErrorInfo
-from clew.kernel.visits import Group, Visit, Walk
+from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 from clew.kernel.walking import TELLING, contributions, implied
 from clew.kernel.writes import Change, Update, Write
 
 Number = int | float
+
+_WANTED = {
+    Reducer.APPEND: "a list",
+    Reducer.MERGE: "an object",
+    Reducer.SUM: "a number",
+    Reducer.MAX: "a number or a text",
+    Reducer.MIN: "a number or a text",
+}
 
 
 class Asked(NamedTuple):
@@ -55,14 +64,22 @@ def plan_update(rules: Rules, visit: Visit, update: Update) -> tuple[Write, ...]
     """
     walk = visit.group.walk
     assert walk is not None
+    outlook = Outlook(walk)
     writes: list[Write] = []
-    size = walk.size
     for name, value in update.changes.items():
-        write = _plan(rules, walk, key_of(walk, name), Write(name, value), now=visit.group is walk)
+        key, write = key_of(walk, name), Write(name, value)
+        _check_shape(outlook, key, write)
+        if key.reducer in TELLING:
+            outlook.tell(key, write)
+        elif visit.group is walk:
+            json = _reduced(rules, key, outlook.text(name), write)
+            outlook.put(name, json)
+            # What was written is told to the enclosing state, if there is one.
+            told = NOTHING if walk.writes is None else value
+            write = Write(name, told, becomes=difference(walk.cells.get(name), json))
         writes.append(write)
-        size += _growth(walk, write, value)
-    writes += [Write(key_of(walk, name).name, deleted=True) for name in update.delete]
-    _refuse_large(walk, size)
+    writes += _deletions(outlook, update.delete)
+    outlook.refuse_large()
     return tuple(writes)
 
 
@@ -72,9 +89,20 @@ def plan_puts(walk: Walk, changes: dict[str, msgspec.Raw], delete: Iterable[str]
     Raises:
         RuleError: it does not fit the state.
     """
+    outlook = Outlook(walk)
     writes = [Write(key_of(walk, name).name, value, put=True) for name, value in changes.items()]
-    _refuse_large(walk, walk.size + sum(_growth(walk, write, write.value) for write in writes))
-    return (*writes, *(Write(key_of(walk, name).name, deleted=True) for name in delete))
+    for write in writes:
+        outlook.put(write.key, write.value)
+    writes += _deletions(outlook, delete)
+    outlook.refuse_large()
+    return tuple(writes)
+
+
+def _deletions(outlook: Outlook, names: Iterable[str]) -> list[Write]:
+    writes = [Write(key_of(outlook.walk, name).name, deleted=True) for name in names]
+    for write in writes:
+        outlook.put(write.key, NOTHING)
+    return writes
 
 
 def plan_merge(rules: Rules, walk: Walk, visit: Visit) -> tuple[Write, ...]:
@@ -85,33 +113,118 @@ def plan_merge(rules: Rules, walk: Walk, visit: Visit) -> tuple[Write, ...]:
     """
     assert visit.inner is not None
     _refuse_conflicts(walk, visit.inner)
-    after: dict[str, msgspec.Raw] = {}
-    size = walk.size
+    outlook = Outlook(walk)
+    computed: dict[str, msgspec.Raw] = {}
     for write in contributions(visit, walk):
         key = key_of(walk, write.key)
-        size += size_of(write.value)
+        _check_shape(outlook, key, write)
         if key.reducer in TELLING:
-            if not write.deleted:
-                _check_shape(walk, key, write)
-            continue
-        cell = walk.cells.get(key.name)
-        before = after[key.name] if key.name in after else cell.text() if cell is not None else NOTHING
-        after[key.name] = _reduced(rules, key, before, write)
-    _refuse_large(walk, size)
+            outlook.tell(key, write)
+        else:
+            computed[key.name] = _reduced(rules, key, outlook.text(key.name), write)
+            outlook.put(key.name, computed[key.name])
+    outlook.refuse_large()
     writes = [
         Write(name, becomes=difference(walk.cells.get(name), json)) if json else Write(name, deleted=True)
-        for name, json in after.items()
+        for name, json in computed.items()
     ]
     return (*writes, *_failures(walk, visit))
 
 
 def _failures(walk: Walk, visit: Visit) -> Iterator[Write]:
-    """The state is told which branches have failed, if it has a key for that."""
+    """The state is told which branches or items have failed, if it has a key for that."""
     assert walk.topology.routing is not None
-    name, group = failed_key(visit.node.spec), visit.inner
-    if name in walk.topology.routing.keys and group is not None:
-        failed = [group.member_path(index)[len(visit.path) :].strip("/[]") for index in sorted(group.failed)]
+    group = visit.inner
+    if not isinstance(group, Scope | Items) or visit.state is NodeState.FAILED:
+        return
+    name = failed_key(visit.node.spec)
+    if name in walk.topology.routing.keys:
+        failed = [group.member_name(index) for index in sorted(group.failed)]
         yield Write(name, msgspec.Raw(msgspec.json.encode(failed)), put=True)
+    for member in group.members:
+        if member is not None and not (isinstance(group, Scope) and group.reports):
+            yield from _failures(walk, member)
+
+
+class Outlook:
+    """What a state is going to be after writes that are only planned, as far as the next of them depend on it.
+
+    Attributes:
+        walk: the state graph; it is not changed.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        #: What takes the place of a value; empty if that is taken out.
+        self._texts: dict[str, msgspec.Raw] = {}
+        #: Bytes of the values that are written to.
+        self._sizes: dict[str, int] = {}
+        #: Fields that are merged into an object.
+        self._fields: dict[str, dict[str, msgspec.Raw]] = {}
+
+    def text(self, name: str) -> msgspec.Raw:
+        """The value of a key that is not only added to; empty if it is not there."""
+        if name in self._texts:
+            return self._texts[name]
+        cell = self.walk.cells.get(name)
+        return cell.text() if cell is not None else NOTHING
+
+    def elements(self, name: str) -> None:
+        """Find out whether a key can be appended to.
+
+        Raises:
+            msgspec.DecodeError: what is there is no list.
+        """
+        if name not in self._texts:
+            cell = self.walk.cells.get(name)
+            if cell is not None:
+                cell.elements()
+        elif self._texts[name]:
+            elements_of(self._texts[name])
+
+    def members(self, name: str) -> dict[str, msgspec.Raw]:
+        """The fields of a key before anything was merged into it.
+
+        Raises:
+            msgspec.DecodeError: what is there is no object.
+        """
+        if name not in self._texts:
+            cell = self.walk.cells.get(name)
+            return cell.members() if cell is not None else {}
+        return fields_of(self._texts[name]) if self._texts[name] else {}
+
+    def put(self, name: str, json: msgspec.Raw) -> None:
+        """A value takes the place of what is there; an empty one takes it out."""
+        self._texts[name] = json
+        self._sizes[name] = size_of(json)
+        self._fields.pop(name, None)
+
+    def tell(self, key: KeySpec, write: Write) -> None:
+        """A write through a reducer that only puts together."""
+        if write.put or write.deleted or key.reducer in (Reducer.ERROR, Reducer.REPLACE):
+            self.put(key.name, write.value)
+            return
+        size = self._size(key.name) + size_of(write.value)
+        if key.reducer is Reducer.MERGE:
+            before, new = self._fields.setdefault(key.name, {}), fields_of(write.value)
+            there = self.members(key.name)
+            size -= sum(size_of(before.get(name) or there.get(name, NOTHING)) for name in new)
+            before.update(new)
+        self._sizes[key.name] = size
+
+    def _size(self, name: str) -> int:
+        cell = self.walk.cells.get(name)
+        return self._sizes.get(name, cell.size if cell is not None else 0)
+
+    def refuse_large(self) -> None:
+        """Refuse what makes the state too large.
+
+        Raises:
+            RuleError: it does.
+        """
+        cells = self.walk.cells
+        before = sum(cells[name].size for name in self._sizes if name in cells)
+        refuse_large(self.walk, self.walk.size - before + sum(self._sizes.values()))
 
 
 def key_of(walk: Walk, name: str) -> KeySpec:
@@ -157,64 +270,62 @@ def _list_difference(before: list[msgspec.Raw], after: tuple[msgspec.Raw, ...]) 
     return Change(items=after[start : len(after) - end], at=start, cut=len(before) - end - start)
 
 
-def _plan(rules: Rules, walk: Walk, key: KeySpec, write: Write, *, now: bool) -> Write:
-    _check_shape(walk, key, write)
-    if key.reducer in TELLING or not now:
-        return write
-    cell = walk.cells.get(key.name)
-    json = _reduced(rules, key, cell.text() if cell is not None else NOTHING, write)
-    becomes = difference(cell, json)
-    # What was written is told to the enclosing state, if there is one.
-    return msgspec.structs.replace(write, becomes=becomes, value=NOTHING if walk.writes is None else write.value)
-
-
 def _reduced(rules: Rules, key: KeySpec, before: msgspec.Raw, write: Write) -> msgspec.Raw:
     """What becomes of a value through a reducer that computes; empty if it is taken out."""
     if write.put or write.deleted:
         return write.value
     if key.reducer is Reducer.CUSTOM:
         return rules.reduce(key, before, write.value)
-    new: Number | str = msgspec.json.decode(write.value)
     if not before:
         return write.value
-    old: Number | str = msgspec.json.decode(before)
+    new: Number | str = msgspec.json.decode(write.value)
     try:
+        old: Number | str = msgspec.json.decode(before, type=_allowed(key.reducer))
         if key.reducer is Reducer.SUM:
-            return msgspec.Raw(msgspec.json.encode(old + new))  # pyright: ignore[reportOperatorIssue]
+            total = cast("Number", old) + cast("Number", new)
+            if isfinite(total):
+                return msgspec.Raw(msgspec.json.encode(total))
+            raise _cannot_take(key, before, write)
         pick = max if key.reducer is Reducer.MAX else min
         return msgspec.Raw(msgspec.json.encode(pick(old, new)))  # pyright: ignore[reportArgumentType, reportCallIssue]
-    except TypeError:
-        raise _unfit(
-            f"{key.name!r} is {_shown(before)}, and {key.reducer} cannot take {_shown(write.value)}"
-        ) from None
+    except (TypeError, msgspec.DecodeError):
+        raise _cannot_take(key, before, write) from None
 
 
-def _check_shape(walk: Walk, key: KeySpec, write: Write) -> None:
+def _allowed(reducer: Reducer) -> Any:
+    return Number if reducer is Reducer.SUM else Number | str
+
+
+def _check_shape(outlook: Outlook, key: KeySpec, write: Write) -> None:
     """Refuse what the reducer of a key cannot take."""
-    cell = walk.cells.get(key.name)
-    kind = key.reducer
-    wanted = {Reducer.APPEND: "a list", Reducer.MERGE: "an object"}.get(kind, "a number")
+    if write.put or write.deleted or key.reducer is Reducer.CUSTOM:
+        return
     try:
-        if kind in TELLING:
-            implied(kind, write)
-            if cell is not None and not write.put:
-                if kind is Reducer.APPEND:
-                    cell.elements()
-                elif kind is Reducer.MERGE:
-                    cell.members()
-        elif kind is not Reducer.CUSTOM and not write.put and not write.deleted:
-            allowed: object = Number if kind is Reducer.SUM else Number | str
-            msgspec.json.decode(write.value, type=allowed)
+        if key.reducer in TELLING:
+            implied(key.reducer, write)
+        else:
+            msgspec.json.decode(write.value, type=_allowed(key.reducer))
     except msgspec.DecodeError:
         raise _unfit(
-            f"what is written to {key.name!r} has to be {wanted}, because its reducer is {kind}, but is "
-            f"{_shown(write.value)}"
+            f"what is written to {key.name!r} has to be {_WANTED[key.reducer]}, because its reducer is "
+            f"{key.reducer}, but is {_shown(write.value)}"
         ) from None
+    try:
+        if key.reducer is Reducer.APPEND:
+            outlook.elements(key.name)
+        elif key.reducer is Reducer.MERGE:
+            outlook.members(key.name)
+    except msgspec.DecodeError:
+        raise _cannot_take(key, outlook.text(key.name), write) from None
+
+
+def _cannot_take(key: KeySpec, before: msgspec.Raw, write: Write) -> RuleError:
+    return _unfit(f"{key.name!r} is {_shown(before)}, and {key.reducer} cannot take {_shown(write.value)}")
 
 
 def _refuse_conflicts(walk: Walk, group: Group) -> None:
     """Two branches that write to a key without a reducer are an error: one of them would be lost."""
-    if isinstance(group, Walk):
+    if isinstance(group, Walk) or (isinstance(group, Scope) and group.reports):
         return
     writers: dict[str, str] = {}
     for member in group.members:
@@ -227,21 +338,16 @@ def _refuse_conflicts(walk: Walk, group: Group) -> None:
                     f"both {other} and {member.path} write to {name!r}, which has no reducer; say in the schema "
                     "what becomes of two values (Annotated[..., append], replace, ...)"
                 )
+        if member.inner is not None:
+            _refuse_conflicts(walk, member.inner)
 
 
-def _growth(walk: Walk, write: Write, value: msgspec.Raw) -> int:
-    """By how many bytes a write makes the state larger, nearly."""
-    cell = walk.cells.get(write.key)
-    change = write.becomes
-    if change is not None and not change.json:
-        return sum(map(size_of, change.items or ())) + sum(map(size_of, (change.fields or {}).values()))
-    assert walk.topology.routing is not None
-    grows = walk.topology.routing.keys[write.key].reducer in (Reducer.APPEND, Reducer.MERGE) and not write.put
-    size = size_of(change.json if change is not None else value)
-    return size if grows or cell is None else size - cell.size
+def refuse_large(walk: Walk, size: int) -> None:
+    """Refuse a state of so many bytes, if that is more than it may have.
 
-
-def _refuse_large(walk: Walk, size: int) -> None:
+    Raises:
+        RuleError: it is.
+    """
     assert walk.topology.routing is not None
     limit = walk.topology.routing.spec.max_state_bytes
     if size > limit:

@@ -35,8 +35,46 @@ from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
 def resolve_inputs(run: Run, visit: Visit) -> dict[str, Binding]:
     """The recipe of each of a visit's inputs."""
+    if visit.undoes is not None:
+        return _compensation_inputs(run, visit.undoes, visit)
     scope, item = surroundings(visit)
     return {name: _resolve(run, binding, scope, item) for name, binding in visit.node.spec.inputs.items()}
+
+
+def resolve_undo(run: Run, visit: Visit) -> dict[str, Binding]:
+    """What a visit's compensation is to be given, as recipes in which the body's output is open."""
+    assert visit.node.undo is not None
+    scope, item = surroundings(visit)
+    return {name: _resolve(run, binding, scope, item) for name, binding in visit.node.undo.spec.inputs.items()}
+
+
+def with_output(binding: Binding, output: Binding) -> Binding:
+    """The same recipe, with what a body returned in the places that are left open for it."""
+    match binding:
+        case FromOutput():
+            return output
+        case Pick(of=of, path=path):
+            inner = with_output(of, output)
+            return inner if isinstance(inner, Absent) else Pick(inner, path)
+        case ListOf(items=items):
+            return ListOf(tuple(with_output(item, output) for item in items))
+        case DictOf(items=items):
+            return DictOf({key: with_output(item, output) for key, item in items.items()})
+        case Expression(source=source, names=names, where=where):
+            return Expression(source, {name: with_output(part, output) for name, part in names.items()}, where)
+        case _:
+            return binding
+
+
+def _compensation_inputs(run: Run, undone: Visit, visit: Visit) -> dict[str, Binding]:
+    """What a compensation is given: what was kept when the visit completed, or what its bindings say by now."""
+    if visit.undone_step:
+        return visit.node.spec.inputs
+    if undone.undo is not None:
+        return {name: Pick(Known(undone.undo), (name,)) for name in visit.node.spec.inputs}
+    done = undone.state is NodeState.COMPLETED and undone.group.walk is None
+    output = output_of(run, undone) if done else Absent(undone.path)
+    return {name: with_output(binding, output) for name, binding in resolve_undo(run, undone).items()}
 
 
 def resolve_sets(run: Run, visit: Visit) -> dict[str, Binding]:

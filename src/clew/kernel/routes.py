@@ -18,12 +18,12 @@ from clew.kernel.cells import fields_of
 from clew.kernel.definition import OnLimit
 from clew.kernel.errors import RuleError
 from clew.kernel.moving import Mover
-from clew.kernel.reducing import Asked, Rules, plan_merge, plan_update
+from clew.kernel.reducing import Asked, Rules, plan_merge, plan_update, refuse_large
 from clew.kernel.resolve import output_of_group, resolve_inputs
 from clew.kernel.routing import Exits, Routing
 from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY, NodeState
-from clew.kernel.values import GATHERED, Absent, Binding, DictOf, ErrorInfo
+from clew.kernel.values import GATHERED, Absent, Binding, DictOf, ErrorInfo, Value
 from clew.kernel.visits import Group, Scope, Visit, Walk
 from clew.kernel.writes import Update
 
@@ -90,7 +90,7 @@ def take(flow: Mover, walk: Walk, way: Way) -> None:
         flow.close(walk)
 
 
-def complete(flow: Mover, visit: Visit, update: Update) -> None:
+def complete(flow: Mover, visit: Visit, update: Update, undo: Value | None = None) -> None:
     """A node of a state graph has done its work: what it says is written, and the token goes on."""
     assert flow.rules is not None
     try:
@@ -111,6 +111,7 @@ def complete(flow: Mover, visit: Visit, update: Update) -> None:
             fallback=update.fallback,
             cost=update.cost or None,
             effects=update.effects,
+            undo=undo,
         )
     )
     flow.settled(visit)
@@ -198,6 +199,8 @@ def _choose(rules: Rules, walk: Walk) -> Way:
         RuleError: a condition raised, no edge can be taken, or a limit is reached.
     """
     routing, last = _routing(walk), walk.last
+    if last is None:
+        refuse_large(walk, walk.size)
     exits = routing.start if last is None else routing.exits[last.node.index]
     if last is not None and last.state is not NodeState.COMPLETED:
         return _after_failure(walk, exits, last)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clew.kernel.values import NOTHING, ErrorInfo, Value
+from clew.kernel.values import NOTHING, ErrorInfo, Undo, Value
 from clew.kernel.writes import Judgement, Update
 
 
@@ -25,6 +25,7 @@ class Admit(Signal, frozen=True, kw_only=True):
     inputs: dict[str, Value] = {}
     labels: dict[str, str] = {}
     timeout_s: float | None = None
+    confirmed: bool = False
 
 
 class Tick(Signal, frozen=True, kw_only=True):
@@ -81,12 +82,17 @@ class Gathered(Signal, frozen=True, kw_only=True):
 
 
 class AttemptSucceeded(Signal, frozen=True, kw_only=True):
-    """A body returned `output`; in a state graph, an `update` of its state."""
+    """A body returned `output`; in a state graph, an `update` of its state.
+
+    `undo` is what its compensation is to be given, if that cannot be told later; `used` is what was measured.
+    """
 
     path: str
     attempt: int
     output: Value
     update: Update | None = None
+    undo: Value | None = None
+    used: dict[str, float] = {}
 
 
 class AttemptFailed(Signal, frozen=True, kw_only=True):
@@ -95,6 +101,7 @@ class AttemptFailed(Signal, frozen=True, kw_only=True):
     path: str
     attempt: int
     error: ErrorInfo
+    used: dict[str, float] = {}
 
 
 class ProbedAbsent(Signal, frozen=True, kw_only=True):
@@ -116,6 +123,7 @@ class AttemptStopped(Signal, frozen=True, kw_only=True):
 
     path: str
     attempt: int
+    used: dict[str, float] = {}
 
 
 class AttemptIdle(Signal, frozen=True, kw_only=True):
@@ -133,6 +141,7 @@ class StepBegun(Signal, frozen=True, kw_only=True):
     attempt: int
     key: str
     digest: str
+    undo: Undo | None = None
 
 
 class StepEnded(Signal, frozen=True, kw_only=True):
@@ -145,6 +154,7 @@ class StepEnded(Signal, frozen=True, kw_only=True):
     value: Value | None = None
     error: ErrorInfo | None = None
     effect: bool = False
+    undo: Undo | None = None
 
 
 class OpenWait(Signal, frozen=True, kw_only=True):
@@ -245,6 +255,13 @@ class Cancel(Signal, frozen=True, kw_only=True):
     by: str = ""
 
 
+class Rollback(Signal, frozen=True, kw_only=True):
+    """Undo what the run did. One that has not ended is cancelled first."""
+
+    by: str = ""
+    reason: str = "rolled back"
+
+
 class RetryRun(Signal, frozen=True, kw_only=True):
     """Take an ended run up again, keeping what was completed."""
 
@@ -277,4 +294,5 @@ AnySignal = (
     | Resume
     | Cancel
     | RetryRun
+    | Rollback
 )

@@ -17,15 +17,16 @@ from typing import Protocol
 
 import msgspec
 
-from clew.kernel.cells import copied
 from clew.kernel.commands import Step, Wait
 from clew.kernel.mail import watch_wait
 from clew.kernel.reset import is_released
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
 from clew.kernel.topology import Node, Topology
-from clew.kernel.values import Cell, ErrorInfo, Message, Value
+from clew.kernel.undoing import order, resume
+from clew.kernel.values import ErrorInfo, Message, Value
 from clew.kernel.visits import Group, Items, Scope, Visit, Walk, is_gathering, new_group
+from clew.kernel.walk_image import WalkImage, fill_walk, image_of_walk
 from clew.kernel.writes import Kept, Write
 
 #: Of the images below. A snapshot of another version is not used: the run is folded from its first event.
@@ -57,6 +58,9 @@ class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
     steps: dict[str, Step] | None = None
     waits: dict[str, Wait] | None = None
     writes: tuple[Write, ...] = ()
+    undo: Value | None = None
+    inherited: bool = False
+    used: dict[str, float] | None = None
     inner: GroupImage | None = None
     node: int = -1
 
@@ -85,21 +89,6 @@ class GroupImage(msgspec.Struct, omit_defaults=True):
     walk: WalkImage | None = None
 
 
-class WalkImage(msgspec.Struct, omit_defaults=True):
-    """What only a state graph has; see `visits.Walk`."""
-
-    cells: dict[str, Cell]
-    entered: bool
-    done: bool
-    routed: bool
-    visited: list[int]
-    taken: dict[int, int]
-    goto: str | None = None
-    wants_fallback: bool = False
-    steps_before: int = 0
-    writes: list[Write] | None = None
-
-
 class RunImage(msgspec.Struct, omit_defaults=True):
     """A whole run at sequence number `seq`; see `state.Run`."""
 
@@ -125,6 +114,9 @@ class RunImage(msgspec.Struct, omit_defaults=True):
     mail: dict[str, list[Message]] = {}
     kept: dict[str, Kept] = {}
     origin: tuple[str, int] | None = None
+    undoing: list[VisitImage] | None = None
+    confirmed: bool = False
+    used: dict[str, float] = {}
 
 
 #: The owner of a group that goes on, or has come to its end in this generation, is in one of these.
@@ -133,7 +125,7 @@ _VISIT = tuple(name for name in VisitImage.__struct_fields__ if name not in ("in
 #: In the order of the image's fields, read in one call: a large run has a great many visits.
 _visit_values = attrgetter(*_VISIT)
 _index_of = attrgetter("index")
-_RUN = tuple(name for name in RunImage.__struct_fields__ if name != "root")
+_RUN = tuple(name for name in RunImage.__struct_fields__ if name not in ("root", "undoing"))
 
 
 class Sealer(Protocol):
@@ -159,6 +151,9 @@ def image(run: Run, sealer: Sealer | None = None) -> RunImage:
     fields = {name: getattr(run, name) for name in _RUN}
     fields["earlier_attempts"] = run.earlier_attempts.copy()
     fields["kept"] = run.kept.copy()
+    fields["used"] = run.used.copy()
+    if run.undoing is not None:
+        fields["undoing"] = [_visit_image(visit, None) for visit in run.undoing.members if visit is not None]
     fields["mail"] = {name: messages.copy() for name, messages in run.mail.items()}
     return RunImage(**fields, root=_group_image(run.root, sealer) if run.root else None)
 
@@ -187,10 +182,13 @@ def revive(data: RunImage, topology: Topology, segments: Mapping[str, list[Visit
     run.earlier_attempts = data.earlier_attempts.copy()
     run.mail = {name: messages.copy() for name, messages in data.mail.items()}
     run.kept = data.kept.copy()
+    run.used = data.used.copy()
     run.snapshot_seq = data.seq
     if data.root is not None:
         run.root = Scope("", None, topology) if topology.routing is None else Walk("", None, topology)
         _Reviver(run, segments or {}).fill(run.root, data.root)
+        if data.undoing is not None:
+            _revive_undoing(run, data.undoing)
         _derive_queues(run)
     if run.due is not None:
         run.timers.set(run.due, "run", None)
@@ -204,7 +202,7 @@ def _group_image(group: Group, sealer: Sealer | None) -> GroupImage:
         data.count, data.keys, data.items = len(group.members), group.keys, group.items
         data.first_order = group.first_order
     elif isinstance(group, Walk):
-        data.walk = _walk_image(group)
+        data.walk = image_of_walk(group)
     if group.owner is not None and group.owner.state not in _BEGUN:
         sealer = None  # it is of an earlier generation, and is made pending again when it begins
     size = sealer.size if sealer is not None else max(1, group.touched)
@@ -215,21 +213,6 @@ def _group_image(group: Group, sealer: Sealer | None) -> GroupImage:
         else:
             data.members += [_visit_image(visit, sealer) for visit in visits if visit is not None]
     return data
-
-
-def _walk_image(walk: Walk) -> WalkImage:
-    return WalkImage(
-        cells={name: copied(cell) for name, cell in walk.cells.items()},
-        entered=walk.entered,
-        done=walk.done,
-        routed=walk.routed,
-        visited=walk.visited.copy(),
-        taken=walk.taken.copy(),
-        goto=walk.goto,
-        wants_fallback=walk.wants_fallback,
-        steps_before=walk.steps_before,
-        writes=walk.writes.copy() if walk.writes is not None else None,
-    )
 
 
 def _sealed(group: Group, number: int, visits: list[Visit | None], sealer: Sealer) -> str:
@@ -245,6 +228,7 @@ def _visit_image(visit: Visit, sealer: Sealer | None) -> VisitImage:
     data = VisitImage(*_visit_values(visit))
     data.steps = dict(visit.steps) if visit.steps else None
     data.waits = dict(visit.waits) if visit.waits else None
+    data.used = dict(visit.used) if visit.used else None
     data.inner = _group_image(visit.inner, sealer) if visit.inner else None
     if isinstance(visit.group, Walk):
         data.node = visit.node.index
@@ -274,6 +258,9 @@ def _assign(visit: Visit, part: VisitImage) -> None:
     visit.steps = part.steps
     visit.waits = part.waits
     visit.writes = part.writes
+    visit.undo = part.undo
+    visit.inherited = part.inherited
+    visit.used = part.used
 
 
 class _Reviver:
@@ -289,7 +276,8 @@ class _Reviver:
         group.stop, group.error, group.failed = data.stop, data.error, data.failed.copy()
         group.touched = data.touched
         if isinstance(group, Walk):
-            _fill_walk(group, data.walk)
+            assert data.walk is not None
+            fill_walk(group, data.walk)
         parts = [data.members, *(self._segments[name] for name in data.sealed.values())]
         visits = chain.from_iterable(parts)
         for part in sorted(visits, key=_index_of) if isinstance(group, Walk) else visits:
@@ -312,6 +300,7 @@ class _Reviver:
         _assign(visit, part)
         visit.steps = dict(part.steps) if part.steps else None
         visit.waits = dict(part.waits) if part.waits else None
+        visit.used = dict(part.used) if part.used else None
         if part.inner is not None:
             visit.inner = _new_group(visit, part.inner)
             self.fill(visit.inner, part.inner)
@@ -328,17 +317,6 @@ class _Reviver:
 
 def _new_group(visit: Visit, data: GroupImage) -> Group:
     return Items(visit, data.count, data.keys, data.items) if data.count >= 0 else new_group(visit)
-
-
-def _fill_walk(walk: Walk, data: WalkImage | None) -> None:
-    assert data is not None
-    walk.cells = dict(data.cells)
-    walk.size = 2 + sum(cell.size for cell in walk.cells.values())
-    walk.entered, walk.done, walk.routed = data.entered, data.done, data.routed
-    walk.goto, walk.wants_fallback = data.goto, data.wants_fallback
-    walk.visited, walk.taken = data.visited.copy(), data.taken.copy()
-    walk.steps_before = data.steps_before
-    walk.writes = list(data.writes) if data.writes is not None else None
 
 
 def _node(group: Group, index: int) -> Node:
@@ -361,6 +339,19 @@ def _count(run: Run, visit: Visit) -> None:
     run.failed += visit.state is NodeState.FAILED and visit.inner is None
     if is_gathering(visit):
         run.gathering[visit.path] = visit
+
+
+def _revive_undoing(run: Run, parts: list[VisitImage]) -> None:
+    """The compensations are found again, as they were when the rollback began."""
+    undoing = order(run)
+    for visit, part in zip(undoing.members, parts, strict=True):
+        assert visit is not None
+        _assign(visit, part)
+        run.visits[visit.path] = visit
+        _count(run, visit)
+        if visit.state is NodeState.FAILED:
+            undoing.failed.append(visit.index)
+    resume(run, undoing)
 
 
 def _derive_queues(run: Run) -> None:

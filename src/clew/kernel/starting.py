@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from clew.kernel import commands as c
-from clew.kernel.resolve import resolve_exclusive, resolve_inputs, resolve_over, resolve_sets, surroundings
+from clew.kernel.resolve import (
+    resolve_exclusive,
+    resolve_inputs,
+    resolve_over,
+    resolve_sets,
+    resolve_undo,
+    surroundings,
+)
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import ErrorInfo
@@ -30,12 +37,15 @@ def start(run: Run, visit: Visit, *, resumed: bool = False) -> c.StartAttempt:
         waits=dict(visit.waits or {}),
         updates=visit.group.walk is not None,
         sets=resolve_sets(run, visit) if spec.sets else {},
+        undo=resolve_undo(run, visit) if visit.group.walk is not None and visit.node.undo is not None else None,
         failed_upstream=_failed_upstream(visit),
         resumed=resumed,
     )
 
 
 def _failed_upstream(visit: Visit) -> dict[str, ErrorInfo]:
+    if visit.undoes is not None:
+        return {}
     scope, _ = surroundings(visit)
     if not scope.failed:
         return {}

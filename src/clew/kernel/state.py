@@ -21,7 +21,7 @@ from clew.kernel.states import (
 from clew.kernel.timers import Timer, Timers
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import ErrorInfo, Message, Value
-from clew.kernel.visits import Group, Items, Scope, Visit, Walk
+from clew.kernel.visits import Group, Items, Scope, Undoing, Visit, Walk
 from clew.kernel.writes import Kept
 
 #: States in which a visit's total time limit can be reached.
@@ -59,6 +59,9 @@ class Run:
         fresh: items that are as the opening of their map has made them.
         unopened: maps whose turn has come and whose items are not known yet.
         timers: what is due.
+        undoing: the compensations, once the run is or was rolled back.
+        confirmed: whoever started it has agreed to what cannot be undone.
+        used: what attempts have used, summed; of what begins with ``peak_``, the most.
         gathering: groups that something is read for: what they start with, or what they returned. Some of them may
             not need it any more.
         kept: decisions that were given before they are asked for, by address of the barrier.
@@ -97,6 +100,9 @@ class Run:
     fresh: int = 0
     unopened: int = 0
     timers: Timers[Visit] = field(init=False)
+    undoing: Undoing | None = None
+    confirmed: bool = False
+    used: dict[str, float] = field(default_factory=dict[str, float])
     gathering: dict[str, Visit] = field(default_factory=dict[str, "Visit"])
     kept: dict[str, Kept] = field(default_factory=dict[str, Kept])
     mail: dict[str, list[Message]] = field(default_factory=dict[str, list[Message]])
@@ -210,7 +216,9 @@ class Run:
     @staticmethod
     def is_limited(visit: Visit) -> bool:
         """Whether a visit is one of those of which so many may run; finding a map's items is not running."""
-        return visit.group.limit is not None and not visit.is_map
+        group = visit.group
+        above = group.owner.group if isinstance(group, Items) and group.owner is not None else group
+        return not visit.is_map and (group.limit is not None or above.limit is not None)
 
     def next_ready(self, lane: tuple[object, ...]) -> Visit | None:
         """The first ready visit of a lane; stale entries are dropped on the way."""

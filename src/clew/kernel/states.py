@@ -21,6 +21,9 @@ class RunState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+    ROLLBACK_FAILED = "rollback_failed"
 
 
 class NodeState(StrEnum):
@@ -48,9 +51,12 @@ RUN_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     R.RUNNING: frozenset({R.PAUSED, R.STOPPING, R.COMPLETED, R.FAILED}),
     R.PAUSED: frozenset({R.RUNNING, R.STOPPING, R.COMPLETED, R.FAILED}),
     R.STOPPING: frozenset({R.COMPLETED, R.FAILED, R.CANCELLED}),
-    R.COMPLETED: frozenset({R.RUNNING}),
-    R.FAILED: frozenset({R.RUNNING}),
-    R.CANCELLED: frozenset({R.RUNNING}),
+    R.COMPLETED: frozenset({R.RUNNING, R.ROLLING_BACK}),
+    R.FAILED: frozenset({R.RUNNING, R.ROLLING_BACK}),
+    R.CANCELLED: frozenset({R.RUNNING, R.ROLLING_BACK}),
+    R.ROLLING_BACK: frozenset({R.ROLLED_BACK, R.ROLLBACK_FAILED}),
+    R.ROLLED_BACK: frozenset(),
+    R.ROLLBACK_FAILED: frozenset({R.ROLLING_BACK}),
 }
 
 NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
@@ -68,7 +74,9 @@ NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
     N.CANCELLED: frozenset({N.PENDING}),
 }
 
-RUN_ENDED = frozenset({R.COMPLETED, R.FAILED, R.CANCELLED})
+RUN_ENDED = frozenset({R.COMPLETED, R.FAILED, R.CANCELLED, R.ROLLED_BACK, R.ROLLBACK_FAILED})
+#: States in which attempts start.
+RUN_GOES_ON = frozenset({R.RUNNING, R.ROLLING_BACK})
 SETTLED = frozenset({N.COMPLETED, N.FAILED, N.SKIPPED, N.CANCELLED})
 #: States in which an attempt is under way, somewhere.
 UNDER_WAY = frozenset({N.RUNNING, N.STOPPING})

@@ -29,6 +29,7 @@ class Node:
         fed_by: the mapped node whose items this one takes one by one, or None.
         goes_on: its failure leaves its dependents free to run.
         inner: the compiled sub-graph, if it is one.
+        undo: its compensation, as a node.
         lane: attempts with the same lane are admitted or refused together by a gate.
     """
 
@@ -40,6 +41,7 @@ class Node:
     fed_by: int | None = None
     goes_on: bool = False
     inner: Topology | None = None
+    undo: Node | None = None
     lane: tuple[tuple[str, int], ...] = ()
     is_group: bool = False
 
@@ -151,8 +153,26 @@ def _node(graph: GraphSpec, index: int, spec: NodeSpec) -> Node:
         index=index,
         goes_on=(spec.on_error or graph.on_error) is ErrorPolicy.CONTINUE,
         inner=compile_graph(spec.graph) if spec.graph else None,
+        undo=_undo(spec) if spec.compensation is not None else None,
         lane=tuple(sorted(spec.uses.items())),
         is_group=spec.graph is not None or spec.map is not None,
+    )
+
+
+def _undo(spec: NodeSpec) -> Node:
+    how = spec.compensation
+    assert how is not None
+    return Node(
+        NodeSpec(
+            id=spec.id,
+            kind=how.kind,
+            body=how.body,
+            inputs=how.inputs,
+            retry=how.retry,
+            timeout_s=how.timeout_s,
+            on_interrupt=how.on_interrupt,
+        ),
+        index=-1,
     )
 
 

@@ -197,6 +197,22 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int = 0
 
 
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a step of a body is undone: told by the step, because no definition knows it.
+
+    Attributes:
+        kind: what performs it, as of a node.
+        body: the body's own description, opaque here; JSON text.
+        inputs: what it is given, by name.
+        output: name of the input that is given what the step returned; empty if none is.
+    """
+
+    kind: str
+    body: msgspec.Raw
+    inputs: dict[str, Value] = {}
+    output: str = ""
+
+
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error as a fact: what can be stored, shown and matched by a retry policy.
 

@@ -51,13 +51,47 @@ class Visit:
         is_group: it settles through members instead of attempts of its own.
         is_barrier: it settles by a decision instead.
         writes: what it is to write to the state, as a branch, when all branches have ended.
+        undo: what its compensation is to be given, if it was captured when it completed.
+        undoes: the visit that it undoes, if it is a compensation; `undone_step` is the key of the step.
+        used: what its attempts have used, summed.
+        inherited: it was done by the run that this one was forked from, and is not this one's to undo.
     """
 
     __slots__ = (
-        "attempt", "attempt_due", "cause", "ended_at", "error", "failures", "group", "in_doubt", "index",
-        "inner", "interruptions", "is_barrier", "is_group", "is_map", "node", "order", "output", "path",
-        "probing", "resumes", "retry_due", "started_at", "state", "steps", "stop", "suspended_at", "total_due",
-        "waits", "writes",
+        "attempt",
+        "attempt_due",
+        "cause",
+        "ended_at",
+        "error",
+        "failures",
+        "group",
+        "in_doubt",
+        "index",
+        "inherited",
+        "inner",
+        "interruptions",
+        "is_barrier",
+        "is_group",
+        "is_map",
+        "node",
+        "order",
+        "output",
+        "path",
+        "probing",
+        "resumes",
+        "retry_due",
+        "started_at",
+        "state",
+        "steps",
+        "stop",
+        "suspended_at",
+        "total_due",
+        "undo",
+        "undoes",
+        "undone_step",
+        "used",
+        "waits",
+        "writes",
     )  # fmt: skip
 
     def __init__(self, path: str, node: Node, group: Group, index: int) -> None:
@@ -87,6 +121,11 @@ class Visit:
         self.waits: dict[str, Wait] | None = None
         self.inner: Group | None = None
         self.writes: tuple[Write, ...] = ()
+        self.undo: Value | None = None
+        self.undoes: Visit | None = None
+        self.undone_step = ""
+        self.inherited = False
+        self.used: dict[str, float] | None = None
         self.is_map = node.spec.map is not None and not isinstance(group, Items)
         self.is_group = self.is_map or node.inner is not None
         self.is_barrier = node.spec.barrier is not None and not self.is_map
@@ -181,9 +220,13 @@ class Scope(Group):
         """Whether it is a dependency graph that is a node of a state graph: what it returns is to be written."""
         return self.walk is None and self.owner is not None and self.owner.group.walk is not None
 
+    def member_name(self, index: int) -> str:
+        """The id of a node of this graph."""
+        return self.topology.nodes[index].spec.id
+
     def member_path(self, index: int) -> str:
         """The address of a node of this graph."""
-        return addresses.child(self.path, self.topology.nodes[index].spec.id)
+        return addresses.child(self.path, self.member_name(index))
 
 
 class Items(Group):
@@ -206,9 +249,13 @@ class Items(Group):
         self.limit = self.node.spec.map.max_concurrency if self.node.spec.map is not None else None
         self.walk = owner.group.walk
 
+    def member_name(self, index: int) -> str:
+        """The key of an item."""
+        return self.keys[index] if self.keys else str(index)
+
     def member_path(self, index: int) -> str:
         """The address of an item."""
-        return addresses.item(self.path, self.keys[index] if self.keys else str(index))
+        return addresses.item(self.path, self.member_name(index))
 
     @property
     def collects(self) -> bool:
@@ -293,6 +340,32 @@ class Walk(Group):
     def next_path(self, node: Node) -> str:
         """The address of the next visit of a node."""
         return addresses.visit(addresses.child(self.path, node.spec.id), self.passed[node.index] + 1)
+
+
+class Undoing(Group):
+    """The compensations of a run that is rolled back, in the order in which they were found.
+
+    Attributes:
+        waits: for how many points each point of the order still waits.
+        follows: the points that wait for a point, by number.
+        point_of: the point of each member.
+        member_at: the member at a point; -1 for points that only order others.
+    """
+
+    __slots__ = ("follows", "member_at", "point_of", "waits")
+
+    def __init__(self) -> None:
+        super().__init__("", None, 0)
+        self.waits: list[int] = []
+        self.follows: list[list[int]] = []
+        self.point_of: list[int] = []
+        self.member_at: list[int] = []
+
+    def member_path(self, index: int) -> str:
+        """The address of a compensation."""
+        visit = self.members[index]
+        assert visit is not None
+        return visit.path
 
 
 def new_group(visit: Visit) -> Scope | Walk:

@@ -11,8 +11,8 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.cells import fields_of
 from clew.kernel.flow import Flow
-from clew.kernel.questions import DECISION, IN_DOUBT, Verdict, verdict_of
-from clew.kernel.reasons import said_to_have_failed
+from clew.kernel.questions import CONFIRM, DECISION, IN_DOUBT, Verdict, is_confirmed, verdict_of
+from clew.kernel.reasons import not_agreed, said_to_have_failed
 from clew.kernel.values import NULL, Value
 from clew.kernel.visits import Visit
 from clew.kernel.writes import Update
@@ -27,7 +27,12 @@ def step_begun(flow: Flow, signal: s.StepBegun) -> None:
     if visit is not None and not visit.probing and signal.key not in (visit.steps or {}):
         flow.emit(
             e.StepStarted(
-                at=flow.now, path=visit.path, attempt=visit.attempt, key=signal.key, digest=signal.digest
+                at=flow.now,
+                path=visit.path,
+                attempt=visit.attempt,
+                key=signal.key,
+                digest=signal.digest,
+                undo=signal.undo,
             )
         )
 
@@ -48,7 +53,7 @@ def step_ended(flow: Flow, signal: s.StepEnded) -> None:
         flow.emit(e.StepFailed(**where, error=signal.error))
     else:
         assert signal.value is not None
-        flow.emit(e.StepCompleted(**where, value=signal.value, effect=signal.effect))
+        flow.emit(e.StepCompleted(**where, value=signal.value, effect=signal.effect, undo=signal.undo))
 
 
 def open_wait(flow: Flow, signal: s.OpenWait) -> None:
@@ -122,6 +127,8 @@ def answer(flow: Flow, signal: s.Answer) -> str | None:
     if wait.due is not None and at >= wait.due:
         expire(flow, visit, signal.key)
         return f"{signal.path} does not wait for {signal.key!r} any more (expired)"
+    if signal.key == CONFIRM:
+        return _confirm(flow, visit, signal)
     if signal.key == IN_DOUBT:
         return _answer_doubt(flow, visit, signal)
     _resolve(flow, visit, signal)
@@ -140,6 +147,17 @@ def _resolve(flow: Flow, visit: Visit, signal: s.Answer) -> None:
             shown=signal.shown,
         )
     )
+
+
+def _confirm(flow: Flow, visit: Visit, signal: s.Answer) -> str | None:
+    """Somebody says whether something that cannot be undone is to be done."""
+    agreed = is_confirmed(signal.value)
+    if agreed is None:
+        return "the answer is yes or no"
+    _resolve(flow, visit, signal)
+    if not agreed:
+        flow.fail(visit, not_agreed(signal.by))
+    return None
 
 
 def _answer_doubt(flow: Flow, visit: Visit, signal: s.Answer) -> str | None:

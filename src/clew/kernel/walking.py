@@ -80,7 +80,7 @@ def take_writes(walk: Walk, visit: Visit, event: e.NodeCompleted) -> None:
     walk.goto, walk.wants_fallback = event.goto, event.fallback
     if visit.inner is not None and not (isinstance(visit.inner, Scope) and visit.inner.reports):
         for write in contributions(visit, walk):
-            if write.deleted or write.put or _reducer(walk, write.key) in TELLING:
+            if _reducer(walk, write.key) in TELLING:
                 _apply(walk, msgspec.structs.replace(write, becomes=None))
             _remember(walk, write)
         for write in event.writes:

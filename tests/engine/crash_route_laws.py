@@ -1,0 +1,146 @@
+"""What must hold of state graphs, whatever befell their run: one token, one way, single decisions, no lost writes."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from crash_deciders import MALLORY
+from crash_lives import Outcome
+from crash_routes import StatePlan
+from crash_states import States
+from crash_worlds import World
+
+from clew.kernel import events as e
+from clew.kernel.addresses import bare
+from clew.kernel.cells import plain
+from clew.kernel.fold import fold
+from clew.kernel.invariants import check
+from clew.kernel.questions import DECISION
+from clew.kernel.state import Run
+from clew.kernel.topology import compile_graph
+from clew.kernel.visits import Walk
+from clew.kernel.writes import Judgement
+
+
+def is_determined(world: World, outcome: Outcome) -> bool:
+    """Whether a run has to end as the undisturbed one: limits of visits count anew after each retry."""
+    plan = world.plan
+    again = any(isinstance(r.event, e.RunRetried) for r in outcome.events)
+    return not (isinstance(plan, StatePlan) and plan.has_limits and again)
+
+
+def route_problems(world: World, outcome: Outcome, plain_: Outcome) -> Iterator[str]:
+    """The laws of state graphs that a run broke."""
+    if not isinstance(world.plan, StatePlan):
+        return
+    yield from _one_token(outcome)
+    yield from _decisions(world.states, outcome)
+    yield from _state(world, outcome)
+    if is_determined(world, outcome):
+        yield from _same_way(outcome, plain_)
+
+
+def _one_token(outcome: Outcome) -> Iterator[str]:
+    """A token leaves each visit once, and comes to the next before it leaves that."""
+    left: set[tuple[str, str]] = set()
+    generation = 1
+    completed: Counter[tuple[str, int]] = Counter()
+    for recorded in outcome.events:
+        event = recorded.event
+        if isinstance(event, e.RunRetried):
+            generation, left = event.generation, set()
+        elif isinstance(event, e.NodeCompleted):
+            completed[event.path, generation] += 1
+        elif isinstance(event, e.Routed):
+            if (event.path, event.source) in left:
+                yield f"{recorded.seq}: the token of {event.path or 'the run'} left {event.source} twice"
+            left.add((event.path, event.source))
+        if getattr(event, "by", "") == MALLORY:
+            yield f"{recorded.seq}: what was to be refused was taken: {event}"
+    root = [path for path, _ in completed if "/" not in path and "[" not in path and path.startswith("s")]
+    for path, times in Counter(root).items():
+        if times > 1:
+            yield f"{path} completed {times} times"
+
+
+def _decisions(states: States, outcome: Outcome) -> Iterator[str]:
+    """Decisions are single use and as they were said; those in time count, and those too late do not."""
+    open_: set[str] = set()
+    kept: Counter[str] = Counter()
+    for recorded in outcome.events:
+        event = recorded.event
+        if isinstance(event, e.DecisionKept) and not event.standing:
+            kept[event.barrier] += 1
+        if not isinstance(event, e.WaitOpened | e.WaitResolved) or event.key != DECISION:
+            continue
+        if isinstance(event, e.WaitOpened):
+            open_.add(event.path)
+            continue
+        if event.path not in open_:
+            yield f"{recorded.seq}: {event.path} was decided on without having been asked about"
+        open_.discard(event.path)
+        asking = states.asking(event.path)
+        assert asking is not None
+        assert event.value is not None
+        judged = msgspec.json.decode(event.value.json, type=Judgement)
+        if (event.outcome == "expired") is not (asking.when == "late"):
+            yield f"{recorded.seq}: {event.path} ({asking.when}) was {event.outcome}"
+        if event.outcome == "expired":
+            if event.by or judged.kind != asking.default:
+                yield f"{recorded.seq}: nobody decided at {event.path} in time, and it says {event}"
+        elif judged.kind not in {"modify", states.said(event.path, changed=True).kind}:
+            yield f"{recorded.seq}: {event.path} took another decision than was made: {judged.kind}"
+        if event.kept and not event.standing:
+            kept[event.path] -= 1
+            if kept[event.path] < 0:
+                yield f"{recorded.seq}: a decision for {event.path} was used twice"
+
+
+def _state(world: World, outcome: Outcome) -> Iterator[str]:
+    """The state at the end is what its events say, and nothing was written to it twice."""
+    run = Run("", compile_graph(world.graph.spec()))
+    for recorded in outcome.events:
+        fold(run, recorded.event)
+    yield from check(run)
+    if isinstance(run.root, Walk):
+        if plain(run.root.cells) != outcome.values:
+            yield f"the state is {outcome.values}, and its events say {plain(run.root.cells)}"
+        twice = [line for line, times in Counter(outcome.values.get("log", ())).items() if times > 1]
+        if twice:
+            yield f"written twice: {twice}"
+
+
+def _same_way(outcome: Outcome, plain_: Outcome) -> Iterator[str]:
+    """The token took the same way as in the undisturbed run, and the same was decided."""
+    done, done_before = _ways(outcome), _ways(plain_)
+    for path in done.keys() & done_before.keys():
+        if done[path] != done_before[path]:
+            yield f"the way of {path or 'the run'} was {done[path]}, not {done_before[path]}"
+    decided, decided_before = _judged(outcome), _judged(plain_)
+    for path in decided.keys() & decided_before.keys():
+        if decided[path] != decided_before[path]:
+            yield f"at {path} it was {decided[path]}, not {decided_before[path]}"
+
+
+def _ways(outcome: Outcome) -> dict[str, list[tuple[str, str, str]]]:
+    """The ways of the state graphs that came to their end, and of the whole run."""
+    ways: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    begun: dict[str, list[tuple[str, str, str]]] = {}
+    for event in (r.event for r in outcome.events):
+        if isinstance(event, e.Routed):
+            if not event.source:
+                ways[event.path] = []
+            ways[event.path].append((event.source, event.target, event.why))
+        elif isinstance(event, e.NodeCompleted) and event.path in ways:
+            begun[event.path] = ways[event.path]
+    return {**begun, **({"": ways[""]} if "" in ways else {})}
+
+
+def _judged(outcome: Outcome) -> dict[str, tuple[str, str, Any]]:
+    judged: dict[str, tuple[str, str, Any]] = {}
+    for event in (r.event for r in outcome.events):
+        if isinstance(event, e.WaitResolved) and event.key == DECISION:
+            assert event.value is not None
+            judged[event.path] = bare(event.path), event.outcome, msgspec.json.decode(event.value.json)
+    return judged
