@@ -7,8 +7,7 @@ from typing import Annotated, Any, TypedDict, TypeVar
 import msgspec
 from stream_laws import Audience
 
-from clew import END, START, Context, Run, StateGraph, Update, append, total
-from clew.engine import stream_items as i
+from clew import END, START, Context, Engine, Run, StateGraph, Update, append, total
 
 T = TypeVar("T")
 
@@ -137,3 +136,42 @@ def paper() -> StateGraph:
     g.add_edge("review", "sections")
     g.add_edge("polish", END)
     return g
+
+
+# Small graphs ----------------------------------------------------------------------------------------------
+
+
+class State(TypedDict, total=False):
+    log: Annotated[list[str], append]
+    round: int
+    text: str
+
+
+async def step(state: State) -> dict[str, Any]:
+    return {"log": ["step"], "round": state.get("round", 0) + 1}
+
+
+async def plan_b(state: State) -> dict[str, Any]:
+    return {"log": ["plan b"]}
+
+
+async def fails(state: State) -> dict[str, Any]:
+    raise ValueError("boom")
+
+
+def line(*bodies: Any, **options: Any) -> StateGraph:
+    """Nodes one after the other."""
+    g = StateGraph(State, name="line", **options)
+    last = START
+    for body in bodies:
+        g.add_edge(last, last := g.add_node(body))
+    g.add_edge(last, END)
+    return g
+
+
+async def told(graph: Any, inputs: Any = None) -> list[Any]:
+    """Everything of a run to its end, good or bad."""
+    async with Engine("memory:") as engine:
+        run = await engine.start(graph, inputs, id="r")
+        await run.wait_ended()
+        return await sound(run)

@@ -12,6 +12,8 @@ from article_text.markdown import anchors_of
 from article_text.model import Draft, Finding, Link, Section
 from article_text.words import one_edit_apart, reading_ease, sentences_of, words_of
 
+#: Words of a sentence that stands by itself.
+SHORTEST_SENTENCE = 5
 #: Words of a sentence that can still be read in one go.
 LONGEST_SENTENCE = 32
 #: Flesch's scale, from the top: what is at least so easy reads so.
@@ -22,6 +24,7 @@ _POINTING = frozenset(
     "above again all also and below besides both but each either else hence here however it its likewise neither nor "
     "one or others otherwise so such that then there these they this those thus what".split()  # noqa: SIM905
 )
+_LABEL = re.compile(r"(?:[^\W\d_]+ ){0,2}[^\W\d_]+:(?= )")
 _TWICE = re.compile(r"\b([^\W\d_]+)\s+\1\b", re.IGNORECASE)
 _PAIRS = ("()", "[]", "\u201c\u201d")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:")
@@ -46,10 +49,14 @@ def _faults(sentence: str) -> Iterator[str]:
     first = next(iter(words_of(prose)), "")
     if first in _POINTING and prose[:1] != "`":
         yield f'begins with "{sentence.split()[0]}", which points at the sentence before'
+    elif label := _LABEL.match(prose):
+        yield f'begins with the label "{label[0]}"'
     elif prose[:1].islower():
         yield "begins in the middle"
     if not prose.rstrip("\"'\u201d\u2019)]*_").endswith((".", "!", "?")):
         yield "is broken off"
+    if len(words_of(sentence)) < SHORTEST_SENTENCE:
+        yield "says little"
     if twice := _TWICE.search(prose):
         yield f'has "{twice[0]}"'
     if any(prose.count(pair[0]) != prose.count(pair[1]) for pair in _PAIRS):

@@ -85,7 +85,6 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """A draft that was not good enough, and why."""
 
     words: int
-    sentences: int
     why: list[str]
 
 
@@ -98,5 +97,4 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     words: int
     draft: Draft
     ended: str
-    rounds: list[Round] = []
-    figures: dict[str, float] = {}
+    drafts: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from article_text.checks import told_ease
-from article_text.model import Digest, Draft, Finding, Round, Section, Sentence
+from article_text.model import Digest, Draft, Finding, Round, Section, Sentence, Text
 from article_text.words import words_of
 
 _WORDS_A_MINUTE = 220
@@ -31,8 +31,7 @@ def write_page(path: str, page: str) -> str:
 def render(
     *,
     file: str,
-    title: str,
-    sections: Sequence[Section],
+    text: Text,
     sentences: Sequence[Sentence],
     draft: Draft,
     ended: str,
@@ -44,9 +43,9 @@ def render(
     words = sum(sentence.words for sentence in sentences)
     minutes = max(1, round(words / _WORDS_A_MINUTE))
     lines = [
-        f"# {title}",
+        f"# {text.title}",
         "",
-        f"`{file}`: {_count(words, 'word')} in {_count(len(sections), 'section')}, "
+        f"`{file}`: {_count(words, 'word')} in {_count(len(text.sections), 'section')}, "
         f"about {_count(minutes, 'minute')} to read",
         "",
         "## In short",
@@ -56,7 +55,7 @@ def render(
         *_figures(draft, figures, ended),
         *_rounds(rounds, draft, ended),
         *_remarks(findings),
-        *_sections(sections, sentences),
+        *_sections(text.sections, sentences),
     ]
     return "\n".join(lines)
 
@@ -110,7 +109,7 @@ def render_overview(folder: str, digests: Sequence[Digest], failed: Sequence[str
     lines = [f"# {count} of {folder}", "", "| text | words | in short | drafts | review |", "|---|---|---|---|---|"]
     for digest in digests:
         link = f"[{digest.title}]({PurePosixPath(digest.report).name})"
-        row = (digest.words, digest.draft.words, len(digest.rounds) + 1, digest.ended)
+        row = (digest.words, digest.draft.words, digest.drafts, digest.ended)
         lines.append(f"| {link} | {' | '.join(str(cell) for cell in row)} |")
     lines += ["", *(f"- not read: {file}" for file in failed), *([""] if failed else [])]
     for digest in digests:

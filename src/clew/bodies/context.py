@@ -57,11 +57,12 @@ class Context(ABC):
         effect: bool = False,
         on_interrupt: str | None = None,
         probe: Callable[..., Any] | None = None,
+        compensate: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> Awaitable[Any]:
         """Call `function` and record what it returns; when the body is entered again, return the record.
 
-        A step that acts on the outside world says so with `effect`, `on_interrupt` or `probe`: then it is on
+        A step that acts on the outside world says so with `effect`, or one of those below: then it is on
         disk that it has begun before `function` is called, and its record is kept also when the attempt fails.
         One that had begun and was lost with its process (or was stopped) is treated as `on_interrupt` says.
 
@@ -74,6 +75,8 @@ class Context(ABC):
                 said), ``probe``, ``ask`` (a person is asked) or ``fail`` (`StepInterruptedError`).
             probe: called like `function`, it finds out whether a lost one took effect: `Happened(value)`, which
                 is then the value of the step, or None.
+            compensate: undoes it if the run is rolled back: a function that can be found by its name, called like
+                `function`, and with what that returned as `output` if it takes that (None if that is not known).
             kwargs: what it is called with, by name.
 
         Raises:

@@ -21,7 +21,8 @@ from clew.engine.workshop import Functions, Job, Workshop
 from clew.journal.records import Blob, LogLine
 from clew.kernel import commands as c
 from clew.kernel import signals as s
-from clew.kernel.values import GATHERED, Binding, ErrorInfo
+from clew.kernel.resolve import with_output
+from clew.kernel.values import GATHERED, Binding, ErrorInfo, Literal, Value
 from clew.kernel.writes import Update
 
 _LOG = logging.getLogger("clew.engine")
@@ -139,11 +140,24 @@ class Attempt:
                 return s.ProbedAbsent(path=self.path, attempt=self.number), []
             if self._command.updates:
                 update = msgspec.json.decode(json, type=Update)
-                done = s.AttemptSucceeded(path=self.path, attempt=self.number, output=GATHERED, update=update)
-                return done, []
+                undo, blobs = await self._capture(update)
+                done = s.AttemptSucceeded(
+                    path=self.path, attempt=self.number, output=GATHERED, update=update, undo=undo
+                )
+                return done, blobs
             value, blobs = stored(json)
             return s.AttemptSucceeded(path=self.path, attempt=self.number, output=value), blobs
         return s.AttemptFailed(path=self.path, attempt=self.number, error=error), []
+
+    async def _capture(self, update: Update) -> tuple[Value | None, list[Blob]]:
+        """What the node's compensation is to be given: the state that tells it will have changed by then."""
+        if self._command.undo is None:
+            return None, []
+        output = Literal(msgspec.Raw(msgspec.json.encode(update.changes)))
+        given: dict[str, msgspec.Raw] = {}
+        for name, binding in self._command.undo.items():
+            given[name] = msgspec.Raw(await self._read(with_output(binding, output)))
+        return stored(msgspec.json.encode(given))
 
     def _make_context(self) -> BodyContext:
         if self._context is None:

@@ -90,6 +90,7 @@ class BodyContext(face.Context):
         effect: bool = False,
         on_interrupt: str | None = None,
         probe: Callable[..., Any] | None = None,
+        compensate: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> Awaitable[Any]:
         """Call `function` once in the life of this visit; see `bodies.context.Context.step`."""
@@ -101,9 +102,10 @@ class BodyContext(face.Context):
             function=function,
             args=args,
             kwargs=kwargs,
-            effect=effect or on_interrupt is not None or probe is not None,
+            effect=effect or any(each is not None for each in (on_interrupt, probe, compensate)),
             on_interrupt=declared(on_interrupt, probe),
             probe=probe,
+            compensate=compensate,
         )
         return self._steps.make(call)
 

@@ -156,7 +156,8 @@ class Drivers:
         if not mine:
             row = await parts.journal.acquire(row.run, parts.owner, parts.clock.wall())
         try:
-            starts = not isinstance(signal, s.Cancel) if row.ended_at is None else isinstance(signal, s.RetryRun)
+            again = isinstance(signal, s.RetryRun | s.Rollback)
+            starts = not isinstance(signal, s.Cancel) if row.ended_at is None else again
             if parts.performs and starts:
                 missing = parts.workshop.missing(known)
                 await parts.definitions.refuse_unfit(row.run, known, missing, parts.slots)

@@ -209,6 +209,7 @@ class Engine:
         id: str | None = None,  # noqa: A002 - the word that users expect
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - of the run, which outlives this call
+        confirmed: bool = False,
     ) -> Run:
         """Start a run; when this returns, the run is on disk.
 
@@ -220,6 +221,7 @@ class Engine:
             id: names the run, and is its idempotency key; made up if None.
             labels: to find it by.
             timeout: limit of the whole run in seconds, instead of the graph's.
+            confirmed: what cannot be undone is agreed to; nobody is asked before it.
 
         Raises:
             GraphError: the graph or its inputs are not valid; nothing was run.
@@ -231,51 +233,44 @@ class Engine:
         if lacking := self._definitions.lacking(known, self._slots):
             raise GraphError(lacking, f"graph {graph.name}")
         given = encode_inputs(graph, inputs or {})
-        if id is None:
-            return await self._admit(f"{graph.name}-{random.token_hex(4)}", known, given, labels, timeout)
-        async with self._drivers.turn(id):
-            if id in self._drivers.by_run or await self.journal.row(id) is not None:
-                return await self._attach(id, known.hash, given)
-            return await self._admit(id, known, given, labels, timeout)
-
-    async def _admit(
-        self,
-        run: str,
-        known: Known,
-        given: Mapping[str, bytes],
-        labels: Mapping[str, str] | None,
-        timeout_s: float | None,
-    ) -> Run:
-        self._drivers.begin()
-        row = RunRow(
-            run=run, name=known.topology.spec.name, graph=known.hash, definition=known.digest,
-            owner=self._owner.id, created_at=self.clock.now(), labels=dict(labels or {}),
-        )  # fmt: skip
-        driver = self._drivers.drive(row, known, None, Snapshots())
         inline = known.topology.routing is not None  # what a state graph starts with is part of its first event
         values, blobs = self._workshop.store_inputs(given, inline=inline)
-        if not known.stored:
-            blobs.append(Blob(known.digest, known.json))
         admit = s.Admit(
-            run=run,
+            run=id if id is not None else f"{graph.name}-{random.token_hex(4)}",
             graph=known.hash,
             definition=known.digest,
             inputs=values,
-            labels=row.labels,
-            timeout_s=timeout_s,
+            labels=dict(labels or {}),
+            timeout_s=timeout,
+            confirmed=confirmed,
         )
+        if id is None:
+            return await self._admit(admit, known, given, blobs)
+        async with self._drivers.turn(id):
+            if id in self._drivers.by_run or await self.journal.row(id) is not None:
+                return await self._attach(id, known.hash, given)
+            return await self._admit(admit, known, given, blobs)
+
+    async def _admit(self, admit: s.Admit, known: Known, given: Mapping[str, bytes], blobs: Sequence[Blob]) -> Run:
+        self._drivers.begin()
+        row = RunRow(
+            run=admit.run, name=known.topology.spec.name, graph=known.hash, definition=known.digest,
+            owner=self._owner.id, created_at=self.clock.now(), labels=admit.labels,
+        )  # fmt: skip
+        driver = self._drivers.drive(row, known, None, Snapshots())
+        definition = [] if known.stored else [Blob(known.digest, known.json)]
         try:
-            await driver.submit(admit, *blobs)
+            await driver.submit(admit, *blobs, *definition)
         except RunConflictError:
-            return await self._attach(run, known.hash, given)
+            return await self._attach(admit.run, known.hash, given)
         except MissingDefinitionError:
             if not known.stored:
                 raise
             # Nobody had a run of it any more, and it was swept away.
             known.stored = False
-            return await self._admit(run, known, given, labels, timeout_s)
+            return await self._admit(admit, known, given, blobs)
         known.stored = True
-        return Run(self, run)
+        return Run(self, admit.run)
 
     async def open_run(self, run: str) -> Run:
         """A handle on any run of the journal, to look at it; nothing is driven.

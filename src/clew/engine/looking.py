@@ -28,6 +28,7 @@ from clew.engine.status import (
     status_of,
     visit_status,
 )
+from clew.engine.undoables import Undoable, undoables
 from clew.errors import RunConflictError, UnknownRunError
 from clew.journal.port import Journal
 from clew.journal.records import RunRow
@@ -161,6 +162,10 @@ class Looking:
         """See `engine.run.Run.questions`."""
         folded = await self.folded(run)
         return await self._questions(open_questions(folded))
+
+    async def rollback_plan(self, run: str) -> list[Undoable]:
+        """See `engine.run.Run.rollback_plan`."""
+        return undoables(await self.folded(run))
 
     async def barriers(self, run: str) -> list[OpenBarrier]:
         """See `engine.run.Run.barriers`."""

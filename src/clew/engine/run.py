@@ -3,68 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Protocol
 
-import msgspec
-
-from clew.engine.clock import Clock
-from clew.engine.deciding import decision, judgement
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, Ephemeral, follow, stored
-from clew.engine.logbook import DELAY_S, LogBook
-from clew.engine.looking import Looking
-from clew.engine.mailroom import Letter
+from clew.engine.home import Home
+from clew.engine.logbook import DELAY_S
 from clew.engine.positions import Checkpoint
-from clew.engine.questions import refuse_unfit
-from clew.engine.status import NodeStatus, OpenBarrier, OpenQuestion, Result, RunStatus, chosen
+from clew.engine.status import NodeStatus, Result, RunStatus
 from clew.engine.stream_items import StreamItem
 from clew.engine.streaming import FACTS_ONLY, Mode, modes_of, narrated
-from clew.engine.travel import KeyChange, Moment, Travel
+from clew.engine.telling import Telling
+from clew.engine.travel import KeyChange, Moment
 from clew.errors import ClewError, RefusedError, RunFailedError
-from clew.graphs.updates import END
-from clew.journal.port import Journal
 from clew.journal.records import LogLine, Recorded
-from clew.kernel import signals as s
 from clew.kernel.states import RUN_ENDED, RunState
-from clew.kernel.values import Value
 
 Stream = AsyncGenerator[Recorded | Ephemeral, None]
 
 
-class Home(Protocol):
-    """What a handle needs of its engine."""
-
-    journal: Journal
-    logbook: LogBook
-    looking: Looking
-    travel: Travel
-    clock: Clock
-
-    def arrival(self, run: str) -> asyncio.Event:
-        """Is set when the run is driven here from some moment on."""
-        ...
-
-    def encode(self, value: object) -> bytes:
-        """A value that goes into a run, as JSON text."""
-        ...
-
-    def driver_of(self, run: str) -> Driver | None:
-        """Who drives a run here, if anybody does."""
-        ...
-
-    async def tell(self, run: str, signal: Letter, *, ended: bool = False) -> None:
-        """Give a run a signal; done when what follows is durable."""
-        ...
-
-
-class Run:
+class Run(Telling):
     """A handle; any number of them may be held on the same run. Made by `Engine`."""
 
     def __init__(self, engine: Home, run: str) -> None:
-        self.id = run
-        self._engine = engine
+        super().__init__(engine, run)
         #: Held so that the state of a run that ended here need not be folded again.
         self._memento = engine.looking.memento(run)
 
@@ -242,155 +205,6 @@ class Run:
             ended = row is None or row.ended_at is not None
             # Another process may write its last lines a moment after the end.
             await asyncio.sleep(2 * DELAY_S if ended and not self._is_driven() else POLL_S)
-
-    # ------------------------------------------------------------------ telling
-
-    async def cancel(self, reason: str = "cancelled", *, by: str = "") -> None:
-        """End the run: nothing new starts, what is under way is stopped. No effect on a run that has ended."""
-        await self._engine.tell(self.id, s.Cancel(reason=reason, by=by))
-
-    async def pause(self, *, now: bool = False, by: str = "") -> None:
-        """Start nothing new. Attempts under way finish; with `now`, those that may be made again are stopped."""
-        await self._engine.tell(self.id, s.Pause(by=by, stop_attempts=now))
-
-    async def resume(self, *, by: str = "") -> None:
-        """Go on after `pause`."""
-        await self._engine.tell(self.id, s.Resume(by=by))
-
-    async def retry(self, *, by: str = "") -> None:
-        """Take a failed or cancelled run up again: what was completed stays, the rest is done anew."""
-        await self._engine.tell(self.id, s.RetryRun(by=by), ended=True)
-
-    async def questions(self) -> list[OpenQuestion]:
-        """What the run asks people now, in the order in which it was asked."""
-        return await self._engine.looking.questions(self.id)
-
-    async def answer(self, value: object, node: str = "", key: str = "", *, by: str = "", shown: str = "") -> None:
-        """Answer a question of the run; when this returns, the answer is on disk.
-
-        Args:
-            value: the answer.
-            node: address of the visit that asks; not needed if only one question fits.
-            key: names the question within the visit; likewise.
-            by: who answers.
-            shown: digest of the question that was shown; if another one is asked by now, the answer is refused.
-
-        Raises:
-            RefusedError: there is no such question, it has an answer or its deadline has passed.
-            InvalidInputError: the answer is not what is asked for, or several questions fit.
-        """
-        question = chosen(await self.questions(), self.id, node, key)
-        json = self._engine.encode(value)
-        refuse_unfit(question.question, json)
-        sent = Value(json=msgspec.Raw(json))
-        answer = s.Answer(path=question.node, key=question.key, value=sent, by=by, shown=shown or question.digest)
-        await self._engine.tell(self.id, answer)
-
-    async def barriers(self) -> list[OpenBarrier]:
-        """The barriers at which the run waits for a decision now, with what is decided on."""
-        return await self._engine.looking.barriers(self.id)
-
-    async def approve(
-        self,
-        barrier: str = "",
-        *,
-        changes: Mapping[str, object] | None = None,
-        by: str = "",
-        shown: str = "",
-        standing: bool = False,
-    ) -> None:
-        """Let the run pass a barrier; when this returns, the decision is on disk.
-
-        A decision can be given before its barrier is reached: it is kept, and used once.
-
-        Args:
-            barrier: address of its visit (``review``, ``review#2``); not needed if the run waits at one only.
-            changes: of the state, that are made with it, past the reducers.
-            by: who decides.
-            shown: `OpenBarrier.digest` of what was shown; if the state is another by now, it is refused.
-            standing: it holds for all visits of the barrier, also those to come.
-
-        Raises:
-            RefusedError: there is no such barrier, it was decided already, or something else was shown.
-            InvalidInputError: the run waits at several barriers.
-        """
-        await self._decide(barrier, "approve", changes=changes, by=by, shown=shown, standing=standing)
-
-    async def reject(
-        self,
-        barrier: str = "",
-        reason: str = "",
-        *,
-        changes: Mapping[str, object] | None = None,
-        by: str = "",
-        shown: str = "",
-        standing: bool = False,
-    ) -> None:
-        """Do not let the run pass a barrier, and say why; see `approve`."""
-        await self._decide(
-            barrier, "reject", reason=reason, changes=changes, by=by, shown=shown, standing=standing
-        )
-
-    async def modify(
-        self,
-        changes: Mapping[str, object],
-        barrier: str = "",
-        *,
-        delete: Sequence[str] = (),
-        by: str = "",
-        shown: str = "",
-    ) -> None:
-        """Change the state that a barrier decides on, past the reducers; it is asked about again as it is then."""
-        await self._decide(barrier, "modify", changes=changes, delete=delete, by=by, shown=shown)
-
-    async def reroute(
-        self,
-        target: str,
-        barrier: str = "",
-        *,
-        changes: Mapping[str, object] | None = None,
-        by: str = "",
-        shown: str = "",
-        standing: bool = False,
-    ) -> None:
-        """Let the run go on from a barrier with another node, or `END`; see `approve`."""
-        to = "" if target == END else target
-        await self._decide(barrier, "reroute", target=to, changes=changes, by=by, shown=shown, standing=standing)
-
-    async def _decide(
-        self,
-        barrier: str,
-        kind: str,
-        *,
-        reason: str = "",
-        changes: Mapping[str, object] | None = None,
-        delete: Sequence[str] = (),
-        target: str = "",
-        by: str,
-        shown: str,
-        standing: bool = False,
-    ) -> None:
-        judged = judgement(kind, self._engine.encode, reason=reason, changes=changes, delete=delete, target=target)
-        waiting = await self.barriers()
-        signal = decision(self.id, waiting, barrier, judged, by=by, shown=shown, standing=standing)
-        await self._engine.tell(self.id, signal)
-
-    async def checkpoint(self, name: str, *, by: str = "") -> None:
-        """Name the position that the run has now.
-
-        Raises:
-            RefusedError: the run has ended.
-        """
-        await self._engine.tell(self.id, s.Checkpoint(name=name, by=by))
-
-    async def send(self, name: str, value: object = None, *, by: str = "") -> None:
-        """Send the run a message; who waits for that name receives it, or who comes to do so first.
-
-        Raises:
-            RefusedError: the run has ended, or too many messages lie unreceived.
-        """
-        sent = Value(json=msgspec.Raw(self._engine.encode(value)))
-        await self._engine.tell(self.id, s.Send(name=name, value=sent, by=by))
 
     async def _last_seq(self) -> int:
         row = await self._engine.journal.row(self.id)

@@ -15,6 +15,7 @@ from clew.bodies.errors import error_info
 from clew.engine.doubts import asked, not_made_again, probed
 from clew.engine.entries import Entry, stored
 from clew.engine.resting import Waits
+from clew.engine.undos import undo_of
 from clew.errors import StepConflictError, StepError
 from clew.kernel import commands as c
 from clew.kernel import signals as s
@@ -32,6 +33,7 @@ class Call:
     effect: bool
     on_interrupt: OnInterrupt
     probe: Callable[..., Any] | None
+    compensate: Callable[..., Any] | None = None
 
 
 class Steps:
@@ -102,8 +104,9 @@ class Steps:
         with self._waits.busy():
             await entry.check_lease()
             if call.effect and not known:
-                begun = s.StepBegun(path=entry.path, attempt=entry.attempt, key=call.key, digest=digest)
-                await entry.submit(begun)
+                undo, blobs = undo_of(call.compensate, call.args, call.kwargs, f"{entry.path}: step {call.key!r}")
+                begun = s.StepBegun(path=entry.path, attempt=entry.attempt, key=call.key, digest=digest, undo=undo)
+                await entry.submit(begun, *blobs)
                 entry.check_attached()
             try:
                 result = call.function(*call.args, **call.kwargs)

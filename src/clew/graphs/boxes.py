@@ -19,8 +19,8 @@ MARGIN = 20.0
 PADDING = 14.0
 _LONGEST = 30
 _ID_CHAR = 7.9
-#: Width of a letter in small print, in pixels.
-NOTE_CHAR = 6.2
+#: Width of a letter in small print, and how much the corners of six-cornered boxes lie inwards, in pixels.
+NOTE_CHAR, CUT = 6.2, 11.0
 
 #: Fill, border and text of a node by its state: on light, on dark.
 COLOURS: dict[str, tuple[tuple[str, str, str], tuple[str, str, str]]] = {
@@ -100,7 +100,7 @@ def box(node: NodeSpec, x: float, y: float, width: float, state: str, height: fl
 
 
 def _six_corners(x: float, top: float, width: float, height: float) -> str:
-    cut, right, bottom, middle = 13.0, x + width, top + height, top + height / 2
+    cut, right, bottom, middle = CUT, x + width, top + height, top + height / 2
     corners = (
         (x, middle), (x + cut, top), (right - cut, top), (right, middle), (right - cut, bottom), (x + cut, bottom),
     )  # fmt: skip

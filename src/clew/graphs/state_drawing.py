@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from clew.graphs.boxes import (
     BOX,
+    CUT,
     GAP,
     MARGIN,
     NOTE_CHAR,
@@ -20,6 +21,7 @@ from clew.graphs.boxes import (
     text_width,
 )
 from clew.graphs.edge_labels import labels_of
+from clew.graphs.layout import Vertex
 from clew.graphs.state_layout import Line, Placed, place
 from clew.kernel.definition import GraphSpec, NodeSpec, RouteSpec
 
@@ -28,6 +30,7 @@ States = Mapping[str, str] | None
 _DOT = 9.0
 _CURVE, _LANE, _CORNER = 54.0, 9.0, 7.0
 _TITLE, _BETWEEN, _INSIDE = 30.0, 10.0, 12.0
+_LONGEST = 46
 _LIGHT = (
     ".edges path.fallback{stroke:#d99a2b;stroke-dasharray:5 4}.edges path.tip{fill:#9aa3b2;stroke:none}"
     ".edges path.tip.fallback{fill:#d99a2b}.edges text{font-weight:400;font-size:10.5px;text-anchor:start;"
@@ -84,7 +87,7 @@ def _width(node: NodeSpec) -> float:
 
 
 class _Columns:
-    """Where the columns are from left to right, and the room between them: for labels, for lines that lead back."""
+    """Where the columns are from left to right, and the room between them: for labels and lines that lead back."""
 
     def __init__(self, placed: Placed, spec: GraphSpec) -> None:
         layout = placed.layout
@@ -112,10 +115,23 @@ class _Columns:
             x += self.widths[-1] + labels + len(self.down[number]) * _LANE
             x += _CURVE if number < len(layout.columns) - 1 else 0.0
         self.width = x + MARGIN
+        self._barriers = {i for i, node in enumerate(spec.nodes, 1) if node.barrier is not None}
 
     def right(self, column: int) -> float:
         """The right edge of a column."""
         return self.lefts[column] + self.widths[column]
+
+    def leaves(self, line: Line, vertices: list[Vertex]) -> float:
+        """Where a line touches the box that it leaves."""
+        return self.right(vertices[line.source].layer) - self._inwards(line.source, line.leaves, vertices)
+
+    def enters(self, line: Line, vertices: list[Vertex]) -> float:
+        """Where a line touches the box that it enters."""
+        return self.lefts[vertices[line.target].layer] + self._inwards(line.target, line.enters, vertices)
+
+    def _inwards(self, box: int, offset: float, vertices: list[Vertex]) -> float:
+        """How far the sloping sides of a barrier lie inwards there."""
+        return CUT * abs(offset) / (vertices[box].height / 2) if box in self._barriers else 0.0
 
 
 def _part(i: int, spec: GraphSpec, placed: Placed, columns: _Columns, states: States) -> str:
@@ -156,14 +172,15 @@ def _group(node: NodeSpec, x: float, y: float, width: float, height: float, stat
 
 
 def _told(line: Line) -> str:
-    return shortened(" / ".join(line.labels))
+    text = " / ".join(line.labels)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _line(line: Line, placed: Placed, columns: _Columns) -> Iterator[str]:
     layout = placed.layout
     source, target = layout.vertices[line.source], layout.vertices[line.target]
     x0, y0 = columns.right(source.layer), source.y + line.leaves + MARGIN
-    x1, y1 = columns.lefts[target.layer], target.y + line.enters + MARGIN
+    x1, y1 = columns.enters(line, layout.vertices), target.y + line.enters + MARGIN
     path = _back(line, placed, columns) if line.leads_back else _onward(line, placed, columns)
     kind = ' class="fallback"' if line.fallback else ""
     tip = ' class="tip fallback"' if line.fallback else ' class="tip"'
@@ -179,13 +196,13 @@ def _onward(line: Line, placed: Placed, columns: _Columns) -> str:
     vertices = placed.layout.vertices
     first = vertices[line.way[0]]
     start = columns.right(first.layer) + columns.straight[first.layer]
-    parts = [f"M{columns.right(first.layer):.1f},{first.y + line.leaves + MARGIN:.1f}H{start:.1f}"]
+    parts = [f"M{columns.leaves(line, vertices):.1f},{first.y + line.leaves + MARGIN:.1f}H{start:.1f}"]
     for a, b in pairwise(line.way):
         source, target = vertices[a], vertices[b]
         y0 = source.y + MARGIN + (line.leaves if a == line.source else 0.0)
         y1 = target.y + MARGIN + (line.enters if b == line.target else 0.0)
         x0 = columns.right(source.layer) + columns.straight[source.layer]
-        x1 = columns.lefts[target.layer] - (5.0 if b == line.target else 0.0)
+        x1 = columns.enters(line, vertices) - 5 if b == line.target else columns.lefts[target.layer]
         middle = (x0 + x1) / 2
         parts.append(f"C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f}")
         if target.node is None:
@@ -195,13 +212,15 @@ def _onward(line: Line, placed: Placed, columns: _Columns) -> str:
 
 def _back(line: Line, placed: Placed, columns: _Columns) -> str:
     """Right, down, back below everything in between, up, and into the box from the left."""
-    source, target = placed.layout.vertices[line.source], placed.layout.vertices[line.target]
+    vertices = placed.layout.vertices
+    source, target = vertices[line.source], vertices[line.target]
     slot = columns.down[source.layer].index(id(line)) + 1
     right = columns.right(source.layer) + columns.straight[source.layer] + slot * _LANE
     left = columns.lefts[target.layer] - 12 - (columns.up[target.layer].index(id(line)) + 0.3) * _LANE
     y0, y1 = source.y + line.leaves + MARGIN, target.y + line.enters + MARGIN
     low, r = line.lane + MARGIN, _CORNER
+    start, end = columns.leaves(line, vertices), columns.enters(line, vertices) - 5
     return (
-        f"M{columns.right(source.layer):.1f},{y0:.1f}H{right - r:.1f}q{r},0 {r},{r}V{low - r:.1f}q0,{r} -{r},{r}"
-        f"H{left + r:.1f}q-{r},0 -{r},-{r}V{y1 + r:.1f}q0,-{r} {r},-{r}H{columns.lefts[target.layer] - 5:.1f}"
+        f"M{start:.1f},{y0:.1f}H{right - r:.1f}q{r},0 {r},{r}V{low - r:.1f}q0,{r} -{r},{r}"
+        f"H{left + r:.1f}q-{r},0 -{r},-{r}V{y1 + r:.1f}q0,-{r} {r},-{r}H{end:.1f}"
     )

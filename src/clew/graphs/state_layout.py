@@ -1,9 +1,9 @@
 """Where the boxes and edges of a state graph are: columns by the longest way from the start, loops led below.
 
-An edge that leads on goes through the columns between as in other graphs. One that leads back (found by a search in
-depth from the start) leaves its box to the right, goes down beside it, back below everything in between, up, and into
-its target from the left; so every arrow enters from the left. Those that lead back are nested, the shortest
-innermost.
+An edge that leads on goes through the columns between as in other graphs. One that leads back (found by a search
+in depth from the start) leaves its box to the right, goes down beside it, back below everything in between, up,
+and into its target from the left; so every arrow enters from the left. Those that lead back are nested, the
+shortest innermost.
 """
 
 from __future__ import annotations

@@ -155,7 +155,8 @@ def _map_opened(run: Run, event: e.MapOpened) -> None:
             begun = index + 1
     if not anew:  # all became ready in order, or are pending, and nothing else tells them apart
         run.touch(group, 0 if source is None else begun)
-    _release(run, visit, visit.node.feeds)
+    if visit.node.feeds:
+        _release(run, visit, visit.node.feeds)
 
 
 def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
@@ -319,8 +320,7 @@ def _release_dependents(run: Run, visit: Visit) -> None:
 
 def _release(run: Run, visit: Visit, dependents: tuple[int, ...]) -> None:
     scope = visit.group
-    assert isinstance(scope, Scope)
-    if scope.stop:
+    if not isinstance(scope, Scope) or scope.stop:  # nobody depends on a step of a state graph
         return
     remaining, nodes = scope.remaining, scope.topology.nodes
     for index in dependents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
-from clew.kernel.visits import Group, Items, Scope, Visit, Walk
+from clew.kernel.visits import Group, Items, Visit, Walk
 
 
 def failures(group: Group) -> list[Visit]:
@@ -42,14 +42,16 @@ def has_room(visit: Visit) -> bool:
     """Whether the group of a visit may have one more under way; and for a map that is a limited branch, its own."""
     group = visit.group
     if group.limit is not None and group.active >= group.limit:
-        return isinstance(group, Scope) and _at_work(group) < group.limit
+        return not isinstance(group, Items) and at_work(group) < group.limit
     if isinstance(group, Items) and not group.active:
         assert group.owner is not None
         return has_room(group.owner)
     return True
 
 
-def _at_work(branches: Scope) -> int:
-    """How many branches are under way; a map none of whose items is does not count."""
-    under_way = [visit for visit in branches.members if visit is not None and visit.state in UNDER_WAY]
+def at_work(group: Group) -> int:
+    """How many members are under way; a map that is a branch is not as long as none of its items is."""
+    if isinstance(group, Items):
+        return group.active
+    under_way = [visit for visit in group.members if visit is not None and visit.state in UNDER_WAY]
     return sum(not visit.is_map or visit.inner is None or visit.inner.active > 0 for visit in under_way)

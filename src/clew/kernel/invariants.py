@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clew.kernel.definition import OnInterrupt
+from clew.kernel.groups import at_work
 from clew.kernel.questions import IN_DOUBT
 from clew.kernel.reset import is_released
 from clew.kernel.state import Run
@@ -67,10 +68,8 @@ def _check_group(run: Run, group: Group) -> list[str]:
         wrong.append(f"{group!r} counts its active members wrong")
     if sorted(group.failed) != [visit.index for visit in members if visit.state is NodeState.FAILED]:
         wrong.append(f"{group!r} names the wrong failed members")
-    if isinstance(group, Items):
-        spec = group.node.spec.map
-        if spec is not None and spec.max_concurrency is not None and group.active > spec.max_concurrency:
-            wrong.append(f"{group!r} has more under way than its max_concurrency")
+    if group.limit is not None and at_work(group) > group.limit:
+        wrong.append(f"{group!r} has more under way than its max_concurrency")
     if isinstance(group, Scope) and not group.stop:
         for index, node in enumerate(group.topology.nodes):
             left = sum(not is_released(group, need, index) for need in node.needs)
@@ -87,6 +86,8 @@ def _check_group(run: Run, group: Group) -> list[str]:
             wrong += _check_group(run, visit.inner)
             if visit.inner.finished and visit.state in UNDER_WAY and not is_gathering(visit):
                 wrong.append(f"{visit!r} has not settled although its members have")
+            if is_gathering(visit) and run.gathering.get(visit.path) is not visit:
+                wrong.append(f"{visit!r} waits for something to be read, and nobody reads it")
     return wrong
 
 

@@ -11,6 +11,7 @@ that has nothing to undo.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -77,6 +78,23 @@ def order(run: Run) -> Undoing:
         for point in follows:
             undoing.waits[point] += 1
     return undoing
+
+
+def in_order(undoing: Undoing) -> Iterator[Visit]:
+    """The compensations, in an order in which they can be made one by one."""
+    waits = [0] * len(undoing.follows)
+    for follows in undoing.follows:
+        for point in follows:
+            waits[point] += 1
+    todo = deque(point for point, count in enumerate(waits) if count == 0)
+    while todo:
+        point = todo.popleft()
+        if (member := undoing.member_at[point]) >= 0 and (visit := undoing.members[member]) is not None:
+            yield visit
+        for next_ in undoing.follows[point]:
+            waits[next_] -= 1
+            if waits[next_] == 0:
+                todo.append(next_)
 
 
 def irreversible(run: Run) -> Iterator[Visit]:
