@@ -25,11 +25,12 @@ from benchmarks.tables_of_scale import (
     scale_table,
     waiting_table,
 )
+from benchmarks.tables_of_states import measure_states, states_table
 
 SCALES = (100, 1_000, 10_000, 100_000)
 SCALE_MODES = ("memory", "process")
 EVENTS, WAITING, PROCESSES, LISTED = 200_000, 10_000, (1, 4), (1_000, 100_000)
-OTHERS = ("scale", "recovery", "waiting", "processes", "listing", "startup")
+OTHERS = ("states", "scale", "recovery", "waiting", "processes", "listing", "startup")
 #: Repetitions of what takes long.
 FEW = 3
 
@@ -69,6 +70,9 @@ def main() -> None:
         if works:
             found |= (speed := measure(speed_cases(works), rounds, folder, tell))
             tables.append(speed_table(speed, works, rounds))
+        if "states" in chosen:
+            found |= (states := measure_states(rounds, folder, tell))
+            tables.append(states_table(states))
         if "scale" in chosen:
             sizes = SCALES[:-1] if asked.quick else SCALES
             found |= (scale := measure_scale(rounds, sizes, folder, tell))

@@ -19,6 +19,7 @@ import msgspec
 
 from benchmarks import floors, listing, processes, recovery, scale, waiting
 from benchmarks.plan import SYNCHRONOUS, Case
+from benchmarks.states import states
 from benchmarks.workloads import RUNS, UNLIMITED, Shape, grown, many, shape_of
 from clew.engine.engine import Engine
 
@@ -90,6 +91,10 @@ MEASURES: dict[str, Callable[[Case, Path], Coroutine[None, None, dict[str, float
     "waiting": waiting.waiting,
     "processes": processes.processes,
     "listing": listing.listing,
+    "loop": states,
+    "branches": states,
+    "large state": states,
+    "conversation": states,
 }
 
 

@@ -21,10 +21,10 @@ import article_text.summary
 import msgspec
 from article_text.model import Digest, Draft, Finding, Plan, Round, Sentence, Text
 
-from clew import END, START, Graph, StateGraph, Update, append, branch, merge
+from clew import END, START, StateGraph, Update, append, branch, merge
 
 #: How often a summary is drafted again, at most.
-REVISIONS = 4
+REVISIONS = 3
 #: How long somebody may object, in seconds, where nobody is expected to.
 PATIENCE_S = 1.0
 
@@ -46,7 +46,7 @@ class Article(TypedDict, total=False):
     figures: Annotated[dict[str, float], merge]
     rounds: Annotated[list[Round], append]
     ended: str
-    digest: Digest
+    digests: Annotated[list[Digest], append]
 
 
 # Nodes ------------------------------------------------------------------------------------------------
@@ -127,12 +127,16 @@ def write(state: Article) -> Article:
     )
     path = article_text.report.report_path(state["out"], state["file"])
     article_text.report.write_page(path, page)
-    words = article_text.report.words_in(text.sections)
-    return {
-        "digest": Digest(
-            file=state["file"], title=text.title, report=path, words=words, draft=draft, ended=ended, drafts=len(rounds) + 1
-        )
-    }
+    digest = Digest(
+        file=state["file"],
+        title=text.title,
+        report=path,
+        words=article_text.report.words_in(text.sections),
+        draft=draft,
+        ended=ended,
+        drafts=len(rounds) + 1,
+    )
+    return {"digests": [digest]}
 
 
 def _round(state: Article) -> Round:
@@ -194,48 +198,49 @@ def one_article(patience_s: float) -> StateGraph:
 # All texts --------------------------------------------------------------------------------------------
 
 
-class Done(msgspec.Struct):
-    """What is needed of the state that a text ended with."""
+class Texts(msgspec.Struct):
+    """What is known of all texts; `folder`, `out`, `limit` and `digests` they share."""
 
-    digest: Digest
+    folder: str = "docs"
+    out: str = "out/articles"
+    limit: int = 90
+    files: list[str] = []
+    digests: Annotated[list[Digest], append] = []
+    overview: str = ""
+    unreadable: list[str] = []
 
 
-def find(folder: str) -> list[str]:
+def find(state: Texts) -> dict[str, list[str]]:
     """List the texts."""
-    return article_text.markdown.find_texts(folder)
+    return {"files": article_text.markdown.find_texts(state.folder)}
 
 
-def overview(folder: str, files: list[str], articles: list[Done], out: str) -> dict[str, int | str | list[str]]:
+def overview(state: Texts) -> Update:
     """Write the page that leads to all reports."""
-    digests = [done.digest for done in articles]
-    failed = sorted({*files} - {digest.file for digest in digests})
-    page = article_text.report.render_overview(folder, digests, failed)
-    path = article_text.report.write_page(article_text.report.report_path(out, "index.md"), page)
-    return {
-        "texts": len(digests),
-        "drafts": sum(digest.drafts for digest in digests),
-        "unreadable": failed,
-        "overview": path,
-    }
+    unreadable = sorted({*state.files} - {digest.file for digest in state.digests})
+    page = article_text.report.render_overview(state.folder, state.digests, unreadable)
+    path = article_text.report.write_page(article_text.report.report_path(state.out, "index.md"), page)
+    # What is left in the state is what the run returns.
+    return Update({"overview": path, "unreadable": unreadable}, delete=("digests", "article.failed"))
 
 
-def all_articles(patience_s: float) -> Graph:
+def all_articles(patience_s: float) -> StateGraph:
     """The whole pipeline: every text of a folder, and an overview.
 
     Args:
         patience_s: how long somebody may object to a summary, in seconds.
     """
-    graph = Graph("articles", description="Summarise the texts of a folder.", max_concurrency=8)
-    folder = graph.input("folder", str, default="docs", description="the folder of the texts")
-    out = graph.input("out", str, default="out/articles", description="the folder to write the reports to")
-    limit = graph.input("limit", int, default=90, description="words that a summary may have")
-    files = graph.add(find, folder)
-    articles = graph.map(
-        one_article(patience_s), over={"file": files}, id="article", key=str, on_item_error="collect", folder=folder,
-        out=out, limit=limit,
-    )  # fmt: skip
-    graph.returns(graph.add(overview, folder, files, articles, out))
-    return graph
+    texts = StateGraph(Texts, name="articles", description="Summarise the texts of a folder.", max_concurrency=8)
+    texts.add_node(find)
+    texts.add_map(
+        "article", one_article(patience_s), over="files", item="file", key=str, on_item_error="collect"
+    )
+    texts.add_node(overview)
+    texts.add_edge(START, "find")
+    texts.add_edge("find", "article")
+    texts.add_edge("article", "overview")
+    texts.add_edge("overview", END)
+    return texts
 
 
 g = all_articles(PATIENCE_S)

@@ -145,6 +145,12 @@ class Deciders:
         judged = self.judged(path.removesuffix("#1"))
         return s.Decide(barrier=path, judgement=judged, by="ada", shown=shown, standing=standing)
 
+    def after_change(self, path: str) -> s.Decide | None:
+        """What is said besides by who changes the state, and will not be there when it is asked about again."""
+        if self.judged(path).kind != "modify":
+            return None
+        return s.Decide(barrier=path, judgement=Judgement(kind="approve"), by="ada")
+
     def mistaken(self, what: str) -> Any:
         """A signal that has to be refused; None if there is nothing to be mistaken about."""
         path = self._dice.choice(self._barriers)

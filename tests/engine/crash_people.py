@@ -318,8 +318,11 @@ class People:
                 await self._post(s.Send(name=letter.name, value=_value(letter.value), by="ada"), until)
 
     async def _answer_in_time(self, event: e.WaitOpened, due: float) -> None:
-        if not await self._lies_there(*_words(event)):
-            await self._post(self._answered(event), due - 1)
+        if await self._lies_there(*_words(event)):
+            return
+        await self._post(self._answered(event), due - 1)
+        if event.key == DECISION and (more := self.deciders.after_change(event.path)) is not None:
+            await self._post(more, due - 1)
 
 
 def _names_of(path: str) -> tuple[str, str]:

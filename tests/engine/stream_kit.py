@@ -60,7 +60,7 @@ async def sound(run: Run) -> list[Any]:
 
 
 def plain(item: Any) -> Any:
-    """An item as it is in JSON."""
+    """An item, or several, as they are in JSON."""
     return msgspec.json.decode(msgspec.json.encode(item))
 
 

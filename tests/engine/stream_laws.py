@@ -16,7 +16,7 @@ from clew.kernel.topology import Topology
 from clew.kernel.visits import Walk
 
 ENDS = (i.NodeFinished, i.NodeFailed, i.NodeRetrying, i.NodeInterrupted, i.NodeSkipped, i.NodeCancelled)
-ENDINGS = (i.Complete, i.Error, i.Cancelled)
+ENDINGS = (i.Complete, i.Error, i.Cancelled, i.RolledBack, i.RollbackFailed)
 _DECODER = msgspec.json.Decoder(i.StreamItem)
 
 
@@ -47,7 +47,8 @@ class Audience:
         self.expect(_DECODER.decode(msgspec.json.encode(item)) == item, "it is another one as JSON", item)
         lasted = getattr(item, "duration_s", None)
         self.expect(lasted is None or lasted >= 0, "it took less than no time", item)
-        self.expect(not self.ended or isinstance(item, i.GraphStarted), "the run had ended", item)
+        goes_on = isinstance(item, i.GraphStarted | i.RollbackStarted)
+        self.expect(not self.ended or goes_on, "the run had ended", item)
         self.ended = isinstance(item, ENDINGS)
         match item:
             case i.GraphStarted(path=path):
@@ -77,7 +78,7 @@ class Audience:
                 self.expect(item.begins or self.states[path] != before, "nothing has changed", item)
             case i.Values():
                 self.expect(item.state == self.states[""], "the changes tell another state", item)
-            case i.Complete() | i.Error() | i.Cancelled():
+            case _ if self.ended:
                 self.finish(item)
             case _ if isinstance(item, ENDS):
                 begun = self.spans.pop(item.span_id, "")
@@ -100,7 +101,7 @@ class Audience:
         self.expect((what, path) in self.open, "it had not begun", item)
         self.open.discard((what, path))
 
-    def finish(self, item: i.Complete | i.Error | i.Cancelled) -> None:
+    def finish(self, item: Any) -> None:
         self.expect(not self.spans, f"these go on: {sorted(self.spans.values())}", item)
         self.expect(not self.open, f"these have not ended: {sorted(self.open)}", item)
         self.expect(len(item.trace_id) == 32, "it has no trace", item)

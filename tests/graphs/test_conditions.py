@@ -157,7 +157,7 @@ def test_labels() -> None:
     assert label_of(is_due) == "is_due"
     assert label_of(Callable_()) == "Callable_"
     assert label_of("{{ state.score > 0.8 }}") == "state.score > 0.8"
-    assert len(label_of("{{ state.a }}" + "x" * 100)) == 60
+    assert len(label_of("{{ state.a }}" + "x" * 200)) == 120
     assert label_of(lambda s: s["score"] > threshold) == 's["score"] > threshold'
     assert label_of(lambda _: True) == "True"
     several = [lambda s: s["a"] and (s["b"]

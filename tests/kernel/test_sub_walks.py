@@ -144,12 +144,12 @@ def test_what_was_to_be_read_when_the_process_died_is_read_again():
     assert trip.started == ["sub/x"]
 
 
-def test_a_paused_run_does_not_rest_while_something_is_read_for_it():
+def test_what_is_read_during_a_pause_is_taken_and_nothing_starts():
     trip = given()
     trip.hand(s.Pause())
-    assert not trip.machine.is_idle
     trip.gathered("sub", {"own": 1})
-    assert trip.machine.is_idle
+    assert trip.ways == [("x", "edge")]
+    assert trip.started == []
     trip.hand(s.Resume())
     assert trip.started == ["sub/x"]
 
@@ -295,11 +295,16 @@ def test_the_output_of_a_dependency_graph_is_read_again_when_the_process_has_die
     assert trip.run.state is R.COMPLETED
 
 
-def test_a_dependency_graph_that_has_ended_may_still_be_cancelled():
-    trip = with_graph(node("f"))
+def test_what_a_dependency_graph_returned_before_a_cancel_counts():
+    trip = with_graph(node("f"), more=(step("z"),))
     trip.succeed("dep/f")
     trip.hand(s.Cancel())
+    assert trip.state("dep") is N.STOPPING
+    assert not trip.machine.is_idle
+    trip.gathered("dep", {"log": [1]})
+    assert trip.state("dep") is N.COMPLETED
     assert trip.run.state is R.CANCELLED
+    assert trip.ways == []
 
 
 def test_a_dependency_graph_as_a_branch_writes_with_the_others():
@@ -310,13 +315,14 @@ def test_a_dependency_graph_as_a_branch_writes_with_the_others():
     assert trip.state_of() == {"log": ["dep", "a"]}
 
 
-def test_a_branch_that_fails_cancels_a_dependency_graph_that_is_being_read():
+def test_a_dependency_graph_whose_parallel_node_stops_ends_when_it_was_read():
     trip = Trip(parallel("p", reporting(node("f"), inputs={}), step("a")), keys=(LOG,))
     trip.succeed("p/dep/f")
     trip.fail("p/a")
-    assert trip.state("p/dep") is N.CANCELLED
-    assert trip.gathered("p/dep", {"log": [1]}).events == []
-    assert trip.run.state is R.FAILED
+    assert trip.state("p/dep") is N.STOPPING
+    trip.gathered("p/dep", error=BOOM)
+    assert trip.state("p/dep") is N.FAILED
+    assert trip.error == "p: p/a: boom (and 1 more)"
 
 
 def test_maps_and_sub_graphs_inside_of_a_dependency_graph_are_as_everywhere():

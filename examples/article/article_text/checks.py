@@ -37,14 +37,14 @@ def wording(draft: Draft, sections: Sequence[Section]) -> list[Finding]:
     found = [
         Finding(check="wording", says=f"sentence {place} {says}", wish="replace", place=place)
         for place, sentence in enumerate(draft.sentences, 1)
-        for says in _faults(sentence)
+        for says in faults(sentence)
     ]
     text = [paragraph for section in sections for paragraph in section.paragraphs]
     return found + [Finding(check="wording", says=says) for says in _slips(text)]
 
 
-def _faults(sentence: str) -> Iterator[str]:
-    """What is wrong with a sentence that stands by itself."""
+def faults(sentence: str) -> Iterator[str]:
+    """What is wrong with a sentence that is to stand by itself."""
     prose = re.sub(r"`[^`]*`", "`", sentence)
     first = next(iter(words_of(prose)), "")
     if first in _POINTING and prose[:1] != "`":

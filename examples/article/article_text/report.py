@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from article_text.checks import told_ease
+from article_text.checks import faults, told_ease
 from article_text.model import Digest, Draft, Finding, Round, Section, Sentence, Text
 from article_text.words import words_of
 
@@ -68,9 +68,10 @@ def _figures(draft: Draft, figures: Mapping[str, float], ended: str) -> Iterator
         mean = figures["words per sentence"]
         yield f"| reading ease | {ease:.0f} ({told_ease(ease)}), {mean:.0f} words a sentence |"
     if "links" in figures:
-        checked, dead = int(figures["links checked"]), int(figures["dead links"])
-        told = f"{dead} of {checked} to files lead nowhere" if dead else f"all {checked} to files lead somewhere"
-        yield f"| links | {int(figures['links'])}; {told if checked else 'none to files'} |"
+        inside, dead = int(figures["links checked"]), int(figures["dead links"])
+        outside = int(figures["links"]) - inside
+        lead = f"{dead} of them dead" if dead else "none of them dead"
+        yield f"| links | {inside} to files{', ' + lead if inside else ''}; {outside} to elsewhere, not followed |"
     yield f"| review | {ended} |"
     yield ""
 
@@ -98,7 +99,8 @@ def _sections(sections: Sequence[Section], sentences: Sequence[Sentence]) -> Ite
     for section in sections:
         own = [sentence for sentence in sentences if sentence.section == section.number]
         if own:
-            best = max(own, key=lambda sentence: sentence.score)
+            whole = [sentence for sentence in own if not [*faults(sentence.text)]] or own
+            best = max(whole, key=lambda sentence: sentence.score)
             yield f"- **{section.heading}** ({_count(sum(each.words for each in own), 'word')}): {best.text}"
     yield ""
 

@@ -8,7 +8,7 @@ from article_text.model import Draft, Finding, Plan, Section, Sentence
 from article_text.words import sentences_of, weights_of, words_of
 
 #: Sentences of other lengths (in words) are scored lower: they say little, or too much at once.
-_SHORT, _LONG = 8, 30
+_SHORT, _LONG = 12, 30
 #: What the beginning of a section, and of the text, is worth more.
 _FIRST_OF_SECTION, _FIRST_SECTIONS = 1.2, 1.3
 #: What a topic that was asked for is worth, as a weight of a word.

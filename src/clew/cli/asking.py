@@ -59,7 +59,7 @@ async def asked_by(engine: Engine, run: str, now: float) -> list[Asked]:
     folded = await engine.looking.folded(run)
     found: list[Asked] = []
     for visit, key, wait in open_waits(folded):
-        if wait.kind != "answer" or wait.question is None:
+        if wait.kind != "answer" or wait.question is None or visit.is_barrier:
             continue
         found.append(
             Asked(

@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
-from clew.cli.outlook import Pace, Size, size_inside, size_of
+from clew.cli.journey import Journey
+from clew.cli.outlook import Outlook, Pace
 from clew.engine.feed import Ephemeral, Progress
 from clew.errors import UnknownRunError
 from clew.journal.records import Recorded
+from clew.kernel import addresses
 from clew.kernel import events as e
 from clew.kernel.commands import Wait
 from clew.kernel.definition import GraphSpec
-from clew.kernel.fold import fold
+from clew.kernel.fold import fold, group_at
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
-from clew.kernel.topology import Node, compile_graph
+from clew.kernel.topology import compile_graph
 from clew.kernel.values import ErrorInfo
-from clew.kernel.visits import Group, Scope, Visit
+from clew.kernel.visits import Scope, Visit, Walk
 
 #: Rows that ended last, and failures, that are kept for showing.
 KEPT = 200
@@ -46,35 +48,40 @@ class Board:
 
     Args:
         spec: the run's definition.
+        keeps_values: the journey keeps what steps wrote, and not only what is told of it.
 
     Attributes:
         run: the folded state.
+        journey: what the steps of state graphs wrote, and why the run went on from them as it did.
+        outlook: what is still to come.
         since: when this watcher came, in seconds since the epoch; None counts from the start of the run.
         caught_up: sequence number up to which events are history, told before this watcher came.
-        counts: rows (nodes of the run's own graph) by state; ready ones count as pending.
+        counts: rows (nodes of the run's own graph, or steps if it is a state graph) by state; ready ones count as
+            pending.
         live: leaf visits with an attempt under way, the longest under way first.
         rows: rows by state, for the states of which few are shown, in the order in which they got there.
         recent: rows that completed, were skipped or cancelled, the last one last.
         failures: leaves that failed for good, the last one last; at most `KEPT`.
         progress: what bodies under way last told about themselves.
         paused_by: who paused the run, if that was said.
-        unknown_maps: maps that have not told how many items they have.
     """
 
-    def __init__(self, spec: GraphSpec) -> None:
+    def __init__(self, spec: GraphSpec, *, keeps_values: bool = False) -> None:
         self.run = Run("", compile_graph(spec))
+        self.journey = Journey(self.run, keeps_values=keeps_values)
+        self.outlook = Outlook(self.run)
         self.since: float | None = None
         self.caught_up = 0
         self.pace = Pace()
         self.progress: dict[str, Progress] = {}
         self.owner = ""
         self.paused_by = ""
-        self._static: dict[int, Size] = {}
         self._reset()
 
     def _reset(self) -> None:
         """Nothing of the run's nodes is known."""
-        self.counts: Counter[NodeState] = Counter({NodeState.PENDING: len(self.run.topology.nodes)})
+        pending = 0 if self.is_walk else len(self.run.topology.nodes)
+        self.counts: Counter[NodeState] = Counter({NodeState.PENDING: pending})
         self.live: dict[str, Visit] = {}
         self.rows: dict[NodeState, dict[str, Visit]] = {state: {} for state in _SHOWN}
         self.recent: deque[Visit] = deque(maxlen=KEPT)
@@ -82,9 +89,11 @@ class Board:
         #: Keys of questions that were asked and not answered, by address of visits that have not settled.
         self._asked: dict[str, dict[str, None]] = {}
         self._row_states: dict[str, NodeState] = {}
-        self.unknown_maps = 0
-        #: Leaves of sub-graphs that have not begun, by the definition.
-        self._promised = 0
+
+    @property
+    def is_walk(self) -> bool:
+        """Whether the run's own graph is a state graph."""
+        return self.run.topology.routing is not None
 
     # ------------------------------------------------------------------ taking
 
@@ -92,12 +101,15 @@ class Board:
         """Fold one item."""
         if isinstance(item, Recorded):
             event = item.event
+            self.outlook.before(event)
+            self.journey.before(event)
             fold(self.run, event)
+            self.journey.take(item)
             special = self._SPECIAL.get(type(event))
             if special is not None:
                 special(self, event)
-            else:
-                self._moved(self.run.visits[event.path])  # type: ignore[union-attr] - all others have a path
+            elif (visit := self.run.visits.get(getattr(event, "path", ""))) is not None:
+                self._moved(visit)
         elif isinstance(item, Progress) and item.path in self.live:
             self.progress[item.path] = item
 
@@ -120,10 +132,12 @@ class Board:
             self._row_moved(visit, shown_as(state))
 
     def _row_moved(self, visit: Visit, state: NodeState) -> None:
+        if self.is_walk and visit.path not in self._row_states:  # a step that is new
+            self.counts[NodeState.PENDING] += 1
         before = self._row_states.get(visit.path, NodeState.PENDING)
+        self._row_states[visit.path] = state
         if state is before:
             return
-        self._row_states[visit.path] = state
         self.counts[before] -= 1
         self.counts[state] += 1
         if before in self.rows:
@@ -138,12 +152,12 @@ class Board:
         # A group that failed because of its members says nothing new.
         if visit.inner is None or not visit.inner.failed:
             self.failures.append(Failure(visit.path, event.error, event.attempt))
-        self._settled_unopened(visit)
+        self.outlook.settled(visit)
         self._moved(visit)
 
     def _node_settled(self, event: e.NodeSkipped | e.NodeCancelled | e.NodeCompleted) -> None:
         visit = self.run.visits[event.path]
-        self._settled_unopened(visit)
+        self.outlook.settled(visit)
         self._moved(visit)
 
     def _wait_opened(self, event: e.WaitOpened) -> None:
@@ -168,50 +182,35 @@ class Board:
     # ------------------------------------------------------------------ groups, and what is still to come
 
     def _run_started(self, _: e.RunStarted) -> None:
-        self._expect(size_of(self.run.topology), -self.run.topology.leaves)
+        self.outlook.count_again()
 
     def _scope_opened(self, event: e.ScopeOpened) -> None:
         visit = self.run.visits[event.path]
-        assert isinstance(visit.inner, Scope)
-        self._promised -= visit.inner.topology.leaves
+        self.outlook.scope_opened(visit)
         self._moved(visit)
 
     def _map_opened(self, event: e.MapOpened) -> None:
         visit = self.run.visits[event.path]
-        self.unknown_maps -= 1
         if 2 * event.count > self.expected:
             self.pace = Pace()  # what went before says little about the items
-        if visit.node.inner is not None:
-            inside = self._inside(visit.node)
-            self._expect(Size(inside.leaves * event.count, inside.maps * event.count))
+        self.outlook.map_opened(visit, event.count)
         self._moved(visit)
 
-    def _settled_unopened(self, visit: Visit) -> None:
-        """A group that ends without having begun holds nothing to be waited for."""
-        if visit.inner is None and visit.is_group:
-            size = self._unopened(visit.node, visit)
-            self._expect(Size(-size.leaves, -size.maps))
-
-    def _inside(self, node: Node) -> Size:
-        if id(node) not in self._static:
-            self._static[id(node)] = size_inside(node)
-        return self._static[id(node)]
-
-    def _expect(self, size: Size, less: int = 0) -> None:
-        self._promised += size.leaves + less
-        self.unknown_maps += size.maps
+    def _routed(self, event: e.Routed) -> None:
+        """The token of a state graph went on; the node that it came to is ready."""
+        walk = group_at(self.run, event.path)
+        assert isinstance(walk, Walk)
+        self.outlook.routed(walk)
+        if walk.last is not None:
+            self._moved(walk.last)
 
     def _stopping(self, event: e.GroupStopping) -> None:
         """Members of a group were cancelled without an event of their own."""
-        group = self.run.visits[event.path].inner if event.path else self.run.root
-        assert group is not None
+        group = group_at(self.run, event.path)
         if group is self.run.root:
             self._count_again()
-            return
-        for node, visit in _members(group):
-            if node.is_group and (visit is None or (visit.inner is None and visit.state is NodeState.CANCELLED)):
-                size = self._unopened(node, visit)
-                self._expect(Size(-size.leaves, -size.maps))
+        else:
+            self.outlook.stopping(group)
 
     def _retried(self, _: e.RunRetried) -> None:
         self.failures.clear()
@@ -226,41 +225,20 @@ class Board:
         self._asked = {path: keys for path, keys in asked.items() if path in self.run.visits}
         self.recent.extend(recent)
         root = self.run.root
-        assert isinstance(root, Scope)
+        assert root is not None
+        self.counts.clear()
         for index, visit in enumerate(root.members):
             state = shown_as(root.member_state(index))
-            self.counts[NodeState.PENDING] -= 1
             self.counts[state] += 1
             if visit is not None:
                 self._row_states[visit.path] = state
                 if state in self.rows:
                     self.rows[state][visit.path] = visit
         self.live = {v.path: v for v in self.run.visits.values() if not v.is_group and v.state in UNDER_WAY}
-        self._expect_again(root)
-
-    def _expect_again(self, group: Group) -> None:
-        """Count what has not begun, in a group and all that is in it."""
-        if group.stop:
-            return
-        for node, visit in _members(group):
-            if not node.is_group or (visit is not None and visit.state in SETTLED):
-                continue
-            if visit is not None and visit.inner is not None:
-                self._expect_again(visit.inner)
-            else:
-                self._expect(self._unopened(node, visit))
-
-    def _unopened(self, node: Node, visit: Visit | None) -> Size:
-        """What a member that has not begun is expected to hold."""
-        if node.spec.map is not None and (visit is None or visit.is_map):
-            return Size(0, 1)
-        return self._inside(node) if node.inner is not None else Size(0, 0)
+        self.outlook.count_again()
 
     def _taken(self, event: e.OwnershipTaken) -> None:
         self.owner = event.owner
-
-    def _of_run(self, _: e.AnyEvent) -> None:
-        """Says nothing about nodes."""
 
     # ------------------------------------------------------------------ asking
 
@@ -277,12 +255,12 @@ class Board:
     @property
     def expected(self) -> int:
         """Leaves in all, as far as they are known."""
-        return self.run.total + self._promised
+        return self.run.total + self.outlook.leaves
 
     @property
     def is_total_known(self) -> bool:
-        """Whether no map can add to `expected` any more."""
-        return self.unknown_maps == 0
+        """Whether no map and no state graph can add to `expected` any more."""
+        return self.outlook.unknown == 0
 
     def left_s(self, now: float) -> float | None:
         """Seconds until the end at the present rate; None while nobody can tell."""
@@ -291,15 +269,20 @@ class Board:
         return self.pace.left_s(now, self.run.settled, self.expected - self.run.settled)
 
     def knows(self, path: str) -> bool:
-        """Whether the run has a node or an item at this address, begun or not."""
-        if path in self.run.visits:
-            return True
+        """Whether the run has a node or an item at this address, begun or not; of state graphs, a step."""
+        return path in self.run.visits or self._names(path, Scope)
+
+    def _names(self, path: str, kind: type[Scope | Walk]) -> bool:
+        """Whether an address names a node of a graph of this kind."""
         parent, _, name = path.rpartition("/")
-        group = (
-            self.run.visits[parent].inner if parent in self.run.visits else self.run.root if not parent else None
-        )
-        topology = group.topology if isinstance(group, Scope) else self.run.topology if not parent else None
-        return topology is not None and name in topology.index
+        if not parent:
+            own = Walk if self.is_walk else Scope
+            return own is kind and addresses.node_of(name) in self.run.topology.index
+        visit = self.run.visits.get(parent)
+        group = visit.inner if visit is not None else None
+        if not isinstance(group, Scope | Walk):
+            return False
+        return isinstance(group, kind) and addresses.node_of(name) in group.topology.index
 
     def must_know(self, path: str) -> None:
         """Refuse an address that is not of this run.
@@ -307,11 +290,15 @@ class Board:
         Raises:
             UnknownRunError: with the nearest right one.
         """
-        if not self.knows(path):
-            known = [*self.run.visits, *self.run.topology.index]
-            near = get_close_matches(path, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UnknownRunError(f"run {self.run.id} has no node {path!r}{hint}")
+        if self.knows(path):
+            return
+        if self._names(path, Walk):
+            yet = "" if self.run.ended else " yet"
+            raise UnknownRunError(f"run {self.run.id} has not come to {path}{yet}")
+        known = [*self.run.visits, *self.run.topology.index]
+        near = get_close_matches(path, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownRunError(f"run {self.run.id} has no node {path!r}{hint}")
 
     def row_of(self, visit: Visit) -> Visit:
         """The node of the run's own graph that a visit belongs to."""
@@ -328,18 +315,13 @@ class Board:
                 found = visit
         return found
 
-    #: What the events do beyond folding; those that are not here move one visit.
+    #: What the events do beyond folding; those that are not here move one visit, or none.
     _SPECIAL: ClassVar[dict[type, Callable[[Board, Any], None]]] = {
-        e.RunAdmitted: _of_run,
         e.RunStarted: _run_started,
         e.RunPaused: _paused,
-        e.RunResumed: _of_run,
-        e.RunCompleted: _of_run,
-        e.RunFailed: _of_run,
-        e.RunCancelled: _of_run,
         e.RunRetried: _retried,
         e.OwnershipTaken: _taken,
-        e.MessageArrived: _of_run,
+        e.Routed: _routed,
         e.WaitOpened: _wait_opened,
         e.WaitResolved: _wait_resolved,
         e.GroupStopping: _stopping,
@@ -351,13 +333,6 @@ class Board:
         e.NodeSkipped: _node_settled,
         e.NodeCancelled: _node_settled,
     }
-
-
-def _members(group: Group) -> Iterator[tuple[Node, Visit | None]]:
-    if isinstance(group, Scope):
-        yield from zip(group.topology.nodes, group.members, strict=True)
-    else:
-        yield from ((visit.node, visit) for visit in group.members if visit is not None)
 
 
 _SHOWN = (NodeState.RUNNING, NodeState.FAILED, NodeState.RETRYING, NodeState.WAITING)

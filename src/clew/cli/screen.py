@@ -160,7 +160,10 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
 def waits_of(visit: Visit, now: float) -> str:
     """What a visit waits for; of several things, what it began to wait for first."""
     found = [wait for wait in (visit.waits or {}).values() if not wait.outcome]
-    return told_wait(min(found, key=lambda wait: wait.opened), now, brief=True) if found else "waits"
+    if not found:
+        return "waits"
+    barrier = visit.node.spec.barrier if visit.is_barrier else None
+    return told_wait(min(found, key=lambda wait: wait.opened), now, brief=True, barrier=barrier)
 
 
 def _attempts(attempt: int) -> str:

@@ -12,10 +12,12 @@ import msgspec
 
 from clew import codec
 from clew.cli.board import Board
+from clew.cli.judgements import deciding, told_barrier, told_default
 from clew.cli.words import command, count, duration, first_line, moment, plain, shortened
 from clew.engine.questions import refuse_unfit
 from clew.errors import InvalidInputError
 from clew.kernel.commands import Wait
+from clew.kernel.definition import BarrierSpec
 from clew.kernel.questions import Question
 from clew.kernel.state import Run
 from clew.kernel.states import RunState
@@ -35,13 +37,16 @@ def standing(board: Board, db: str, limit: int = TOLD) -> Iterator[str]:
         yield f"paused{by}; to go on: {command('resume', run.id, db=db)}"
     asking = list(islice(board.asking(), limit + 1))
     for visit, key, wait in asking[:limit]:
-        yield f"{asked(visit, wait)}; to answer: {answering(run.id, visit, key, wait, db)}"
+        yield f"{asked(visit, wait)}; {to_do(run.id, visit, key, wait, db)}"
     if len(asking) > limit:
-        yield f"more is asked; all of it: {command('answer', run.id, db=db)}"
+        how = "show" if any(visit.is_barrier for visit, _, _ in asking) else "answer"
+        yield f"more is asked; all of it: {command(how, run.id, db=db)}"
 
 
 def asked(visit: Visit, wait: Wait) -> str:
-    """A question in one line."""
+    """A question, or what a barrier waits for, in one line."""
+    if visit.is_barrier:
+        return f"{plain(visit.path)} {told_barrier(visit.node.spec.barrier)}"
     question = question_in(wait)
     if question is None:
         return f"{plain(visit.path)} asks something"
@@ -49,9 +54,16 @@ def asked(visit: Visit, wait: Wait) -> str:
 
 
 def answering(run: str, visit: Visit, key: str, wait: Wait, db: str) -> str:
-    """The command that answers a question."""
+    """The command that answers a question, or decides at a barrier."""
+    if visit.is_barrier:
+        return deciding(run, visit, db)
     several = sum(each.kind == "answer" and not each.outcome for each in (visit.waits or {}).values()) > 1
     return answer_command(run, visit.path, key if several else "", question_in(wait), db)
+
+
+def to_do(run: str, visit: Visit, key: str, wait: Wait, db: str) -> str:
+    """The same in a sentence."""
+    return f"to {'decide' if visit.is_barrier else 'answer'}: {answering(run, visit, key, wait, db)}"
 
 
 def answer_command(run: str, node: str, key: str, question: Question | None, db: str) -> str:
@@ -161,9 +173,18 @@ def open_waits(run: Run) -> list[tuple[Visit, str, Wait]]:
     return sorted(found, key=lambda each: each[2].opened)
 
 
-def told_wait(wait: Wait, now: float, *, brief: bool = False) -> str:
-    """What a visit waits for, since when and until when; if brief, only how long is left."""
+def told_wait(wait: Wait, now: float, *, brief: bool = False, barrier: BarrierSpec | None = None) -> str:
+    """What a visit waits for, since when and until when; if brief, only how long is left.
+
+    Args:
+        wait: of the visit.
+        now: seconds since the epoch.
+        brief: for a line of a picture.
+        barrier: the visit is one of this barrier.
+    """
     match wait.kind:
+        case _ if barrier is not None:
+            what = told_barrier(barrier)
         case "timer":
             what = "sleeps"
         case "message":
@@ -181,19 +202,25 @@ def told_wait(wait: Wait, now: float, *, brief: bool = False) -> str:
     if brief:
         return what if wait.due is None else f"{what}, {duration(max(0.0, wait.due - now))} to go"
     since = f", since {duration(max(0.0, now - wait.since))}" if wait.since else ""
-    return f"{what}{since}{_until(wait, now)}"
+    return f"{what}{since}{_until(wait, now, barrier)}"
 
 
 def told_deadline(due: float, default: str | None, now: float) -> str:
     """A deadline, and what happens then."""
-    left = f"in {duration(due - now)}" if due > now else "now"
     then = "then it fails" if default is None else f"then: {plain(default)}"
-    return f"until {moment(due)} ({left}), {then}"
+    return f"until {moment(due)} ({told_left(due, now)}), {then}"
 
 
-def _until(wait: Wait, now: float) -> str:
+def told_left(due: float, now: float) -> str:
+    """How far away a moment is."""
+    return f"in {duration(due - now)}" if due > now else "now"
+
+
+def _until(wait: Wait, now: float, barrier: BarrierSpec | None) -> str:
     if wait.due is None:
         return ""
+    if barrier is not None:
+        return f", until {moment(wait.due)} ({told_left(wait.due, now)}), {told_default(barrier)}"
     if wait.kind == "timer":
         return f", until {moment(wait.due)} ({duration(max(0.0, wait.due - now))} to go)"
     default = None

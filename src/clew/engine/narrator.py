@@ -110,29 +110,47 @@ class Narrator:
 
     def _run_ended(self, event: e.RunCompleted | e.RunFailed | e.RunCancelled) -> Telling:
         fold(self.run, event)
-        run, root, stamp = self.run, self.run.root, self._scribe.stamp
+        root = self.run.root
         assert root is not None
         if isinstance(event, e.RunCompleted):
             yield from self._scribe.partial_failure(root)
         lasted = self._scribe.lasted(root.path)
         graph = self._scribe.graph(root)
-        yield i.GraphEnded(**graph, outcome=run.state.value, duration_s=lasted, error=run.error)
-        log, omitted = log_of(run, self._routes, self._scribe.reached, self._scribe.openings)
-        ending: dict[str, Any] = {
-            "trace_id": trace_id(self._id),
-            "duration_s": duration(run.started_at, event.at),
-            "state": plain(root.cells) if isinstance(root, Walk) else None,
-            "log": log,
-            "omitted": omitted,
-        }
+        yield i.GraphEnded(**graph, outcome=self.run.state.value, duration_s=lasted, error=self.run.error)
         match event:
             case e.RunCompleted():
-                item = i.Complete(**stamp, **ending)
+                yield self._ending(i.Complete)
             case e.RunFailed():
-                item = i.Error(**stamp, **ending, error=event.error)
+                yield self._ending(i.Error, error=event.error)
             case e.RunCancelled():
-                item = i.Cancelled(**stamp, **ending, reason=event.reason)
-        yield item if isinstance(root, Walk) else Told(item, outputs_of(run, root), "outputs")
+                yield self._ending(i.Cancelled, reason=event.reason)
+
+    def _rollback_started(self, event: e.RollbackStarted) -> Telling:
+        fold(self.run, event)
+        yield i.RollbackStarted(**self._scribe.stamp, why=event.why, by=event.by)
+
+    def _rolled_back(self, event: e.RunRolledBack) -> Telling:
+        fold(self.run, event)
+        yield self._ending(i.RolledBack, undone=event.undone)
+
+    def _rollback_failed(self, event: e.RollbackFailed) -> Telling:
+        fold(self.run, event)
+        yield self._ending(i.RollbackFailed, undone=event.undone, remaining=event.remaining)
+
+    def _ending(self, kind: Callable[..., i.StreamItem], **more: Any) -> Told:
+        run, root = self.run, self.run.root
+        assert root is not None
+        log, omitted = log_of(run, self._routes, self._scribe.reached, self._scribe.openings)
+        item = kind(
+            **self._scribe.stamp,
+            **more,
+            trace_id=trace_id(self._id),
+            duration_s=duration(run.started_at, run.ended_at),
+            state=plain(root.cells) if isinstance(root, Walk) else None,
+            log=log,
+            omitted=omitted,
+        )
+        return Told(item) if isinstance(root, Walk) else Told(item, outputs_of(run, root), "outputs")
 
     def _run_paused(self, event: e.RunPaused) -> Telling:
         fold(self.run, event)
@@ -226,6 +244,10 @@ class Narrator:
 
     # ------------------------------------------------------------------ waits and decisions
 
+    def _usage_recorded(self, event: e.UsageRecorded) -> Telling:
+        fold(self.run, event)
+        yield i.NodeUsage(**self._scribe.node(self.run.visits[event.path]), used=event.used)
+
     def _wait_opened(self, event: e.WaitOpened) -> Telling:
         visit = self.run.visits[event.path]
         again = visit.state is NodeState.WAITING
@@ -308,6 +330,9 @@ class Narrator:
         e.RunCompleted: _run_ended,
         e.RunFailed: _run_ended,
         e.RunCancelled: _run_ended,
+        e.RollbackStarted: _rollback_started,
+        e.RunRolledBack: _rolled_back,
+        e.RollbackFailed: _rollback_failed,
         e.RunPaused: _run_paused,
         e.RunResumed: _run_resumed,
         e.GroupStopping: _group_stopping,
@@ -322,6 +347,7 @@ class Narrator:
         e.NodeFailed: _node_failed,
         e.NodeSkipped: _node_skipped,
         e.NodeCancelled: _node_cancelled,
+        e.UsageRecorded: _usage_recorded,
         e.WaitOpened: _wait_opened,
         e.WaitResolved: _wait_resolved,
         e.Routed: _routed,
@@ -333,7 +359,7 @@ def _is_at_rest(visit: Visit) -> bool:
     """Whether a visit has begun, has not settled, and nothing of it is under way."""
     if visit.state in SETTLED or visit.state in UNDER_WAY:
         return False
-    return visit.started_at is not None or (visit.is_barrier and visit.state is NodeState.WAITING)
+    return visit.started_at is not None or visit.state is NodeState.WAITING
 
 
 def _why_degraded(walk: Walk, event: e.Routed) -> str:

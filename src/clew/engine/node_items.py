@@ -54,12 +54,14 @@ class NodeStarted(NodeItem, frozen=True, kw_only=True):
         parent_id: span of what it is a part of.
         discards: what earlier attempts of the visit have emitted is void.
         probe: it finds out whether a lost attempt took effect.
+        undoes: the visit that it undoes, if it is a compensation.
     """
 
     kind: str
     parent_id: str
     discards: bool = False
     probe: bool = False
+    undoes: str = ""
 
 
 class NodeFinished(NodeItem, frozen=True, kw_only=True):
@@ -112,6 +114,12 @@ class NodeCancelled(NodeItem, frozen=True, kw_only=True):
 
     reason: str
     duration_s: float | None = None
+
+
+class NodeUsage(NodeItem, frozen=True, kw_only=True):
+    """What the attempt has used, by the name of what was measured."""
+
+    used: dict[str, float]
 
 
 class NodeWaiting(NodeItem, frozen=True, kw_only=True):

@@ -87,6 +87,7 @@ class Scribe:
             parent_id=self._span_of(visit.group),
             discards=visit.attempt > 1,
             probe=probe,
+            undoes=visit.undoes.path if visit.undoes is not None else "",
         )
 
     def lasted(self, path: str) -> float | None:

@@ -26,12 +26,14 @@ from clew.engine.node_items import (
     NodeRetrying,
     NodeSkipped,
     NodeStarted,
+    NodeUsage,
     NodeWaiting,
     NodeWoken,
     ParallelJoined,
     ParallelStarted,
 )
 from clew.engine.state_changes import Delta
+from clew.kernel.undo_events import Remaining
 from clew.kernel.values import ErrorInfo
 
 
@@ -82,6 +84,13 @@ class GraphPaused(Item, frozen=True, kw_only=True):
 class GraphResumed(Item, frozen=True, kw_only=True):
     """A paused run goes on."""
 
+    by: str = ""
+
+
+class RollbackStarted(Item, frozen=True, kw_only=True):
+    """What the run did is undone from here on, because it has ``failed`` or somebody ``asked`` for it."""
+
+    why: str
     by: str = ""
 
 
@@ -255,12 +264,26 @@ class Cancelled(Ending, frozen=True, kw_only=True):
     reason: str
 
 
+class RolledBack(Ending, frozen=True, kw_only=True):
+    """What the run did has been undone; `undone` counts the compensations that were made."""
+
+    undone: int
+
+
+class RollbackFailed(Ending, frozen=True, kw_only=True):
+    """The rollback is over, and some of what the run did remains."""
+
+    undone: int
+    remaining: tuple[Remaining, ...]
+
+
 StreamItem = (
     GraphStarted
     | GraphEnded
     | GraphStopping
     | GraphPaused
     | GraphResumed
+    | RollbackStarted
     | EdgeTaken
     | NodeStarted
     | NodeFinished
@@ -269,6 +292,7 @@ StreamItem = (
     | NodeInterrupted
     | NodeSkipped
     | NodeCancelled
+    | NodeUsage
     | NodeWaiting
     | NodeWoken
     | StateChanged
@@ -288,4 +312,6 @@ StreamItem = (
     | Complete
     | Error
     | Cancelled
+    | RolledBack
+    | RollbackFailed
 )

@@ -29,7 +29,8 @@ When = Callable[[Any], Any] | str
 #: Finds a function by its description, as `clew.bodies.functions.find` does.
 Find = Callable[[FunctionBody], Callable[..., Any]]
 
-_LONGEST = 60
+#: Characters of a label.
+_LONGEST = 120
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -209,11 +209,16 @@ class GraphDraft:
             return self.branches_of.keys
         if self.routes is None:
             return None
-        keys = dict(self.routes.schema.keys)
-        for draft in self.nodes:
+        if self._keys is None:
+            self._keys = dict(self.routes.schema.keys)
+            for draft in self.nodes:
+                self._add_keys_of(draft)
+        return self._keys
+
+    def _add_keys_of(self, draft: Draft) -> None:
+        if self._keys is not None:
             for own in draft.own_keys():
-                keys.setdefault(own.name, own)
-        return keys
+                self._keys.setdefault(own.name, own)
 
     @property
     def signature(self) -> Signature:
@@ -225,6 +230,7 @@ class GraphDraft:
         """Add a node."""
         self.nodes.append(draft)
         self.index.setdefault(draft.id, draft)
+        self._add_keys_of(draft)
         if isinstance(draft.body, GraphDraft):
             draft.body.parents.append(self)
         self.changed()
@@ -251,3 +257,4 @@ class GraphDraft:
         return f"{wanted}_{number}"
 
     _numbers: dict[str, int] = field(default_factory=dict[str, int])
+    _keys: dict[str, KeyDraft] | None = None

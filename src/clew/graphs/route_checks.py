@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from clew import codec
@@ -140,7 +140,10 @@ def _limits_without_fallback(graph: GraphDraft, edges: list[EdgeDraft]) -> Itera
 def _router_problems(edges: list[EdgeDraft]) -> Iterator[str]:
     """Routers that say by their annotation what they return: it is compared with the targets."""
     groups: dict[str, list[EdgeDraft]] = {}
+    leaving: dict[str, set[str]] = {}
     for edge in edges:
+        if not edge.fallback:
+            leaving.setdefault(edge.source, set()).add(edge.owner)
         if edge.router and callable(edge.when) and edge.equals:
             groups.setdefault(edge.owner, []).append(edge)
     for group in groups.values():
@@ -151,7 +154,7 @@ def _router_problems(edges: list[EdgeDraft]) -> Iterator[str]:
             continue
         returned = [value for member in members for value in get_args(member)]
         known = {edge.equals for edge in group}
-        goes_on = any(e.source == first.source and not e.fallback and e.owner != first.owner for e in edges)
+        goes_on = leaving[first.source] != {first.owner}
         for value in returned:
             if codec.encode(value) not in known and not goes_on:
                 yield first.tell("targets", f"it may return {value!r}, for which there is no target")
@@ -173,13 +176,14 @@ def _fallback_cycles(edges: list[EdgeDraft]) -> Iterator[str]:
             by_source.setdefault(edge.source, edge)
     placed: set[str] = set()
     for start in by_source:
-        path: list[str] = []
+        path: dict[str, None] = {}
         at = start
         while at in by_source and at not in placed and at not in path:
-            path.append(at)
+            path[at] = None
             at = by_source[at].target
         if at in path:
-            cycle = path[path.index(at) :]
+            names = [*path]
+            cycle = names[names.index(at) :]
             told = " -> ".join(map(repr, [*cycle, cycle[0]]))
             yield by_source[cycle[-1]].tell(
                 "", f"fallbacks lead in a circle: {told}; end it at another node, or END"
@@ -202,7 +206,7 @@ def _ways(graph: GraphDraft, edges: list[EdgeDraft]) -> Iterator[str]:
         first = next(iter(graph.index))
         yield graph.place.before(f"edges: none leaves START; say add_edge(START, {first!r})")
         return
-    reached = _reached(START, forwards)
+    reached = _reached([START], forwards)
     for name, draft in graph.index.items():
         if name not in reached:
             yield draft.tell("", "no way leads here from START; add an edge to it, or take it out")
@@ -214,8 +218,8 @@ def _ways(graph: GraphDraft, edges: list[EdgeDraft]) -> Iterator[str]:
 def _without_exit(graph: GraphDraft, forwards: Ways, backwards: Ways, reached: set[str]) -> Iterator[str]:
     """Cycles that nothing leads out of; a node that is annotated to return an Update may end by itself."""
     ends = [END, *(name for name, draft in graph.index.items() if may_end(draft) or name not in forwards)]
-    leaves = {name for end in ends for name in (end, *_reached(end, backwards))}
-    stuck = [name for name in graph.index if name in reached and name not in leaves]
+    leaves = {*ends, *_reached(ends, backwards)}
+    stuck = {name: None for name in graph.index if name in reached and name not in leaves}
     while stuck:
         cycle = _cycle(stuck, forwards)
         told = " -> ".join([*cycle, cycle[0]])
@@ -223,23 +227,24 @@ def _without_exit(graph: GraphDraft, forwards: Ways, backwards: Ways, reached: s
             f"nothing leads out of the cycle {told}; add an edge to END, or annotate the node that "
             "ends it by goto=END with -> Update"
         )
-        told_of = {*_reached(cycle[0], forwards), *_reached(cycle[0], backwards)}
-        stuck = [name for name in stuck if name not in told_of]
+        told_of = {*_reached(cycle[:1], forwards), *_reached(cycle[:1], backwards)}
+        stuck = {name: None for name in stuck if name not in told_of}
 
 
-def _cycle(stuck: list[str], forwards: Ways) -> list[str]:
+def _cycle(stuck: Mapping[str, None], forwards: Ways) -> list[str]:
     """A cycle among nodes each of which leads to another one of them."""
-    path: list[str] = []
-    at = stuck[0]
+    path: dict[str, None] = {}
+    at = next(iter(stuck))
     while at not in path:
-        path.append(at)
+        path[at] = None
         at = next(name for name in forwards[at] if name in stuck)
-    return path[path.index(at) :]
+    names = [*path]
+    return names[names.index(at) :]
 
 
-def _reached(start: str, ways: Ways) -> set[str]:
+def _reached(starts: Iterable[str], ways: Ways) -> set[str]:
     found: set[str] = set()
-    waiting = [start]
+    waiting = [*starts]
     while waiting:
         for name in ways.get(waiting.pop(), ()):
             if name not in found:

@@ -7,6 +7,7 @@ that is given before it is asked for is kept; a standing one is used each time, 
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 
@@ -64,12 +65,13 @@ def decide(flow: Mover, signal: s.Decide) -> str | None:
         return f"it has ended ({run.state})"
     if judgement.kind not in JUDGEMENTS:
         return f"{judgement.kind!r} is no decision; there are approve, reject, modify and reroute"
-    found = _find(run.topology, signal.barrier)
+    address = addresses.bare(signal.barrier) if signal.standing else signal.barrier
+    found = _find(run.topology, address, bare=signal.standing)
     if found is None:
         known = ", ".join(sorted(_barriers(run.topology))) or "none"
         return f"it has no barrier {signal.barrier!r}; its barriers: {known}"
     if signal.standing:
-        return _stand(flow, signal)
+        return _stand(flow, signal, address, found)
     path = addresses.first_visits(signal.barrier)
     visit = run.visits.get(path)
     if visit is not None and visit.open_wait(DECISION) is not None:
@@ -79,6 +81,8 @@ def decide(flow: Mover, signal: s.Decide) -> str | None:
         return f"{path} does not wait for a decision any more: {_told(wait, visit)}"
     if path in run.kept:
         return f"{path} has a decision already, by {run.kept[path].by or 'somebody'}, for when it is reached"
+    if signal.shown:
+        return f"{path} does not wait for a decision now, so it is not what was shown; look at it again"
     refusal = _unfit(found, judgement)
     if refusal is None:
         value = Value(json=msgspec.Raw(msgspec.json.encode(judgement)))
@@ -115,13 +119,10 @@ def _ask(flow: Mover, visit: Visit, due: float | None) -> None:
     )
 
 
-def _stand(flow: Mover, signal: s.Decide) -> str | None:
+def _stand(flow: Mover, signal: s.Decide, barrier: str, found: _Named) -> str | None:
     """A decision for all visits of a barrier: it is used at once where somebody waits for it."""
     if signal.judgement.kind == "modify":
         return "a standing decision approves, rejects or reroutes; a change of the state is made once"
-    barrier = addresses.bare(signal.barrier)
-    found = _find(flow.run.topology, barrier)
-    assert found is not None
     if (refusal := _unfit(found, signal.judgement)) is not None:
         return refusal
     value = Value(json=msgspec.Raw(msgspec.json.encode(signal.judgement)))
@@ -203,15 +204,11 @@ def _way(walk: Walk, visit: Visit, judgement: Judgement) -> routes.Way | None:
     Raises:
         RuleError: it leads nowhere.
     """
-    if judgement.kind in ("modify", "reroute") and visit.group is not walk:
-        raise routes.wrong(
-            f"{visit.path} is a branch by itself: it can be approved or rejected; to {judgement.kind}, it has to "
-            "be in a sub-graph"
-        )
+    named = _Named(visit.node, walk.topology, is_branch=visit.group is not walk)
+    if (refusal := _unfit(named, judgement)) is not None:
+        raise routes.wrong(refusal)
     if judgement.kind != "reroute":
         return None
-    if (refusal := _unfit((visit.node, walk.topology), judgement)) is not None:
-        raise routes.wrong(refusal)
     return routes.within_steps(walk, routes.Way(-1, judgement.target, "reroute"))
 
 
@@ -228,38 +225,70 @@ def _told_to_state(visit: Visit, judgement: Judgement) -> list[Write]:
             return [Write(approved, deleted=True), Write(reason, deleted=True)]
 
 
-def _unfit(found: tuple[Node, Topology], judgement: Judgement) -> str | None:
-    """Why a decision cannot be meant for a barrier of this graph."""
-    _, topology = found
-    if judgement.kind == "reroute" and judgement.target and judgement.target not in topology.index:
-        return f"there is no node {judgement.target!r} to go on with; there are {', '.join(topology.index)}"
-    keys = topology.routing.keys if topology.routing is not None else None
-    unknown = [name for name in (*judgement.changes, *judgement.delete) if keys is not None and name not in keys]
+def _unfit(named: _Named, judgement: Judgement) -> str | None:
+    """Why a decision cannot be meant for a barrier."""
+    index = named.walk.index
+    if named.is_branch and judgement.kind in ("modify", "reroute"):
+        return (
+            f"{named.node.spec.id} is a branch by itself: it can be approved or rejected; to {judgement.kind}, "
+            "it has to be in a sub-graph"
+        )
+    if judgement.kind == "reroute" and judgement.target and judgement.target not in index:
+        return f"there is no node {judgement.target!r} to go on with; there are {', '.join(index)}"
+    assert named.walk.routing is not None
+    keys = named.walk.routing.keys
+    unknown = [name for name in (*judgement.changes, *judgement.delete) if name not in keys]
     if unknown:
-        return f"the state has no key {', '.join(unknown)}; it has {', '.join(sorted(keys or ()))}"
+        return f"the state has no key {', '.join(unknown)}; it has {', '.join(sorted(keys))}"
     return None
 
 
-def _find(topology: Topology, address: str) -> tuple[Node, Topology] | None:
-    """The barrier at an address, and the graph it is in."""
-    *above, last = map(addresses.node_of, addresses.segments(address))
-    for name in above:
-        index = topology.index.get(name)
-        inner = topology.nodes[index].inner if index is not None else None
-        if inner is None:
+class _Named(NamedTuple):
+    """A barrier in a definition.
+
+    Attributes:
+        node: the barrier.
+        walk: the state graph whose state it decides on.
+        is_branch: others may be open beside it in the same state graph.
+    """
+
+    node: Node
+    walk: Topology
+    is_branch: bool
+
+
+def _find(topology: Topology, address: str, *, bare: bool) -> _Named | None:
+    """The barrier that an address names; a ``bare`` one is without visits and items."""
+    walk, parts = topology, addresses.segments(address)
+    for part in parts[:-1]:
+        node = _node_at(topology, part, bare=bare)
+        if node is None or node.inner is None:
             return None
-        topology = inner
-    index = topology.index.get(last)
-    if index is None or topology.nodes[index].spec.barrier is None:
+        topology = node.inner
+        walk = walk if topology.spec.branches else topology
+    node = _node_at(topology, parts[-1], bare=bare)
+    if node is None or node.spec.barrier is None:
         return None
-    return topology.nodes[index], topology
+    return _Named(node, walk, is_branch=topology is not walk or node.spec.map is not None)
+
+
+def _node_at(topology: Topology, part: str, *, bare: bool) -> Node | None:
+    """The node that a part of an address names; None if no visit of it can have this address."""
+    index = topology.index.get(addresses.node_of(part))
+    if index is None:
+        return None
+    node = topology.nodes[index]
+    _, sharp, number = part.partition("[")[0].partition("#")
+    has_item = "[" in part
+    fits = bare or (has_item == (node.spec.map is not None) and (not sharp or number.isdecimal()))
+    return node if fits else None
 
 
 def _barriers(topology: Topology, above: str = "") -> list[str]:
-    """The addresses of all barriers, without visits and items."""
+    """The addresses of all barriers, without visits; the items of maps are left open."""
     found: list[str] = []
     for node in topology.nodes:
-        path = addresses.child(above, node.spec.id)
+        path = addresses.child(above, node.spec.id) + ("[KEY]" if node.spec.map is not None else "")
         if node.spec.barrier is not None:
             found.append(path)
         if node.inner is not None:

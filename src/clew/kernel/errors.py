@@ -1,4 +1,4 @@
-"""What the kernel raises. But for `RuleError`, these are programming faults, never the state of a user's run."""
+"""What the kernel raises. But for the last two, these are programming faults, never the state of a user's run."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class IllegalTransition(KernelError):
 
 class DefinitionError(KernelError):
     """A graph's data contradicts itself (a cycle, an unknown dependency, a duplicate id)."""
+
+
+class UnfitDefinitionError(Exception):
+    """A run cannot go on with a changed definition, for a reason that people are told."""
 
 
 class RuleError(Exception):

@@ -20,7 +20,14 @@ from clew.kernel.body_events import (
 from clew.kernel.event_base import Event
 from clew.kernel.undo_events import RollbackFailed, RollbackStarted, RunRolledBack, UsageRecorded
 from clew.kernel.values import ErrorInfo, Value
-from clew.kernel.walk_events import CheckpointTaken, DecisionKept, Routed, StateChanged, WalkEntered
+from clew.kernel.walk_events import (
+    CheckpointTaken,
+    DecisionKept,
+    DefinitionChanged,
+    Routed,
+    StateChanged,
+    WalkEntered,
+)
 from clew.kernel.writes import Write
 
 VERSION = 1
@@ -288,6 +295,7 @@ AnyEvent = (
     | StateChanged
     | DecisionKept
     | CheckpointTaken
+    | DefinitionChanged
     | AttemptStarted
     | AttemptSuspended
     | AttemptResumed

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clew.kernel import events as e
-from clew.kernel import inheriting, undoing, walking
+from clew.kernel import inheriting, rebinding, undoing, walking
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
 from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits
@@ -134,6 +134,7 @@ def _open_scope(run: Run, scope: Scope) -> None:
     run.total += scope.topology.leaves
     for index in scope.topology.sources:
         run.make_ready(run.visit(scope, index, scope.topology.nodes[index]))
+    run.expect_report(scope)
 
 
 def _map_opened(run: Run, event: e.MapOpened) -> None:
@@ -155,8 +156,7 @@ def _map_opened(run: Run, event: e.MapOpened) -> None:
             begun = index + 1
     if not anew:  # all became ready in order, or are pending, and nothing else tells them apart
         run.touch(group, 0 if source is None else begun)
-    if visit.node.feeds:
-        _release(run, visit, visit.node.feeds)
+    _release(run, visit, visit.node.feeds)
 
 
 def _attempt_started(run: Run, event: e.AttemptStarted) -> None:
@@ -384,6 +384,7 @@ _FOLDS: dict[type, Callable[[Run, Any], None]] = {
     e.NodeFailed: _node_failed,
     e.NodeSkipped: _node_skipped,
     e.NodeCancelled: _node_cancelled,
+    e.DefinitionChanged: rebinding.definition_changed,
     **RECORDING,
     **walking.WALKING,
     **undoing.UNDOING,

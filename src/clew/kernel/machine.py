@@ -28,6 +28,7 @@ from clew.kernel.flow import Flow, Gate
 from clew.kernel.fold import fold
 from clew.kernel.forking import fork
 from clew.kernel.groups import has_room
+from clew.kernel.redefining import redefine
 from clew.kernel.reducing import Rules
 from clew.kernel.routes import complete, gather, gathered, go_on, go_on_anywhere, walks_of
 from clew.kernel.starting import expand, start
@@ -67,7 +68,7 @@ def _is_question(timer: Timer[Visit]) -> bool:
     return timer.kind == "wait" and visit is not None and (visit.waits or {})[timer.key].kind == "answer"
 
 
-#: What bodies record and wait for, and what people answer and send.
+#: What bodies record and wait for, and what people answer, send and change.
 _OF_BODIES: dict[type, Callable[[Flow, Any], str | None]] = {
     s.StepBegun: waiting.step_begun,
     s.StepEnded: waiting.step_ended,
@@ -77,6 +78,7 @@ _OF_BODIES: dict[type, Callable[[Flow, Any], str | None]] = {
     s.Decide: barriers.decide,
     s.Checkpoint: waiting.checkpoint,
     s.Send: waiting.send,
+    s.Redefine: redefine,
 }
 
 

@@ -66,6 +66,7 @@ def _reset_scope(run: Run, scope: Scope, at: float) -> None:
                 _make_anew(run, visit)
         if again[index] and scope.remaining[index] == 0:
             _begin_again(run, run.visit(scope, index, node), at)
+    run.expect_report(scope)
 
 
 def _inputs_change(scope: Scope, visit: Visit, again: list[bool]) -> bool:

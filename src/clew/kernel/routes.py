@@ -39,7 +39,7 @@ class Way(NamedTuple):
 
 def go_on(flow: Mover, walk: Walk) -> None:
     """Do what is to be done next for a state graph, unless it is under way already."""
-    if not walk.entered:
+    if not walk.entered and not walk.stop:
         assert walk.owner is not None
         flow.commands.append(gather(flow, walk.owner))
         return

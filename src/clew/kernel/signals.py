@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clew.kernel.definition import GraphSpec
 from clew.kernel.values import NOTHING, ErrorInfo, Undo, Value
 from clew.kernel.writes import Judgement, Update
 
@@ -262,6 +263,24 @@ class Rollback(Signal, frozen=True, kw_only=True):
     reason: str = "rolled back"
 
 
+class Redefine(Signal, frozen=True, kw_only=True):
+    """Go on with another definition, see `events.DefinitionChanged`; before `TakeOver`, if that comes, too.
+
+    Attributes:
+        graph: its hash.
+        definition: digest of the blob that holds it.
+        spec: the definition.
+        by: who changes it.
+        forced: although what has run was changed, too.
+    """
+
+    graph: str
+    definition: str
+    spec: GraphSpec
+    by: str = ""
+    forced: bool = False
+
+
 class RetryRun(Signal, frozen=True, kw_only=True):
     """Take an ended run up again, keeping what was completed."""
 
@@ -293,6 +312,7 @@ AnySignal = (
     | Pause
     | Resume
     | Cancel
+    | Redefine
     | RetryRun
     | Rollback
 )

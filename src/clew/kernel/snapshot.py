@@ -18,11 +18,12 @@ from typing import Protocol
 import msgspec
 
 from clew.kernel.commands import Step, Wait
+from clew.kernel.definition import NodeSpec
 from clew.kernel.mail import watch_wait
 from clew.kernel.reset import is_released
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
-from clew.kernel.topology import Node, Topology
+from clew.kernel.topology import Node, Topology, former_node
 from clew.kernel.undoing import order, resume
 from clew.kernel.values import ErrorInfo, Message, Value
 from clew.kernel.visits import Group, Items, Scope, Visit, Walk, is_gathering, new_group
@@ -30,11 +31,14 @@ from clew.kernel.walk_image import WalkImage, fill_walk, image_of_walk
 from clew.kernel.writes import Kept, Write
 
 #: Of the images below. A snapshot of another version is not used: the run is folded from its first event.
-VERSION = 3
+VERSION = 4
 
 
 class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
-    """One visit; see `state.Visit`. `node` is the index of its node, for visits of a state graph."""
+    """One visit; see `state.Visit`.
+
+    `node` is the index of its node, for visits of a state graph; below -1, it counts down `Run.former` from -2.
+    """
 
     index: int
     state: NodeState
@@ -114,6 +118,7 @@ class RunImage(msgspec.Struct, omit_defaults=True):
     mail: dict[str, list[Message]] = {}
     kept: dict[str, Kept] = {}
     origin: tuple[str, int] | None = None
+    former: tuple[NodeSpec, ...] = ()
     undoing: list[VisitImage] | None = None
     confirmed: bool = False
     used: dict[str, float] = {}
@@ -177,6 +182,13 @@ def revive(data: RunImage, topology: Topology, segments: Mapping[str, list[Visit
         segments: those that the image names, and those that they name, by name.
     """
     run = Run(data.id, topology)
+    refill(run, data, topology, segments or {})
+    return run
+
+
+def refill(run: Run, data: RunImage, topology: Topology, segments: Mapping[str, list[VisitImage]]) -> None:
+    """Make a run what an image tells, see `revive`; nothing of what it was remains."""
+    Run.__init__(run, data.id, topology)
     for name in _RUN:
         setattr(run, name, getattr(data, name))
     run.earlier_attempts = data.earlier_attempts.copy()
@@ -186,13 +198,12 @@ def revive(data: RunImage, topology: Topology, segments: Mapping[str, list[Visit
     run.snapshot_seq = data.seq
     if data.root is not None:
         run.root = Scope("", None, topology) if topology.routing is None else Walk("", None, topology)
-        _Reviver(run, segments or {}).fill(run.root, data.root)
+        _Reviver(run, segments).fill(run.root, data.root)
         if data.undoing is not None:
             _revive_undoing(run, data.undoing)
         _derive_queues(run)
     if run.due is not None:
         run.timers.set(run.due, "run", None)
-    return run
 
 
 def _group_image(group: Group, sealer: Sealer | None) -> GroupImage:
@@ -231,7 +242,7 @@ def _visit_image(visit: Visit, sealer: Sealer | None) -> VisitImage:
     data.used = dict(visit.used) if visit.used else None
     data.inner = _group_image(visit.inner, sealer) if visit.inner else None
     if isinstance(visit.group, Walk):
-        data.node = visit.node.index
+        data.node = visit.node.index if visit.node.former < 0 else -2 - visit.node.former
     return data
 
 
@@ -269,6 +280,8 @@ class _Reviver:
     def __init__(self, run: Run, segments: Mapping[str, list[VisitImage]]) -> None:
         self._run = run
         self._segments = segments
+        #: Made once for all their visits.
+        self._former: dict[tuple[int, int], Node] = {}
 
     def fill(self, group: Group, data: GroupImage) -> None:
         """Make the members of a group."""
@@ -294,7 +307,7 @@ class _Reviver:
 
     def _visit(self, group: Group, part: VisitImage) -> None:
         if isinstance(group, Walk):
-            visit = self._run.add_step(group, group.topology.nodes[part.node])
+            visit = self._run.add_step(group, self._node_of_step(group.topology, part.node))
         else:
             visit = self._run.visit(group, part.index, _node(group, part.index))
         _assign(visit, part)
@@ -305,6 +318,14 @@ class _Reviver:
             visit.inner = _new_group(visit, part.inner)
             self.fill(visit.inner, part.inner)
         _count(self._run, visit)
+
+    def _node_of_step(self, topology: Topology, number: int) -> Node:
+        if number >= 0:
+            return topology.nodes[number]
+        key = id(topology), -2 - number
+        if key not in self._former:
+            self._former[key] = former_node(self._run.former[key[1]], key[1], topology)
+        return self._former[key]
 
     def _fresh(self, group: Items) -> None:
         """The items that are as the opening of their map has made them."""

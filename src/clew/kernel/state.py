@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from clew.kernel.definition import NodeSpec
 from clew.kernel.errors import IllegalTransition
 from clew.kernel.states import (
     NODE_TRANSITIONS,
@@ -39,6 +40,8 @@ class Run:
         id: the run's id.
         graph: hash of its definition.
         definition: digest of the blob that holds it.
+        former: nodes of earlier definitions that visits which have ended were made of, where the definition of now
+            has others; visits name them by their place.
         origin: the run that it was forked from, and the number of the last event of that; None if it was not.
         topology: the compiled definition.
         root: the run's own graph; None until the run is admitted.
@@ -73,6 +76,7 @@ class Run:
     topology: Topology
     graph: str = ""
     definition: str = ""
+    former: tuple[NodeSpec, ...] = ()
     origin: tuple[str, int] | None = None
     root: Scope | Walk | None = None
     state: RunState = RunState.QUEUED
@@ -148,9 +152,8 @@ class Run:
             group.settled += 1
             self.settled += leaf
             self.gathering.pop(visit.path, None)
-            if isinstance(group, Scope) and group.reports and group.finished:
-                assert group.owner is not None
-                self.gathering[group.path] = group.owner
+            if isinstance(group, Scope):
+                self.expect_report(group)
             if target is NodeState.FAILED:
                 group.failed.append(visit.index)
                 self.failed += visit.inner is None
@@ -160,6 +163,12 @@ class Run:
             if source is NodeState.FAILED:
                 group.failed.remove(visit.index)
                 self.failed -= visit.inner is None
+
+    def expect_report(self, scope: Scope) -> None:
+        """What a dependency graph in a state graph returned is to be read, if it has ended."""
+        if scope.reports and scope.finished:
+            assert scope.owner is not None
+            self.gathering[scope.path] = scope.owner
 
     def touch(self, group: Group, touched: int) -> None:
         """The members of a group below this index are not all as its opening has made them."""
@@ -184,7 +193,7 @@ class Run:
         if self.earlier_attempts:
             visit.attempt, visit.in_doubt = self.earlier_attempts.pop(visit.path, (0, False))
         walk.members.append(visit)
-        walk.passed[node.index] += 1
+        walk.passed[node.spec.id] = walk.passed.get(node.spec.id, 0) + 1
         self.visits[visit.path] = visit
         self.total += not visit.is_group
         return visit

@@ -31,6 +31,8 @@ class Node:
         inner: the compiled sub-graph, if it is one.
         undo: its compensation, as a node.
         lane: attempts with the same lane are admitted or refused together by a gate.
+        former: its place in `Run.former`, if it is a node of an earlier definition; its index is that of the node
+            which has its id now, -1 without one.
     """
 
     spec: NodeSpec
@@ -44,6 +46,7 @@ class Node:
     undo: Node | None = None
     lane: tuple[tuple[str, int], ...] = ()
     is_group: bool = False
+    former: int = -1
 
 
 @dataclass(slots=True)
@@ -103,6 +106,13 @@ def compile_graph(spec: GraphSpec) -> Topology:
         leaves=0 if routing is not None else sum(not node.is_group for node in nodes),
         routing=routing,
     )
+
+
+def former_node(spec: NodeSpec, place: int, topology: Topology) -> Node:
+    """The node of an earlier definition that visits in a graph were made of; `place` is that in `Run.former`."""
+    node = _node(topology.spec, topology.index.get(spec.id, -1), spec)
+    node.former = place
+    return node
 
 
 def dependencies(node: NodeSpec) -> frozenset[str]:

@@ -281,7 +281,7 @@ class Walk(Group):
         routed: where the token goes from the last member is decided; or from the start, while there is none.
         goto: the node that the last member wants to go on with, empty for the end.
         wants_fallback: the last member wants the fallback edge.
-        passed: how often each node was visited, by index; `visited` counts those of this generation.
+        passed: how often each node was visited, by id; `visited` counts those of this generation, by index.
         taken: how often each edge was taken in this generation, by number.
         steps_before: members of earlier generations.
         writes: what was written, in order, if there is an enclosing state that it is written to at the end.
@@ -302,7 +302,7 @@ class Walk(Group):
         self.routed = False
         self.goto: str | None = None
         self.wants_fallback = False
-        self.passed = [0] * len(topology.nodes)
+        self.passed: dict[str, int] = {}
         self.visited = [0] * len(topology.nodes)
         self.taken: dict[int, int] = {}
         self.steps_before = 0
@@ -339,7 +339,7 @@ class Walk(Group):
 
     def next_path(self, node: Node) -> str:
         """The address of the next visit of a node."""
-        return addresses.visit(addresses.child(self.path, node.spec.id), self.passed[node.index] + 1)
+        return addresses.visit(addresses.child(self.path, node.spec.id), self.passed.get(node.spec.id, 0) + 1)
 
 
 class Undoing(Group):

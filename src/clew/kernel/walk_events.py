@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clew.kernel.definition import GraphSpec
 from clew.kernel.event_base import Event
 from clew.kernel.values import ErrorInfo, Value
 from clew.kernel.writes import Write
@@ -64,6 +65,24 @@ class DecisionKept(Event, frozen=True, kw_only=True):
     value: Value
     by: str = ""
     standing: bool = False
+
+
+class DefinitionChanged(Event, frozen=True, kw_only=True):
+    """The run goes on with another definition: what has ended stays as it was, what goes on is as that one says.
+
+    Attributes:
+        graph: its hash.
+        definition: digest of the blob that holds it.
+        spec: the definition itself: who follows the run has no other way to it.
+        by: who has changed it.
+        forced: although what had run was changed, too.
+    """
+
+    graph: str
+    definition: str
+    spec: GraphSpec
+    by: str = ""
+    forced: bool = False
 
 
 class CheckpointTaken(Event, frozen=True, kw_only=True):

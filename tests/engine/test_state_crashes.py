@@ -1,0 +1,81 @@
+"""One state graph with everything in it: a death at each of its moments, and a fault at each call of its journal."""
+
+import pytest
+from crash_plans import BODIES, Schedule
+from crash_routes import Asking, StatePlan, Stop, Walk
+from crash_trials import MOMENTS, plain_run, try_each_death, try_each_fault, wrong_with
+
+#: What is tried at every single moment in the quick tests.
+SOME = StatePlan(
+    (),
+    walk=Walk(
+        (
+            Stop("body", "flaky", 1, ("total", "picks"), "loop"),
+            Stop("barrier", asking=Asking("reject_once", "timely"), far=2),
+            Stop(
+                "parallel",
+                turns=2,
+                parts=(
+                    Stop("body", "steps", 1, ("total", "top")),
+                    Stop("barrier", asking=Asking("approve")),
+                    Stop("graph", "sleeper", 1),
+                    Stop("sub", parts=(Stop("body", "probed", 1, ("notes",), "loop"), Stop("barrier"))),
+                ),
+            ),
+            Stop("map", "fails", fallback=True),
+            Stop("barrier", asking=Asking("modify", "late", "skip")),
+        )
+    ),
+)
+#: A node of each kind, and each body in one; failures are gone on from, but for those that people retry.
+EVERYTHING = StatePlan(
+    (),
+    concurrency=4,
+    walk=Walk(
+        (
+            *(Stop("body", body, n % 4, ("total", "last"), "on" if n % 5 else "loop") for n, body in enumerate(BODIES)),
+            Stop("body", "fails", 1, fallback=True),
+            Stop("body", "steps", 1, ("text",), "wants_fallback", fallback=True),
+            Stop("body", "plain", 1, ("-text",), "goto"),
+            Stop("map", "picky", 1, ("top", "low"), collects=True),
+            Stop("barrier", asking=Asking("changes", "late", "approve")),
+            Stop("barriers", asking=Asking("reject", "timely")),
+            Stop("subs", parts=(Stop("body", "asked", 1, ("picks",)), Stop("barrier", asking=Asking("modify")))),
+            Stop(
+                "parallel",
+                turns=1,
+                collects=True,
+                parts=(
+                    Stop("sub", parts=(Stop("map", "asks_in_time", 1, ("notes",), "limited"), Stop("graph", "both"))),
+                    Stop("body", "fails"),
+                    Stop("barrier", asking=Asking("reject", "late", "skip")),
+                ),
+            ),
+            Stop("barrier", asking=Asking("reroute"), way="router"),
+        )
+    ),
+)  # fmt: skip
+#: A state graph in a graph of dependencies, and a map of them.
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL", "clew")
+
+
+@pytest.mark.parametrize("plan", [SOME, EVERYTHING])
+def test_everything_is_in_the_state_graph(plan: StatePlan) -> None:
+    _, outcome = plain_run(plan)
+    assert outcome.state == "completed"
+    assert min(outcome.counts.values()) > 50
+    assert len(outcome.values["log"]) > 5
+
+
+@pytest.mark.parametrize(("of", "done"), MOMENTS)
+def test_a_death_at_each_moment_of_a_state_graph(of: str, done: bool) -> None:
+    assert try_each_death(SOME, of, done=done, steps=3) > 20
+
+
+@pytest.mark.parametrize("burst", [1, 4])
+def test_a_fault_at_each_call_of_a_state_graph(burst: int) -> None:
+    assert try_each_fault(SOME, burst, steps=3) > 40
