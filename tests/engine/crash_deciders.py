@@ -172,7 +172,7 @@ class Deciders:
             case "answer":
                 value = Value(json=msgspec.Raw(b'"approve"'))
                 return s.Answer(path=path, key=DECISION, value=value, by=MALLORY)
-            case "again" if (decided := sorted(filter(self._is_own, self.decided))):
+            case "again" if decided := sorted(filter(self._is_own, self.decided)):
                 return s.Decide(barrier=decided[0], judgement=approve, by=MALLORY)
             case "shown" if self.open:
                 return s.Decide(barrier=min(self.open), judgement=approve, by=MALLORY, shown="something else")

@@ -95,9 +95,7 @@ class Walk:
         """Whether a failure may end what is beside it."""
         groups = [stop for stop in self.all if stop.kind in {"parallel", "map", "subs", "graph"}]
         fragile = {*FAILING, *LOSING}
-        return any(
-            not group.collects and fragile & {stop.body for stop in Walk((group,)).all} for group in groups
-        )
+        return any(not group.collects and fragile & {stop.body for stop in Walk((group,)).all} for group in groups)
 
     @property
     def has_limits(self) -> bool:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from crash_laws import problems
 from crash_lives import Outcome, play
-from crash_plans import Plan, Schedule, plan_of, schedule_of
+from crash_plans import Death, Plan, Schedule, plan_of, schedule_of
 from crash_routes import StatePlan, state_plan_of, state_schedule_of, without_stops
 from crash_worlds import World
 
+#: What a process can die at, and whether it has taken effect then.
+MOMENTS = [(of, done) for of in ("commit", "command", "call") for done in (True, False)]
 #: The garbage of so many schedules is collected at once.
 _TOGETHER = 200
 
@@ -68,6 +70,26 @@ def try_seeds(first: int, count: int, *, states: bool = False) -> list[str]:
         if seed % _TOGETHER == 0:
             gc.collect()
     return found
+
+
+def try_each_death(plan: Plan, of: str, *, done: bool, steps: int = 1) -> int:
+    """Die at each moment of a kind, and once more soon after; how many stories that are."""
+    count = plain_run(plan)[1].counts[of]
+    for at in range(1, count + 1, steps):
+        # The second life ends soon after it has taken the run over.
+        second = Death(("commit", "command", "call")[at % 3], at % 7 + 1, not done)
+        schedule = Schedule(seed=at, deaths=(Death(of, at, done), second), gaps=(20.0, 3_600.0), parks=at % 2 == 0)
+        assert not (wrong := wrong_with(plan, schedule)), (schedule, *wrong)
+    return count
+
+
+def try_each_fault(plan: Plan, burst: int, steps: int = 1) -> int:
+    """Let each call fail, and some after it; how many stories that are."""
+    count = plain_run(plan)[1].counts["call"]
+    for first in range(1, count + 1, steps):
+        schedule = Schedule(seed=first, fail_at=frozenset(range(first, first + burst)), parks=first % 2 == 0)
+        assert not (wrong := wrong_with(plan, schedule)), (schedule, *wrong)
+    return count
 
 
 def smaller(plan: Plan, schedule: Schedule) -> tuple[Plan, Schedule]:

@@ -2,7 +2,7 @@
 
 import pytest
 from crash_plans import BODIES, OTHERS, Death, Plan, Schedule, Sketch
-from crash_trials import plain_run, wrong_with
+from crash_trials import MOMENTS, plain_run, try_each_death, try_each_fault, wrong_with
 
 #: What is tried at every single moment in the quick tests.
 SOME = Plan(
@@ -26,32 +26,11 @@ EVERYTHING = Plan(
     "continue",
     4,
 )
-MOMENTS = [(of, done) for of in ("commit", "command", "call") for done in (True, False)]
 
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", "clew")
-
-
-def try_each_death(plan: Plan, of: str, *, done: bool, steps: int = 1) -> int:
-    """Die at each moment of a kind, and once more soon after; how many stories that are."""
-    count = plain_run(plan)[1].counts[of]
-    for at in range(1, count + 1, steps):
-        # The second life ends soon after it has taken the run over.
-        second = Death(("commit", "command", "call")[at % 3], at % 7 + 1, not done)
-        schedule = Schedule(seed=at, deaths=(Death(of, at, done), second), gaps=(20.0, 3_600.0), parks=at % 2 == 0)
-        assert not (wrong := wrong_with(plan, schedule)), (schedule, *wrong)
-    return count
-
-
-def try_each_fault(plan: Plan, burst: int, steps: int = 1) -> int:
-    """Let each call fail, and some after it; how many stories that are."""
-    count = plain_run(plan)[1].counts["call"]
-    for first in range(1, count + 1, steps):
-        schedule = Schedule(seed=first, fail_at=frozenset(range(first, first + burst)), parks=first % 2 == 0)
-        assert not (wrong := wrong_with(plan, schedule)), (schedule, *wrong)
-    return count
 
 
 def test_everything_is_in_it() -> None:

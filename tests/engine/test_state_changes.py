@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clew.engine.state_changes import Delta, applied, changes_between
@@ -48,6 +48,7 @@ def steps(draw: st.DrawFn, cells: Cells) -> Cells:
     return after
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_changes_are_enough_to_follow_a_state(data: st.DataObject) -> None:
     cells: Cells = {}

@@ -1,7 +1,7 @@
 """One state graph with everything in it: a death at each of its moments, and a fault at each call of its journal."""
 
 import pytest
-from crash_plans import BODIES, Schedule
+from crash_plans import BODIES, Death, Schedule, Sketch
 from crash_routes import Asking, StatePlan, Stop, Walk
 from crash_trials import MOMENTS, plain_run, try_each_death, try_each_fault, wrong_with
 
@@ -55,7 +55,14 @@ EVERYTHING = StatePlan(
         )
     ),
 )  # fmt: skip
-#: A state graph in a graph of dependencies, and a map of them.
+#: State graphs in a graph of dependencies, and a map of them.
+MIXED = StatePlan(
+    (Sketch("walk"), Sketch("steps", (0,), 1), Sketch("walks", (0,))),
+    walks=(
+        (0, Walk((Stop("body", "flaky", 1, ("total",), "loop"), Stop("barrier", asking=Asking("reject_once"))))),
+        (2, Walk((Stop("barrier", asking=Asking("approve", "late")), Stop("map", "steps", 1, ("notes",))))),
+    ),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +70,12 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", "clew")
 
 
-@pytest.mark.parametrize("plan", [SOME, EVERYTHING])
+@pytest.mark.parametrize("plan", [SOME, EVERYTHING, MIXED])
 def test_everything_is_in_the_state_graph(plan: StatePlan) -> None:
     _, outcome = plain_run(plan)
     assert outcome.state == "completed"
-    assert min(outcome.counts.values()) > 50
-    assert len(outcome.values["log"]) > 5
+    assert min(outcome.counts.values()) > 15
+    assert len(outcome.values["log"] if plan.walk.stops else outcome.values["n0"]["log"]) >= 3
 
 
 @pytest.mark.parametrize(("of", "done"), MOMENTS)
@@ -79,3 +86,34 @@ def test_a_death_at_each_moment_of_a_state_graph(of: str, done: bool) -> None:
 @pytest.mark.parametrize("burst", [1, 4])
 def test_a_fault_at_each_call_of_a_state_graph(burst: int) -> None:
     assert try_each_fault(SOME, burst, steps=3) > 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [EVERYTHING, MIXED])
+@pytest.mark.parametrize(("of", "done"), MOMENTS)
+def test_a_death_at_each_moment_of_each_kind_of_node(plan: StatePlan, of: str, done: bool) -> None:
+    assert try_each_death(plan, of, done=done) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [EVERYTHING, MIXED])
+@pytest.mark.parametrize("burst", [1, 2, 10])
+def test_a_fault_at_each_call_of_each_kind_of_node(plan: StatePlan, burst: int) -> None:
+    assert try_each_fault(plan, burst) > 30
+
+
+@pytest.mark.slow
+def test_deaths_and_faults_of_state_graphs_on_a_real_file() -> None:
+    for at in range(1, 60, 3):
+        deaths = (Death("commit", at, done=True), Death("command", at % 9 + 1, done=False))
+        schedule = Schedule(
+            seed=at,
+            deaths=deaths,
+            gaps=(20.0, 20.0),
+            fail_at=frozenset({at + 30}),
+            stores="file",
+            parks=at % 2 == 0,
+            early=at % 3,
+            wrong=at % 4,
+        )
+        assert not (wrong := wrong_with(SOME, schedule)), (schedule, *wrong)

@@ -46,7 +46,7 @@ async def test_another_process_follows_a_run(url: str) -> None:
         run = await engine.start(paper(), {"topic": "cats"}, id="r")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "import stream_program; stream_program.main()", url, "r", "3",
-            stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(HERE)},
+            stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
         )  # fmt: skip
         assert process.stdout is not None
         lines: list[Any] = []

@@ -213,5 +213,9 @@ def test_maps() -> None:
     assert mapped(line(plan, name="inner"), item="topics") == (
         "parameter 'topics': the graph has no such input; did you mean 'topic'?"
     )
+    assert mapped(lambda item: None, itme="x") == "itme: there is no such option; did you mean 'item'?"
+    assert mapped(barrier("?")) == (
+        "node 'one': a map does not wait for decisions itself; map over a StateGraph that has the barrier"
+    )
     assert problem(keep, item="x") == "item: only a map has items; see add_map"
     assert problem(keep, over="x") == "over: a node that runs over a list is added by add_map"

@@ -64,6 +64,8 @@ def state_node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterat
     match draft.body:
         case Barrier() as barrier:
             yield from _barrier_problems(barrier, keys)
+            if draft.map is not None:
+                yield "", "a map does not wait for decisions itself; map over a StateGraph that has the barrier"
         case GraphDraft(branches_of=None, routes=None) as inner:
             yield from _item_problem(draft)
             yield from _graph_output_problems(inner, keys)

@@ -23,6 +23,7 @@ from clew.graphs.updates import END
 from clew.graphs.written import WrittenGraph
 from clew.kernel.definition import Default, ErrorPolicy, ItemPolicy, OnLimit
 
+_OF_MAPS = ("over", "item", "key", "on_item_error", "max_concurrency")
 _ON_BRANCH_ERROR = {"fail_fast": ErrorPolicy.STOP_GRAPH, "collect_all": ErrorPolicy.CONTINUE}
 
 
@@ -194,7 +195,7 @@ class StateGraph(WrittenGraph):
         Returns:
             The id.
         """
-        draft = state_draft(body, id, options, caller(), self.draft)
+        draft = state_draft(body, id, options, caller(), self.draft, _OF_MAPS)
         draft.item = item
         draft.map = MapDraft(
             over=over_of(draft, over), key=key, on_item_error=on_item_error, max_concurrency=max_concurrency

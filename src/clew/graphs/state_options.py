@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
@@ -70,10 +70,26 @@ def branch(body: StateBody, /, id: str | None = None, **options: Unpack[BranchOp
     return Branch(body=body, id=id, options=dict(options))
 
 
-def state_draft(body: Any, id_: str | None, options: Mapping[str, Any], place: Place, graph: GraphDraft) -> Draft:
-    """Begin a node of a state graph or a branch; its inputs come from `fill_state_node`."""
+def state_draft(
+    body: Any,
+    id_: str | None,
+    options: Mapping[str, Any],
+    place: Place,
+    graph: GraphDraft,
+    besides: Sequence[str] = (),
+) -> Draft:
+    """Begin a node of a state graph or a branch; its inputs come from `fill_state_node`.
+
+    Args:
+        body: a function, a description, or a graph.
+        id_: of the node; made from the body's name if None.
+        options: as they were given; unknown ones are reported.
+        place: where it was added.
+        graph: the state graph, or the branches.
+        besides: what else can be said about it, to be offered in place of unknown options.
+    """
     inner = body.draft if isinstance(body, WrittenGraph) else body
-    own = {"sets": None} if graph.branches_of is not None else {"sets": None, "max_visits": None, "on_limit": None}
+    own = ("sets",) if graph.branches_of is not None else ("sets", "max_visits", "on_limit")
     known = {name: value for name, value in options.items() if name in _POLICIES}
     draft = draft_of(inner, id_ if id_ is None else str(id_), Options(**known), place, graph)
     if not isinstance(id_, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -82,7 +98,7 @@ def state_draft(body: Any, id_: str | None, options: Mapping[str, Any], place: P
         if name in _INSTEAD:
             draft.report(name, _INSTEAD[name])
         elif name not in known and name not in own:
-            everything = [*_POLICIES, *own]
+            everything = [*_POLICIES, *own, *besides]
             near = did_you_mean(name, everything) or f"; there are {listed(everything, limit=20, last='and')}"
             draft.report(name, f"there is no such option{near}")
     draft.max_visits = options.get("max_visits")

@@ -1,9 +1,10 @@
 """Folding a change of the definition: what has ended stays as it was, what goes on is as the new one says.
 
-The events before the change are those of the old definition and are folded with it. The change itself is made on the
-image of the run: its visits are handed over to the nodes of the new definition, and what a snapshot derives is derived
-again. A visit that has ended stays with the node that it was made of, if that is not the same any more: the run keeps
-these nodes in `Run.former`. Only the visit that the token is at, and what is in it, becomes one of a changed node.
+The events before the change are those of the old definition and are folded with it. The change itself is made on
+the image of the run: its visits are handed over to the nodes of the new definition, and what a snapshot derives is
+derived again. A visit that has ended stays with the node that it was made of, if that is not the same any more: the
+run keeps these nodes in `Run.former`. Only the visit that the token is at, and what is in it, becomes one of a
+changed node.
 """
 
 from __future__ import annotations
@@ -107,51 +108,53 @@ class _Rebinding:
             was, index = old.nodes[step.node], new.index.get(old.nodes[step.node].spec.id)
             now = new.nodes[index] if index is not None else None
             goes_on = step is steps[-1] and not walk.done and step.state is not NodeState.COMPLETED
-            if now is not None and (goes_on or is_same(was.spec, now.spec)):
-                step.node = now.index
-                self.visit(step, addresses.child(part.path, was.spec.id), was, now, state)
-            else:
+            if now is None or not (goes_on or is_same(was.spec, now.spec)):
                 step.node = self._keep(was.spec)
+                continue
+            step.node = now.index
+            if goes_on:
+                self.visit(step, addresses.child(part.path, was.spec.id), was, now, state)
 
     def visit(self, part: VisitImage, path: str, was: Node, now: Node, around: _State | None) -> None:
         """A visit that is one of a node of the new definition from here on."""
-        if around is not None:
+        if around is not None:  # what it is to write as a branch
             part.writes = tuple(write for write in part.writes if write.key in around.keys)
-        if is_same(was.spec, now.spec):
+        if not is_same(was.spec, now.spec):
+            self._change(part, path, was, now)
+        if part.inner is None:
             return
+        if part.inner.count >= 0:
+            for item in part.inner.members:
+                self.visit(item, f"{path}[{item.index}]", was, now, around)
+            return
+        assert was.inner is not None
+        assert now.inner is not None
+        if was.inner.routing is not None:
+            self.walk(part.inner, was.inner, now.inner, around)
+        else:
+            self._scope(part.inner, path, was.inner, now.inner, around if now.inner.spec.branches else None)
+
+    def _change(self, part: VisitImage, path: str, was: Node, now: Node) -> None:
+        """The node of a visit is declared otherwise."""
         has_form = part.inner is not None or part.state in _HAS_FORM or part.suspended_at is not None
         if has_form and _form(was) != _form(now):
             raise UnfitDefinitionError(
-                f"{path} is {_form(was)} that has begun, and {_form(now)} in the changed graph: give that node "
-                "another id, or fork the run from an earlier checkpoint"
+                f"{path} has begun as {_form(was)}, and is {_form(now)} in the changed graph: give that node another "
+                "id, or fork the run from an earlier checkpoint"
             )
         if part.in_doubt and now.spec.on_interrupt not in _DOUBTFUL:
             raise UnfitDefinitionError(
                 f"whether the lost attempt of {path} took effect is to be found out, and on_interrupt says "
                 f"{now.spec.on_interrupt} in the changed graph: answer that question first"
             )
-        self._limit(part, now)
-        if part.inner is not None:
-            self._group(part.inner, path, was, now, around)
-
-    def _group(self, part: GroupImage, path: str, was: Node, now: Node, around: _State | None) -> None:
-        if part.count >= 0:
-            for item in part.members:
-                self.visit(item, f"{path}[{item.index}]", was, now, around)
-            return
-        assert was.inner is not None
-        assert now.inner is not None
-        if was.inner.routing is not None:
-            self.walk(part, was.inner, now.inner, around)
-        else:
-            self._scope(part, path, was.inner, now.inner, around if now.inner.spec.branches else None)
+        self._limit(part, now, is_item=path.endswith("]"))
 
     def _scope(self, part: GroupImage, path: str, old: Topology, new: Topology, around: _State | None) -> None:
         """A dependency graph, or branches, that has begun goes on with the nodes that it has, as they are now."""
         if _outline(old) != _outline(new):
             raise UnfitDefinitionError(
-                f"{path} has begun, and has other nodes, or nodes that depend on others, in the changed graph: only "
-                "the parts of a state graph can change while it is under way"
+                f"{path} has begun, and has other nodes, or nodes that depend on others, in the changed graph: of a "
+                "dependency graph and of parallel branches that have begun, no nodes can be added or taken out"
             )
         for member in part.members:
             node = old.nodes[member.index]
@@ -163,8 +166,8 @@ class _Rebinding:
         spec = old.nodes[number].spec if number >= 0 else self.former[-2 - number]
         if spec.id not in new.index:
             raise UnfitDefinitionError(
-                f"it is at {addresses.child(part.path, spec.id)}, which the changed graph does not have: fork the run "
-                "from an earlier checkpoint, or, if it waits at a barrier, reroute it first"
+                f"it is at {addresses.child(part.path, spec.id)}, which the changed graph does not have: fork it from "
+                "an earlier checkpoint, or, if it waits at a barrier, reroute it first"
             )
 
     def _keep(self, spec: NodeSpec) -> int:
@@ -175,7 +178,7 @@ class _Rebinding:
         self.former.append(spec)
         return -1 - len(self.former)
 
-    def _limit(self, part: VisitImage, now: Node) -> None:
+    def _limit(self, part: VisitImage, now: Node, *, is_item: bool) -> None:
         """A time limit that was not declared before counts from here; one that is declared no more is none."""
         since = self._at if part.suspended_at is None else part.suspended_at
         runs = part.suspended_at is not None or part.state in (NodeState.RUNNING, NodeState.STOPPING)
@@ -185,19 +188,17 @@ class _Rebinding:
             part.attempt_due = since + now.spec.timeout_s
         if now.spec.total_timeout_s is None:
             part.total_due = None
-        elif runs and part.total_due is None:
+        elif runs and part.total_due is None and not is_item:  # of items, the limit is one for all
             part.total_due = since + now.spec.total_timeout_s
 
 
 def _form(node: Node) -> str:
     """What a visit of a node is, as far as it cannot become something else on its way."""
     inner, spec = node.inner, node.spec
-    form = f"a {spec.kind}" if spec.barrier is None else "a barrier"
+    form = "a node with a body" if spec.barrier is None else "a barrier"
     if inner is not None:
-        form = "a state graph" if inner.routing is not None else "a dependency graph"
+        form = "a dependency graph" if inner.routing is None else "a state graph"
         form = "parallel branches" if inner.spec.branches else form
-    elif spec.barrier is None:
-        form = "an attempt"
     return f"{form} for each item" if spec.map is not None else form
 
 
