@@ -224,17 +224,15 @@ def overview(state: Texts) -> Update:
     return Update({"overview": path, "unreadable": unreadable}, delete=("digests", "article.failed"))
 
 
-def all_articles(patience_s: float) -> StateGraph:
+def all_articles(article: StateGraph) -> StateGraph:
     """The whole pipeline: every text of a folder, and an overview.
 
     Args:
-        patience_s: how long somebody may object to a summary, in seconds.
+        article: how one text is summarised.
     """
     texts = StateGraph(Texts, name="articles", description="Summarise the texts of a folder.", max_concurrency=8)
     texts.add_node(find)
-    texts.add_map(
-        "article", one_article(patience_s), over="files", item="file", key=str, on_item_error="collect"
-    )
+    texts.add_map("article", article, over="files", item="file", key=str, on_item_error="collect")
     texts.add_node(overview)
     texts.add_edge(START, "find")
     texts.add_edge("find", "article")
@@ -243,4 +241,5 @@ def all_articles(patience_s: float) -> StateGraph:
     return texts
 
 
-g = all_articles(PATIENCE_S)
+article = one_article(PATIENCE_S)
+g = all_articles(article)

@@ -17,12 +17,12 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from articles import all_articles
+from articles import all_articles, one_article
 
 from clew import Engine, RefusedError, Run
 from clew.engine.status import OpenBarrier
 
-g = all_articles(patience_s=3_600)
+g = all_articles(one_article(patience_s=3_600))
 
 
 async def main(folder: str, out: str, database: str) -> None:

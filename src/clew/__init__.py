@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from clew.engine.status import NodeStatus as NodeStatus
     from clew.engine.status import Result as Result
     from clew.engine.status import RunStatus as RunStatus
+    from clew.engine.stream_items import Custom as Custom
+    from clew.engine.stream_items import NodeOutput as NodeOutput
+    from clew.engine.stream_items import NodeProgress as NodeProgress
+    from clew.engine.stream_items import StateChanged as StateChanged
+    from clew.engine.stream_items import StreamItem as StreamItem
+    from clew.engine.stream_items import Values as Values
     from clew.errors import ClewError as ClewError
     from clew.errors import GraphError as GraphError
     from clew.errors import InvalidInputError as InvalidInputError
@@ -85,6 +91,14 @@ _HOMES = {
     "clew.engine.run": ("Run",),
     "clew.engine.simple": ("run_graph", "run_sync"),
     "clew.engine.status": ("NodeStatus", "Result", "RunStatus"),
+    "clew.engine.stream_items": (
+        "Custom",
+        "NodeOutput",
+        "NodeProgress",
+        "StateChanged",
+        "StreamItem",
+        "Values",
+    ),
     "clew.errors": (
         "ClewError",
         "GraphError",

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from clew.cli.board import Board
+from clew.cli.outlook import Outlook
 from clew.engine.engine import Engine
 from clew.engine.run import Run
 from clew.errors import RunFailedError
@@ -92,13 +93,14 @@ def check(board: Board) -> None:
     """What a board keeps up to date is what counting everything again finds."""
     again = Board(board.run.topology.spec)
     again.run = board.run
+    again.outlook = Outlook(board.run)
     if board.run.root is None:
         return
     again._count_again()
     assert +board.counts == +again.counts
     assert board.live.keys() == again.live.keys()
     assert board.rows == again.rows
-    assert (board.expected, board.unknown_maps) == (again.expected, again.unknown_maps)
+    assert (board.expected, board.outlook.unknown) == (again.expected, again.outlook.unknown)
     assert board.expected >= board.run.settled
 
 

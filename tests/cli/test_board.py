@@ -24,7 +24,7 @@ def test_nothing_is_counted_wrong_after_any_event(make) -> None:
         graphs_to_watch.check(board)
     assert board.run.ended
     assert not board.live
-    assert board.unknown_maps == 0
+    assert board.outlook.unknown == 0
     assert board.expected == board.run.total
 
 

@@ -93,7 +93,7 @@ class Deciders:
         asking = self.states.asking(path)
         assert asking is not None
         places = [self.states.places.get(path[:end]) for end, char in enumerate(path + "/") if char == "/"]
-        in_map = any(place is not None and place.stop.kind in {"subs", "barriers"} for place in places)
+        in_map = any(place is not None and place.stop.kind == "subs" for place in places)
         return asking.when != "late" and not in_map and self._is_own(path)
 
     @staticmethod

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from crash_bodies import STEP_VALUE, number_of
-from crash_deciders import Deciders, Early, Errand, Mistake
+from crash_deciders import Deciders, Early, Errand
 from crash_plans import BODIES, Meddling, Plan, Schedule
 from crash_routes import StatePlan, early_visits
 from crash_worlds import World

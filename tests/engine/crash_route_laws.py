@@ -1,4 +1,4 @@
-"""What must hold of state graphs, whatever befell their run: one token, one way, single decisions, no lost writes."""
+"""What must hold of state graphs, whatever befell their run: one token, one way, single decisions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator

@@ -51,7 +51,7 @@ class Stop:
 
     Attributes:
         kind: ``body``, ``barrier``, ``parallel``, ``map``, ``sub``, ``subs`` (a map of them), ``graph`` (one of
-            dependencies), ``barriers`` (a map of them).
+            dependencies).
         body: what it does, or what is done in it.
         turns: of the loop that its body takes at a time.
         writes: keys that it writes to.
@@ -214,7 +214,7 @@ def _stop(dice: random.Random, depth: int, *, guarded: bool) -> Stop:
     """A node; `guarded` if a failure of it would be gone on from by what is around it."""
     kinds = ("body",) * 6 + ("barrier",) * 3
     if depth < 2:
-        kinds += ("parallel", "parallel", "map", "map", "sub", "subs", "graph", "barriers")
+        kinds += ("parallel", "parallel", "map", "map", "sub", "subs", "graph")
     kind = dice.choice(kinds)
     way = dice.choice(WAYS)
     if kind == "body" and dice.random() < 0.45:
@@ -235,8 +235,6 @@ def _stop(dice: random.Random, depth: int, *, guarded: bool) -> Stop:
     )
     if way in {"goto", "wants_fallback"} and stop.body in TOLD:
         stop = replace(stop, body="steps")
-    if kind == "barriers" and stop.asking.says in {"modify", "reroute"}:
-        stop = replace(stop, asking=replace(stop.asking, says="changes"))
     return replace(stop, parts=_parts(dice, kind, depth, guarded=guarded))
 
 

@@ -1,4 +1,4 @@
-"""The state graphs of a plan: their states, the bodies of their nodes, their edges, and what people say to them."""
+"""The state graphs of a plan: their states, the bodies of their nodes, their edges, what people say to them."""
 
 import json
 from collections.abc import Callable
@@ -126,7 +126,7 @@ class States:
     def asking(self, path: str) -> Asking | None:
         """The barrier at an address; None if there is none."""
         place = self.places.get(bare(path))
-        return place.stop.asking if place is not None and place.stop.kind.startswith("barrier") else None
+        return place.stop.asking if place is not None and place.stop.kind == "barrier" else None
 
     def said(self, path: str, changed: bool) -> Said:
         """What people say to a barrier that they come to; `changed` if they have changed the state before."""
@@ -182,8 +182,6 @@ class States:
                 graph.add_node(name, self._body(place), **how)
             case "barrier":
                 graph.add_barrier(name, f"{name}?", **_barrier_options(stop.asking))
-            case "barriers":
-                graph.add_map(name, barrier(f"{name}?", **_barrier_options(stop.asking)), over="picks")
             case "map":
                 graph.add_map(name, self._body(place), over="picks", on_item_error=collect, **how)
             case "sub":

@@ -6,7 +6,8 @@
         --smaller  look for a smaller story that fails, too
         --count N  so many in a row, each failure told
 
-A seed that has failed in `test_schedules.py` (or, with ``--states``, in `test_state_schedules.py`) fails here in the same way, alone and in well under a second.
+A seed that has failed in `test_schedules.py` (or, with ``--states``, in `test_state_schedules.py`) fails here in
+the same way, alone and in well under a second.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One state graph with everything in it: a death at each of its moments, and a fault at each call of its journal."""
+"""State graphs with everything in them: a death at each moment, and a fault at each call of the journal."""
 
 import pytest
 from crash_plans import BODIES, Death, Schedule, Sketch
@@ -33,20 +33,22 @@ EVERYTHING = StatePlan(
     concurrency=4,
     walk=Walk(
         (
-            *(Stop("body", body, n % 4, ("total", "last"), "on" if n % 5 else "loop") for n, body in enumerate(BODIES)),
+            *(
+                Stop("body", body, number % 4, ("total", "last"), "on" if number % 5 else "loop")
+                for number, body in enumerate(BODIES)
+            ),
             Stop("body", "fails", 1, fallback=True),
             Stop("body", "steps", 1, ("text",), "wants_fallback", fallback=True),
             Stop("body", "plain", 1, ("-text",), "goto"),
             Stop("map", "picky", 1, ("top", "low"), collects=True),
             Stop("barrier", asking=Asking("changes", "late", "approve")),
-            Stop("barriers", asking=Asking("reject", "timely")),
             Stop("subs", parts=(Stop("body", "asked", 1, ("picks",)), Stop("barrier", asking=Asking("modify")))),
             Stop(
                 "parallel",
                 turns=1,
                 collects=True,
                 parts=(
-                    Stop("sub", parts=(Stop("map", "asks_in_time", 1, ("notes",), "limited"), Stop("graph", "both"))),
+                    Stop("sub", parts=(Stop("map", "asks_in_time", 1, ("notes",)), Stop("graph", "both"))),
                     Stop("body", "fails"),
                     Stop("barrier", asking=Asking("reject", "late", "skip")),
                 ),

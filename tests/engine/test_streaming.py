@@ -1,7 +1,9 @@
 """SG7: what a run tells while it goes on, kind by kind."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from engine_bodies import double, numbers
 from engine_kit import Gate
@@ -22,6 +24,7 @@ from clew import (
     fixed,
 )
 from clew.engine import stream_items as i
+from clew.engine.node_items import NodeItem
 from clew.engine.state_changes import Delta
 from clew.engine.traces import span_id, trace_id
 
@@ -341,3 +344,19 @@ async def test_each_mode_shows_its_own() -> None:
         for wrong in ("value", ("debug", "all"), ()):
             with pytest.raises(InvalidInputError, match="values, changes, custom, debug"):
                 run.stream(wrong)  # type: ignore[arg-type]
+
+
+# Documents --------------------------------------------------------------------------------------------------
+
+
+def test_every_item_is_documented_with_its_fields() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "streams.md").read_text("utf-8")
+    for kind in get_args(i.StreamItem):
+        common = next(base for base in kind.__mro__ if base in {NodeItem, i.Ending, i.Item, msgspec.Struct})
+        known = {*getattr(common, "__struct_fields__", ()), "seq"}
+        (row,) = [
+            line
+            for line in page.splitlines()
+            if line.startswith("|") and f"`{kind.__name__}`" in line.split("|")[1]
+        ]
+        assert not [name for name in kind.__struct_fields__ if name not in known and f"`{name}`" not in row], row

@@ -305,6 +305,9 @@ def test_what_descriptions_write() -> None:
     assert problem(shell("true"), sets={"page": "{{ state.score }}"}) == (
         "sets.page: the text is float, but str is declared"
     )
+    assert problem(shell("true"), sets=["page"]) == (
+        "sets: is a mapping of keys to what is written to them, not ['page']"
+    )
     assert problem(shell("true"), sets={"topic": {1}}) == (
         "sets.topic: the value cannot be stored: a set has no order and no JSON form; return a sorted list"
     )

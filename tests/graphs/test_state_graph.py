@@ -39,10 +39,6 @@ from clew.kernel.definition import (
 from clew.kernel.values import Expression, FromItem, FromOutput, FromState, Literal, Pick
 
 
-async def write(section: str, ctx: Context, state: Research) -> dict[str, Any]:
-    return {"drafts": [section]}
-
-
 def longest(old: str | None, new: str) -> str:
     return max(old or "", new, key=len)
 

@@ -37,10 +37,6 @@ async def write(section: str, ctx: Context, state: Research) -> dict[str, Any]:
     return {"drafts": [section]}
 
 
-def longest(old: str | None, new: str) -> str:
-    return max(old or "", new, key=len)
-
-
 def ready(state: Research) -> bool:
     return "page" in state
 

@@ -42,11 +42,11 @@ class Segments:
         self.size = 2
         self.stored: dict[str, list[snapshot.VisitImage]] = {}
         self._names: dict[tuple[str, int], str] = {}
-        self._generation = 1
+        self._of = 1, "digest"
 
     def image(self, run: Run) -> bytes:
-        if run.generation != self._generation:
-            self._generation = run.generation
+        if (run.generation, run.definition) != self._of:
+            self._of = run.generation, run.definition
             self._names.clear()
         return msgspec.json.encode(snapshot.image(run, self))
 
@@ -65,7 +65,7 @@ class Segments:
         return self._names.get((path, segment), "")
 
     def seal(self, path: str, segment: int, visits: list[snapshot.VisitImage]) -> str:
-        name = self._names[path, segment] = f"{self._generation} {path} {segment}"
+        name = self._names[path, segment] = f"{self._of} {path} {segment}"
         self.stored[name] = msgspec.json.decode(msgspec.json.encode(visits), type=list[snapshot.VisitImage])
         return name
 

@@ -212,6 +212,10 @@ class Board:
         else:
             self.outlook.stopping(group)
 
+    def _redefined(self, _: e.DefinitionChanged) -> None:
+        """All visits are others than before."""
+        self._count_again()
+
     def _retried(self, _: e.RunRetried) -> None:
         self.failures.clear()
         self.progress.clear()
@@ -322,6 +326,7 @@ class Board:
         e.RunRetried: _retried,
         e.OwnershipTaken: _taken,
         e.Routed: _routed,
+        e.DefinitionChanged: _redefined,
         e.WaitOpened: _wait_opened,
         e.WaitResolved: _wait_resolved,
         e.GroupStopping: _stopping,

@@ -2,7 +2,7 @@
 
 If all fit they stand in the order of the graph and never move. Otherwise: who is under way, then what failed,
 who is tried again or waits, and what ended last; all others are only counted. The work is in proportion to the
-lines, not to the graph.
+lines, not to the graph. Of a state graph the last steps are shown, and what is under way in the last one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from clew.cli.board import Board, shown_as
-from clew.kernel.states import NodeState
+from clew.kernel.states import UNDER_WAY, NodeState
 from clew.kernel.topology import Node
-from clew.kernel.visits import Visit
+from clew.kernel.visits import Group, Scope, Visit, Walk
 
 #: Members under way that are looked at per frame.
 _LOOKED_AT = 500
@@ -47,8 +47,43 @@ def choose(board: Board, limit: int) -> tuple[list[Line], Counter[NodeState]]:
     return _with_members(board, lines, limit - 1 - len(lines)), +hidden
 
 
-def _row(board: Board, node: Node) -> Line:
+def choose_steps(board: Board, limit: int) -> tuple[list[Line], int]:
+    """The last steps of a state graph, at most `limit` lines, and how many earlier ones are not shown."""
     root = board.run.root
+    if root is None or not root.members:
+        return [], 0
+    last = root.members[-1]
+    assert last is not None
+    inside = [*islice(_inside(board, last), limit // 2)]
+    room = limit - len(inside)
+    first = 0 if len(root.members) <= room else len(root.members) - max(1, room - 1)
+    return [*map(_step, filter(None, root.members[first:])), *inside], first
+
+
+def _step(visit: Visit, depth: int = 0, above: str = "") -> Line:
+    return Line(visit.path.removeprefix(above).lstrip("/"), visit.node, visit, visit.state, depth)
+
+
+def _inside(board: Board, visit: Visit) -> Iterator[Line]:
+    """What is in a step that is under way: the branches, the last steps, or the items that are."""
+    group = visit.inner
+    if visit.state not in UNDER_WAY or group is None:
+        return
+    if isinstance(group, Walk):
+        yield from (_step(each, 1, visit.path) for each in group.members[-_PER_GROUP:] if each is not None)
+    elif isinstance(group, Scope) and len(group.members) <= _PER_GROUP:
+        yield from (_member(group, node) for node in group.topology.nodes)
+    else:
+        live = islice(board.live.values(), _LOOKED_AT)
+        yield from (_step(each, 1, visit.path) for each in live if board.row_of(each) is visit)
+
+
+def _member(group: Scope, node: Node) -> Line:
+    return Line(node.spec.id, node, group.members[node.index], group.member_state(node.index), 1)
+
+
+def _row(board: Board, node: Node) -> Line:
+    root: Group | None = board.run.root
     visit = root.members[node.index] if root is not None else None
     state = root.member_state(node.index) if root is not None else NodeState.PENDING
     return Line(node.spec.id, node, visit, state)

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, ClassVar
 
+from clew.cli import narrating_steps as steps
 from clew.cli.board import Board
 from clew.cli.screen import error_line
-from clew.cli.waits import answering, asked, standing
+from clew.cli.waits import asked, standing, to_do
 from clew.cli.words import clock, command, count, duration, percent, plain, rate, roughly
 from clew.journal.records import Recorded
 from clew.kernel import events as e
 from clew.kernel.commands import Wait
+from clew.kernel.questions import DECISION
 from clew.kernel.states import NodeState, RunState
-from clew.kernel.visits import Visit
+from clew.kernel.visits import Scope, Visit
 
 #: A map tells how far it is at every such part of its items,
 PARTS = 20
@@ -84,16 +86,14 @@ class Narrator:
         also = f" and {more} more" if more > 0 else ""
         waiting = f", {board.run.waiting} waiting" if board.run.waiting else ""
         yield (
-            f"{clock(now)} {board.run.settled:,} of {self._whole()} done{waiting}; "
+            f"{clock(now)} {steps.nodes_done(board)} done{waiting}; "
             f"under way: {under_way or 'nothing'}{also}{self._left(now)}"
         )
 
     # ------------------------------------------------------------------ runs
 
     def _run_started(self, _: e.RunStarted) -> Iterator[str]:
-        run = self._board.run
-        nodes = count(len(run.topology.nodes), "node")
-        yield f"run {plain(run.id)} of graph {plain(run.topology.spec.name)} started: {nodes}"
+        yield f"run {plain(self._board.run.id)} of {steps.described(self._board)}"
 
     def _run_paused(self, event: e.RunPaused) -> Iterator[str]:
         run = self._board.run
@@ -108,7 +108,7 @@ class Narrator:
         run = self._board.run
         yield (
             f"run {plain(run.id)} is taken up again{_by(event.by)}: "
-            f"{run.settled:,} of {self._whole()} had completed and are kept"
+            f"{steps.nodes_done(self._board)} had completed and are kept"
         )
 
     def _group_stopping(self, event: e.GroupStopping) -> Iterator[str]:
@@ -178,20 +178,27 @@ class Narrator:
 
     def _asks(self, visit: Visit, key: str, wait: Wait) -> Iterator[str]:
         """Questions of single nodes are always told, those of a map's items up to a number."""
+        if visit.is_barrier and steps.is_decided_before(self._board, visit):
+            return  # it does not wait
         owner = self._board.map_of(visit)
         told = self._questions[owner.path] if owner is not None else 0
         if owner is not None:
             self._questions[owner.path] += 1
         if told < TOLD_PER_MAP:
-            yield f"{asked(visit, wait)}; to answer: {answering(self._board.run.id, visit, key, wait, self._db)}"
+            limit = f", until {clock(wait.due)}" if visit.is_barrier and wait.due is not None else ""
+            how = to_do(self._board.run.id, visit, key, wait, self._db)
+            yield f"{asked(visit, wait)}{limit}; {how}"
         elif told == TOLD_PER_MAP:
-            how = command("answer", self._board.run.id, db=self._db)
+            how = command("show" if visit.is_barrier else "answer", self._board.run.id, db=self._db)
             yield f"{plain(owner.path if owner else '')}: more is asked by its items; all of it: {how}"
 
     def _wait_resolved(self, event: e.WaitResolved) -> Iterator[str]:
         if self._board.map_of(self._visit(event.path)) is not None:
             return
         path = plain(event.path)
+        if event.key == DECISION:
+            yield from steps.decided(self._board, event)
+            return
         match event.outcome:
             case "answered":
                 yield f"{path} was answered{_by(event.by)}"
@@ -208,8 +215,12 @@ class Narrator:
         if self._board.map_of(visit) is not None:
             yield from self._item_settled(visit, event.at)
             return
+        if visit.is_barrier:
+            return  # the decision was told
         attempts = f", in {count(event.attempt, 'attempt')}" if event.attempt > 1 else ""
-        yield f"{plain(event.path)} completed in {_spent(visit, event.at)}{self._of_items(visit)}{attempts}"
+        note = self._board.journey.notes.get(visit.path, "")
+        wrote = f": {note}" if note else ""
+        yield f"{plain(event.path)} completed in {_spent(visit, event.at)}{self._of_items(visit)}{attempts}{wrote}"
 
     def _node_failed(self, event: e.NodeFailed) -> Iterator[str]:
         visit = self._visit(event.path)
@@ -229,6 +240,26 @@ class Narrator:
     def _node_cancelled(self, event: e.NodeCancelled) -> Iterator[str]:
         if self._board.map_of(self._visit(event.path)) is None:
             yield f"{plain(event.path)} cancelled"
+
+    # ------------------------------------------------------------------ state graphs
+
+    def _scope_opened(self, event: e.ScopeOpened) -> Iterator[str]:
+        visit = self._visit(event.path)
+        if self._board.map_of(visit) is None:
+            yield from steps.scope_opened(visit)
+
+    def _routed(self, event: e.Routed) -> Iterator[str]:
+        if not event.path or self._board.map_of(self._visit(event.path)) is None:
+            yield from steps.routed(self._board, event)
+
+    def _decision_kept(self, event: e.DecisionKept) -> Iterator[str]:
+        yield from steps.decision_kept(event)
+
+    def _state_changed(self, event: e.StateChanged) -> Iterator[str]:
+        yield from steps.state_changed(self._board, event)
+
+    def _checkpoint_taken(self, event: e.CheckpointTaken) -> Iterator[str]:
+        yield from steps.checkpoint_taken(event, self._board.run.seq)
 
     # ------------------------------------------------------------------ maps
 
@@ -271,23 +302,21 @@ class Narrator:
     def _visit(self, path: str) -> Visit:
         return self._board.run.visits[path]
 
-    def _whole(self) -> str:
-        more = "" if self._board.is_total_known else " or more"
-        return f"{self._board.expected:,}{more} nodes"
-
     def _left(self, now: float) -> str:
         left = self._board.left_s(now)
         return "" if left is None else f", {roughly(left)} left"
 
     @staticmethod
     def _of_items(visit: Visit) -> str:
-        if not visit.is_map or visit.inner is None:
+        branches = isinstance(visit.inner, Scope) and visit.inner.topology.spec.branches
+        if visit.inner is None or not (visit.is_map or branches):
             return ""
         states = Counter(member.state for member in visit.inner.members if member is not None)
         bad = [
             f"{states[s]:,} {s}" for s in (NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED) if states[s]
         ]
-        return f" ({', '.join([count(len(visit.inner.members), 'item'), *bad])})"
+        size = count(len(visit.inner.members), *(("branch", "branches") if branches else ("item", "items")))
+        return f" ({', '.join([size, *bad])})"
 
     _TELLERS: ClassVar[dict[type, Callable[[Narrator, Any], Iterator[str]]]] = {
         e.RunStarted: _run_started,
@@ -296,6 +325,11 @@ class Narrator:
         e.RunRetried: _run_retried,
         e.GroupStopping: _group_stopping,
         e.MapOpened: _map_opened,
+        e.ScopeOpened: _scope_opened,
+        e.Routed: _routed,
+        e.DecisionKept: _decision_kept,
+        e.StateChanged: _state_changed,
+        e.CheckpointTaken: _checkpoint_taken,
         e.AttemptStarted: _attempt_started,
         e.AttemptInterrupted: _attempt_interrupted,
         e.AttemptStopping: _attempt_stopping,

@@ -80,6 +80,7 @@ class Outlook:
     def count_again(self) -> None:
         """Go over the whole run."""
         self.leaves = self.unknown = 0
+        self._static.clear()  # the graph may be another one than before
         if self._run.root is not None:
             self._add(self._still_in(self._run.root))
 

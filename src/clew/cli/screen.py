@@ -11,12 +11,12 @@ from rich.text import Text
 
 from clew.cli import words
 from clew.cli.board import Board
-from clew.cli.choosing import Line, choose
+from clew.cli.choosing import Line, choose, choose_steps
 from clew.cli.symbols import STYLES, UNICODE, Symbols
 from clew.cli.waits import told_wait
-from clew.kernel.states import NodeState, RunState
+from clew.kernel.states import SETTLED, NodeState, RunState
 from clew.kernel.values import ErrorInfo
-from clew.kernel.visits import Visit
+from clew.kernel.visits import Visit, Walk
 
 #: Lines that the frame keeps free below it, for the cursor.
 _BELOW = 1
@@ -51,8 +51,9 @@ def frame(
         symbols: the alphabet.
     """
     height = max(4, height - _BELOW)
-    top = [_header(board, now, state), _overall(board, width, now, symbols)]
-    bottom = [Text(words.plain(hint), "blue") for hint in hints[: max(1, height // 4)]]
+    overall = _steps_overall(board, width) if board.is_walk else _overall(board, width, now, symbols)
+    top = [_header(board, now, state), overall]
+    bottom = [Text(line, "blue") for line in _in_lines(hints, width)[: max(1, height // 4)]]
     bottom += [Text(words.plain(notice), _DIM)] if notice else []
     room = height - len(top) - len(bottom)
     if room > 8:
@@ -61,15 +62,29 @@ def frame(
         if bottom:
             bottom.insert(0, Text())
             room -= 1
-    lines, hidden = choose(board, room)
+    if board.is_walk:
+        lines, earlier = choose_steps(board, room)
+        above = [f"{words.count(earlier, 'earlier step')}"] if earlier else []
+        below: list[str] = []
+    else:
+        lines, hidden = choose(board, room)
+        above, below = [], [", ".join(f"{number:,} {each}" for each, number in hidden.items())] if hidden else []
     name_width = min(
         max((len(words.plain(line.name)) + 2 * line.depth for line in lines), default=0), width * 2 // 5
     )
-    rows = [_row(board, line, name_width, width, now, symbols) for line in lines]
-    if hidden:
-        shown = [f"{number:,} {state}" for state, number in hidden.items()]
-        rows.append(Text(f"  {symbols.ellipsis} and {', '.join(shown)}", _DIM))
+    rows = [Text(f"  {symbols.ellipsis} {text}", _DIM) for text in above]
+    rows += [_row(board, line, name_width, width, now, symbols) for line in lines]
+    rows += [Text(f"  {symbols.ellipsis} and {text}", _DIM) for text in below]
     return [_fitted(line, width, symbols) for line in (*top, *rows, *bottom)]
+
+
+def _in_lines(hints: Sequence[str], width: int) -> list[str]:
+    """Hints, each with its command on a line of its own where it would not fit otherwise."""
+    lines: list[str] = []
+    for hint in map(words.plain, hints):
+        what, _, how = hint.rpartition("; ")
+        lines += [hint] if len(hint) <= width or not what else [what, f"  {how}"]
+    return lines
 
 
 def _header(board: Board, now: float, state: str) -> Text:
@@ -104,6 +119,24 @@ def _overall(board: Board, width: int, now: float, symbols: Symbols) -> Text:
     return Text.assemble((done, style), (rest, _DIM), "  ", told)
 
 
+def _steps_overall(board: Board, width: int) -> Text:
+    """How far a state graph is; nobody knows how far it is to its end."""
+    run = board.run
+    walk, routing = run.root, run.topology.routing
+    assert routing is not None
+    if not isinstance(walk, Walk):
+        return Text()
+    figures = [f"step {len(walk.members):,} of at most {walk.steps_before + routing.spec.max_steps:,}"]
+    if run.failed:
+        figures.append(f"{run.failed:,} failed")
+    passed = sorted(walk.passed.items(), key=lambda each: -each[1])
+    again = [f"{words.plain(node)} {number}x" for node, number in passed if number > 1]
+    text = Text("  ".join(figures))
+    if again and text.cell_len + 10 < width:
+        text.append(f"  {', '.join(again)}", _DIM)
+    return text
+
+
 def _time_left(board: Board, now: float) -> str:
     run = board.run
     if run.ended:
@@ -136,6 +169,10 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
     visit = line.visit
     if visit is None:
         return Text()
+    if visit.group.walk is not None and line.state in SETTLED:
+        return _step_note(board, line)
+    if isinstance(visit.inner, Walk):
+        return _walk_note(visit.inner)
     if visit.inner is not None:
         return _group_note(line, room, symbols)
     match line.state:
@@ -155,6 +192,30 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
             return Text("ready", _DIM)
         case _:
             return Text(_attempts(visit.attempt).rstrip(": "), _DIM)
+
+
+def _step_note(board: Board, line: Line) -> Text:
+    """What a step of a state graph did, or a branch of one: what it wrote, and where the run went on from it."""
+    visit, journey = line.visit, board.journey
+    assert visit is not None
+    text = Text()
+    if line.state is NodeState.FAILED:
+        text.append(_attempts(visit.attempt)).append(error_line(visit.error), "red")
+    elif line.state is NodeState.CANCELLED:
+        text.append("cancelled", _DIM)
+    else:
+        text.append(journey.decisions.get(visit.path) or journey.notes.get(visit.path, ""))
+    route = journey.route_from(visit)
+    if route is not None and route.why != "edge":
+        style = "yellow" if route.why == "fallback" else _DIM
+        text.append("  " if text else "").append(f"-> {route.told()}", style)
+    return text
+
+
+def _walk_note(walk: Walk) -> Text:
+    """Where the token of a state graph is that is under way."""
+    at = walk.last.path.removeprefix(walk.path).lstrip("/") if walk.last is not None else "its start"
+    return Text(f"step {len(walk.members):,}, at {words.plain(at)}")
 
 
 def waits_of(visit: Visit, now: float) -> str:

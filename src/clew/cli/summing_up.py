@@ -10,12 +10,15 @@ from rich.text import Text
 from clew import codec
 from clew.cli import exits
 from clew.cli.board import Board
+from clew.cli.narrating_steps import nodes_done
 from clew.cli.screen import error_line
 from clew.cli.symbols import STYLES
 from clew.cli.waits import standing
 from clew.cli.words import command, count, duration, plain, shortened
 from clew.engine.status import Result
 from clew.kernel.states import NodeState, RunState
+from clew.kernel.values import ErrorInfo
+from clew.kernel.visits import Walk
 
 #: Failures that the summary lists; the others are counted.
 LISTED = 10
@@ -42,16 +45,37 @@ def ended(board: Board, result: Result, db: str, width: int) -> list[Text]:
     counts = leaf_counts(board)
     told = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "it had no nodes"
     text = Text.assemble("run ", (plain(run.id), "bold"), " ", (run.state.value, STYLES[run.state]))
-    lines = [text.append(f" in {spent}: {told}")]
+    steps = f" after {count(len(run.root.members), 'step')}" if isinstance(run.root, Walk) else ""
+    lines = [text.append(f" in {spent}{steps}: {told}")]
     if run.state is RunState.CANCELLED and run.reason:
         lines.append(Text(f"  {plain(run.reason)}"))
-    elif run.state is RunState.FAILED and run.error is not None and not result.failures:
+    elif run.state is RunState.FAILED and run.error is not None and not _is_told(board, run.error, result):
         lines.append(Text(f"  {error_line(run.error)}", "red"))
     lines += _failures(board, result, width)
+    lines += _degraded(board)
     if run.state is RunState.COMPLETED:
-        lines += _result(run.id, result, db)
+        lines += _result(board, result, db)
     lines += _what_next(board, result, db)
     return lines
+
+
+def _is_told(board: Board, error: ErrorInfo, result: Result) -> bool:
+    """Whether the error of a run is that of a failure that is listed: a state graph may have gone on from it."""
+    if not board.is_walk:
+        return bool(result.failures)
+    return any(error.message.endswith(f"{path}: {each.message}") for path, each in result.failures.items())
+
+
+def _degraded(board: Board) -> list[Text]:
+    """Where a state graph went on by a fallback although nothing had failed."""
+    visits = board.run.visits
+    found = [
+        Text(f"  degraded: {plain(source) or 'START'} -> {route.told()}", "yellow")
+        for (_, source), route in board.journey.routes.items()
+        if route.why == "fallback" and (source not in visits or visits[source].state is not NodeState.FAILED)
+    ]
+    more = len(found) - LISTED
+    return found[:LISTED] + ([Text(f"  … and {count(more, 'more fallback')}")] if more > 0 else [])
 
 
 def _failures(board: Board, result: Result, width: int) -> list[Text]:
@@ -61,6 +85,8 @@ def _failures(board: Board, result: Result, width: int) -> list[Text]:
         visit = board.run.visits.get(path)
         if visit is not None and visit.attempt > 1:
             line.append(f" ({visit.attempt} attempts)", "bright_black")
+        if visit is not None and (route := board.journey.route_from(visit)) is not None:
+            line.append(f"  -> {route.told()}", "yellow")
         if width:
             line.truncate(max(width, 40), overflow="ellipsis")
         lines.append(line)
@@ -70,13 +96,13 @@ def _failures(board: Board, result: Result, width: int) -> list[Text]:
     return lines
 
 
-def _result(run: str, result: Result, db: str) -> list[Text]:
+def _result(board: Board, result: Result, db: str) -> list[Text]:
     if result.output is None or result.output == {}:
         return []
     text = codec.encode(result.output).decode()
     if len(text) <= SHOWN:
         return [Text(f"result: {plain(text)}")]
-    where = command("show", run, "--full", db=db)
+    where = command("show", board.run.id, "--state" if board.is_walk else "--full", db=db)
     return [
         Text(f"result: {plain(shortened(text, SHOWN // 2))}"),
         Text(f"  ({count(len(text), 'character')}; all of it: {where})"),
@@ -90,7 +116,7 @@ def _what_next(board: Board, result: Result, db: str) -> list[Text]:
         hints.append(("what it printed", command("logs", run.id, next(iter(result.failures)), db=db)))
         if len(result.failures) > LISTED:
             hints.append(("all failures", command("show", run.id, db=db)))
-    if run.state is not RunState.COMPLETED or result.failures:
+    if run.state is not RunState.COMPLETED or (result.failures and not board.is_walk):
         hints.append(("try again", command("retry", run.id, db=db) + "   (completed nodes are kept)"))
     width = max((len(what) for what, _ in hints), default=0) + 1
     return [Text(f"{what + ':':<{width}} {how}", "bright_black") for what, how in hints]
@@ -99,8 +125,7 @@ def _what_next(board: Board, result: Result, db: str) -> list[Text]:
 def stopped(board: Board, db: str) -> list[str]:
     """The last lines when the watcher leaves a run that has not ended."""
     run = board.run
-    more = "" if board.is_total_known else " or more"
-    told = [f"run {run.id} stopped: {run.settled:,} of {board.expected:,}{more} nodes are done and are kept"]
+    told = [f"run {run.id} stopped: {nodes_done(board)} are done and are kept"]
     told += standing(board, db)
     if run.state is not RunState.PAUSED:
         told.append(f"to go on: {command('resume', run.id, db=db)}")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import aclosing
 
 import msgspec
 
@@ -26,7 +27,9 @@ from clew.kernel.questions import IN_DOUBT
 TICK_S = 0.1
 
 
-async def board_of(engine: Engine, row: RunRow, *, caught_up: int = 0, since: float | None = None) -> Board:
+async def board_of(
+    engine: Engine, row: RunRow, *, caught_up: int = 0, since: float | None = None, keeps_values: bool = False
+) -> Board:
     """An empty board for a run.
 
     Args:
@@ -34,19 +37,40 @@ async def board_of(engine: Engine, row: RunRow, *, caught_up: int = 0, since: fl
         row: the run.
         caught_up: sequence number up to which events are history.
         since: when this watcher came, if that was not at the start of the run.
+        keeps_values: see `Board`.
     """
-    definition = await engine.journal.blob(row.definition)
-    board = Board(msgspec.json.decode(definition, type=GraphSpec))
+    board = Board(await first_definition(engine, row), keeps_values=keeps_values)
     board.caught_up = caught_up
     board.since = since
     return board
 
 
-async def history_of(engine: Engine, row: RunRow) -> Board:
-    """A board of what is on disk of a run."""
-    board = await board_of(engine, row, caught_up=row.seq)
-    async for recorded in stored(engine.journal, row.run, 0):
-        board.take(recorded)
+async def first_definition(engine: Engine, row: RunRow) -> GraphSpec:
+    """The definition that a run began with; of a later one, the event tells by which the run went over to it."""
+    definition = row.definition
+    for recorded in await engine.journal.read(row.run, 0, 1):
+        if isinstance(recorded.event, e.RunAdmitted):
+            definition = recorded.event.definition
+    return msgspec.json.decode(await engine.journal.blob(definition), type=GraphSpec)
+
+
+async def history_of(
+    engine: Engine, row: RunRow, *, up_to: int | None = None, keeps_values: bool = False
+) -> Board:
+    """A board of what is on disk of a run.
+
+    Args:
+        engine: where it is.
+        row: the run.
+        up_to: sequence number of the last event that is taken; all are if None.
+        keeps_values: see `Board`.
+    """
+    board = await board_of(engine, row, caught_up=row.seq, keeps_values=keeps_values)
+    async with aclosing(stored(engine.journal, row.run, 0)) as events:
+        async for recorded in events:
+            if up_to is not None and recorded.seq > up_to:
+                break
+            board.take(recorded)
     return board
 
 
@@ -164,6 +188,9 @@ async def goes_on(engine: Engine, before: RunRow) -> str:
                 pass
     found["again"] -= found["lost"] + found["asked"] + found["probed"]
     done = f"{before.settled:,} of {count(before.total, 'node')} were done already and are kept"
+    if (await first_definition(engine, before)).routes is not None:  # nobody knows how many there will be
+        were, are = ("was", "is") if before.settled == 1 else ("were", "are")
+        done = f"{count(before.settled, 'node')} {were} done already and {are} kept"
     told = [f"run {plain(before.run)} goes on: {done}"]
     for kind, one, more in (
         ("again", "is made again", "are made again"),

@@ -100,13 +100,11 @@ class Narrator:
             yield self._scribe.state_begins(self.run.root)
 
     def _run_retried(self, event: e.RunRetried) -> Telling:
-        settled = [v for v in self.run.visits.values() if v.inner is not None and v.state in SETTLED]
+        settled = self._settled_groups()
         fold(self.run, event)
         assert self.run.root is not None
         yield self._scribe.graph_started(self.run.root)
-        for visit in settled:
-            if visit.state is NodeState.RUNNING:  # it goes on with the members that it has
-                yield from self._scribe.group_began(visit)
+        yield from self._begun_again(settled)
 
     def _run_ended(self, event: e.RunCompleted | e.RunFailed | e.RunCancelled) -> Telling:
         fold(self.run, event)
@@ -173,11 +171,23 @@ class Narrator:
 
     def _scope_opened(self, event: e.ScopeOpened) -> Telling:
         visit = self.run.visits[event.path]
-        anew = visit.inner is None
+        again = visit.inner is not None
+        settled = self._settled_groups() if again else []
         fold(self.run, event)
         yield from self._scribe.group_began(visit)
-        if anew and isinstance(visit.inner, Walk) and visit.inner.entered:
+        if again:
+            yield from self._begun_again(settled)
+        elif isinstance(visit.inner, Walk) and visit.inner.entered:
             yield self._scribe.state_begins(visit.inner)
+
+    def _settled_groups(self) -> list[Visit]:
+        return [v for v in self.run.visits.values() if v.inner is not None and v.state in SETTLED]
+
+    def _begun_again(self, settled: list[Visit]) -> Telling:
+        """Groups that had settled go on with the members that they have, without an event of their own."""
+        for visit in settled:
+            if visit.state is NodeState.RUNNING:
+                yield from self._scribe.group_began(visit)
 
     def _map_opened(self, event: e.MapOpened) -> Telling:
         fold(self.run, event)

@@ -116,6 +116,9 @@ def _fill_sets(draft: Draft, sets: Mapping[str, Any]) -> None:
         what = "a barrier writes its decision" if isinstance(draft.body, Barrier) else "it returns what it changes"
         draft.report("sets", f"{what}; `sets` is for what shell(…) and http(…) return")
         return
+    if not isinstance(sets, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        draft.report("sets", f"is a mapping of keys to what is written to them, not {sets!r:.60}")
+        return
     for key, value in sets.items():
         draft.sets[key] = template(draft, f"sets.{key}", output=FromOutput()).binding(value)
 

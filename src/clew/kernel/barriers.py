@@ -14,7 +14,6 @@ import msgspec
 from clew.kernel import addresses, routes
 from clew.kernel import events as e
 from clew.kernel import signals as s
-from clew.kernel.commands import Wait
 from clew.kernel.definition import BarrierSpec
 from clew.kernel.errors import RuleError
 from clew.kernel.moving import Mover
@@ -22,7 +21,7 @@ from clew.kernel.questions import DECISION, Question
 from clew.kernel.reducing import plan_puts
 from clew.kernel.routing import approved_key, reason_key
 from clew.kernel.topology import Node, Topology
-from clew.kernel.values import GATHERED, NOTHING, Value
+from clew.kernel.values import GATHERED, Value
 from clew.kernel.visits import Visit, Walk
 from clew.kernel.writes import JUDGEMENTS, Judgement, Kept, Write
 
@@ -52,8 +51,7 @@ def stand_at(flow: Mover, visit: Visit) -> None:
     """The token has come to a barrier: ask, unless the decision was given before."""
     spec = spec_of(visit)
     _ask(flow, visit, flow.now + spec.timeout_s if spec.timeout_s is not None else None)
-    run = flow.run
-    kept = run.kept.get(visit.path) or run.kept.get(addresses.all_visits(addresses.bare(visit.path)))
+    kept = flow.run.kept.get(visit.path) or _standing_for(flow, visit)
     if kept is not None:
         _use(flow, visit, kept)
 
@@ -76,9 +74,8 @@ def decide(flow: Mover, signal: s.Decide) -> str | None:
     visit = run.visits.get(path)
     if visit is not None and visit.open_wait(DECISION) is not None:
         return _answer(flow, visit, signal)
-    wait = (visit.waits or {}).get(DECISION) if visit is not None else None
-    if visit is not None and (wait is not None or visit.ended_at is not None):
-        return f"{path} does not wait for a decision any more: {_told(wait, visit)}"
+    if visit is not None and visit.ended_at is not None:
+        return f"{path} does not wait for a decision any more: {_told(visit)}"
     if path in run.kept:
         return f"{path} has a decision already, by {run.kept[path].by or 'somebody'}, for when it is reached"
     if signal.shown:
@@ -135,6 +132,10 @@ def _stand(flow: Mover, signal: s.Decide, barrier: str, found: _Named) -> str | 
     return None
 
 
+def _standing_for(flow: Mover, visit: Visit) -> Kept | None:
+    return flow.run.kept.get(addresses.all_visits(addresses.bare(visit.path)))
+
+
 def _use(flow: Mover, visit: Visit, kept: Kept) -> None:
     judgement = msgspec.json.decode(kept.value.json, type=Judgement)
     _judge(flow, visit, judgement, "answered", kept.by, kept=kept)
@@ -166,29 +167,33 @@ def _judge(
     assert walk is not None
     assert visit.waits is not None
     due = visit.waits[DECISION].due
-    try:
-        puts = plan_puts(walk, judgement.changes, judgement.delete)
-        way = _way(walk, visit, judgement)
-    except RuleError as error:
-        if kept is not None:
-            flow.fail(visit, error.info)
-        return error.info.message
-    flow.emit(
-        e.WaitResolved(
-            at=flow.now,
-            path=visit.path,
-            key=DECISION,
-            outcome=outcome,
-            value=Value(json=msgspec.Raw(msgspec.json.encode(judgement))),
-            by=by,
-            shown=shown,
-            kept=kept is not None,
-            standing=kept is not None and kept.standing,
-        )
+    resolved = e.WaitResolved(
+        at=flow.now,
+        path=visit.path,
+        key=DECISION,
+        outcome=outcome,
+        value=Value(json=msgspec.Raw(msgspec.json.encode(judgement))),
+        by=by,
+        shown=shown,
+        kept=kept is not None,
+        standing=kept is not None and kept.standing,
     )
+    try:
+        way = _way(walk, visit, judgement)
+        puts = plan_puts(walk, judgement.changes, judgement.delete)
+    except RuleError as error:
+        if outcome == "answered" and kept is None:
+            return error.info.message
+        flow.emit(resolved)  # nobody is there to decide otherwise: it is used up
+        flow.fail(visit, error.info)
+        return None
+    flow.emit(resolved)
     if judgement.kind == "modify":
         flow.emit(e.StateChanged(at=flow.now, path=walk.path, writes=puts, by=by))
         _ask(flow, visit, due)
+        standing = _standing_for(flow, visit)
+        if standing is not None:
+            _use(flow, visit, standing)
         return None
     writes = (*puts, *_told_to_state(visit, judgement))
     flow.emit(e.NodeCompleted(at=flow.now, path=visit.path, attempt=visit.attempt, output=GATHERED, writes=writes))
@@ -296,11 +301,12 @@ def _barriers(topology: Topology, above: str = "") -> list[str]:
     return found
 
 
-def _told(wait: Wait | None, visit: Visit) -> str:
+def _told(visit: Visit) -> str:
     """What became of it, in words."""
-    if wait is None or not wait.outcome or wait.value is None:
+    wait = (visit.waits or {}).get(DECISION)
+    if wait is None or wait.value is None:
         return f"it is {visit.state}"
-    kind = msgspec.json.decode(wait.value.json or NOTHING, type=Judgement).kind
+    kind = msgspec.json.decode(wait.value.json, type=Judgement).kind
     if wait.outcome == "expired":
         return f"its time was over, which counts as {kind}"
     return f"it was decided ({kind}{f' by {wait.by}' if wait.by else ''})"

@@ -39,7 +39,7 @@ def is_lost(group: Items, item: Visit) -> bool:
 
 
 def has_room(visit: Visit) -> bool:
-    """Whether the group of a visit may have one more under way; and for a map that is a limited branch, its own."""
+    """Whether the group of a visit may have one more under way; and of a map that is a branch, its own group."""
     group = visit.group
     if group.limit is not None and group.active >= group.limit:
         return not isinstance(group, Items) and at_work(group) < group.limit

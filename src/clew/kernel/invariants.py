@@ -175,5 +175,7 @@ def _check_limits(visit: Visit) -> list[str]:
 
 
 def _is_queued(run: Run, visit: Visit) -> bool:
+    if visit.is_barrier and not run.is_limited(visit):
+        return visit in run.openable
     queue = run.ready.get(run.lane(visit), [])
     return any(entry[2] is visit and entry[1] == visit.order for entry in queue)

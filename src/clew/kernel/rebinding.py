@@ -2,9 +2,9 @@
 
 The events before the change are those of the old definition and are folded with it. The change itself is made on
 the image of the run: its visits are handed over to the nodes of the new definition, and what a snapshot derives is
-derived again. A visit that has ended stays with the node that it was made of, if that is not the same any more: the
-run keeps these nodes in `Run.former`. Only the visit that the token is at, and what is in it, becomes one of a
-changed node.
+derived again. A visit that has ended stays with the node that it was made of, if that is not the same any more:
+`Run.former` keeps these nodes. Only the visit that the token is at, and what is in it, is handed over to a changed
+node.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def rebound(run: Run, topology: Topology, at: float) -> RunImage:
 
 def is_same(before: NodeSpec, after: NodeSpec) -> bool:
     """Whether two nodes are declared alike, sub-graphs included."""
-    return msgspec.json.encode(before) == msgspec.json.encode(after)
+    return before == after
 
 
 def _due(run: Run, topology: Topology, at: float) -> float | None:
@@ -115,17 +115,20 @@ class _Rebinding:
             if goes_on:
                 self.visit(step, addresses.child(part.path, was.spec.id), was, now, state)
 
-    def visit(self, part: VisitImage, path: str, was: Node, now: Node, around: _State | None) -> None:
+    def visit(
+        self, part: VisitImage, path: str, was: Node, now: Node, around: _State | None, *, is_item: bool = False
+    ) -> None:
         """A visit that is one of a node of the new definition from here on."""
         if around is not None:  # what it is to write as a branch
             part.writes = tuple(write for write in part.writes if write.key in around.keys)
         if not is_same(was.spec, now.spec):
             self._change(part, path, was, now)
+            self._limit(part, now, is_item=is_item)
         if part.inner is None:
             return
         if part.inner.count >= 0:
             for item in part.inner.members:
-                self.visit(item, f"{path}[{item.index}]", was, now, around)
+                self.visit(item, f"{path}[{item.index}]", was, now, around, is_item=True)
             return
         assert was.inner is not None
         assert now.inner is not None
@@ -139,22 +142,21 @@ class _Rebinding:
         has_form = part.inner is not None or part.state in _HAS_FORM or part.suspended_at is not None
         if has_form and _form(was) != _form(now):
             raise UnfitDefinitionError(
-                f"{path} has begun as {_form(was)}, and is {_form(now)} in the changed graph: give that node another "
-                "id, or fork the run from an earlier checkpoint"
+                f"{path} has begun as {_form(was)}, and is {_form(now)} in the changed graph: give that node "
+                "another id, or fork the run from an earlier checkpoint"
             )
         if part.in_doubt and now.spec.on_interrupt not in _DOUBTFUL:
             raise UnfitDefinitionError(
                 f"whether the lost attempt of {path} took effect is to be found out, and on_interrupt says "
                 f"{now.spec.on_interrupt} in the changed graph: answer that question first"
             )
-        self._limit(part, now, is_item=path.endswith("]"))
 
     def _scope(self, part: GroupImage, path: str, old: Topology, new: Topology, around: _State | None) -> None:
         """A dependency graph, or branches, that has begun goes on with the nodes that it has, as they are now."""
         if _outline(old) != _outline(new):
             raise UnfitDefinitionError(
-                f"{path} has begun, and has other nodes, or nodes that depend on others, in the changed graph: of a "
-                "dependency graph and of parallel branches that have begun, no nodes can be added or taken out"
+                f"{path} has begun, and has other nodes, or nodes that depend on others, in the changed graph: "
+                "what runs side by side goes on with the nodes that it has; let it end first"
             )
         for member in part.members:
             node = old.nodes[member.index]
@@ -166,8 +168,8 @@ class _Rebinding:
         spec = old.nodes[number].spec if number >= 0 else self.former[-2 - number]
         if spec.id not in new.index:
             raise UnfitDefinitionError(
-                f"it is at {addresses.child(part.path, spec.id)}, which the changed graph does not have: fork it from "
-                "an earlier checkpoint, or, if it waits at a barrier, reroute it first"
+                f"it is at {addresses.child(part.path, spec.id)}, which the changed graph does not have: fork it "
+                "from an earlier checkpoint, or, if it waits at a barrier, reroute it first"
             )
 
     def _keep(self, spec: NodeSpec) -> int:

@@ -68,7 +68,12 @@ def go_on_anywhere(flow: Mover) -> None:
         go_on(flow, walk)
     for visit in list(flow.run.visits.values()):
         inner, is_part = visit.inner, visit.group.walk is not None
-        if visit.state in UNDER_WAY and inner is not None and (is_part or inner.walk is not None) and inner.finished:
+        if (
+            visit.state in UNDER_WAY
+            and inner is not None
+            and (is_part or inner.walk is not None)
+            and inner.finished
+        ):
             flow.close(inner)
 
 

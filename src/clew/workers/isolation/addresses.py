@@ -157,9 +157,7 @@ class Rules:
         self._targets = None if network is None else [target(each) for each in network]
         self._connections = connections
         self._find = find
-        self._known: dict[str, set[Address]] = {}
-        self._looked_at: dict[str, float] = {}
-        self._lock = Lock()
+        self._names = {each.name: _Name() for each in self._targets or () if each.name}
         by_name = self._targets is None or any(each.name for each in self._targets)
         #: who may be asked for names; nobody if there are no names to ask for
         self._resolvers = resolvers() if by_name else frozenset[Address]()
@@ -195,15 +193,18 @@ class Rules:
     def _fits_name(self, entry: Target, wanted: Endpoint) -> bool:
         if entry.port not in {None, wanted.port}:
             return False
-        with self._lock:
-            known = self._known.setdefault(entry.name, set())
-            if wanted.address in known:
-                return True
-            now = time.monotonic()
-            if now < self._looked_at.get(entry.name, now - 1) + _LOOK_AGAIN_S:
-                return False
-            self._looked_at[entry.name] = now
-        found = self._find(entry.name)
-        with self._lock:
-            known |= found
-            return wanted.address in known
+        name = self._names[entry.name]
+        with name.lock:  # whoever asks meanwhile waits for the same answer
+            if wanted.address not in name.addresses and time.monotonic() >= name.next_look:
+                name.addresses |= self._find(entry.name)
+                name.next_look = time.monotonic() + _LOOK_AGAIN_S
+            return wanted.address in name.addresses
+
+
+class _Name:
+    """What is known about a name."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.addresses: set[Address] = set()
+        self.next_look = 0.0

@@ -43,6 +43,8 @@ _X32 = 0x4000_0000
 #: Protocols of sockets whose destination a supervisor understands: the default, TCP, UDP, MPTCP.
 _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP, 262)
 
+_IPV6_OLD_OPTIONS = 6  # IPV6_2292PKTOPTIONS, which may hold a routing header
+
 Sockets = Literal["any", "guarded", "no network"]
 
 
@@ -113,6 +115,7 @@ def program(wanted: Filter) -> bytes:
         code.jump(_EQUAL, known.sendto, then="sendto")
     if wanted.sockets != "any":
         code.jump(_EQUAL, known.socket, then="socket")
+        code.jump(_EQUAL, known.setsockopt, then="setsockopt")
     if wanted.keep_affinity:
         code.jump(_EQUAL, known.sched_setaffinity, then="not permitted")
     if wanted.keep_apart:
@@ -149,6 +152,17 @@ def program(wanted: Filter) -> bytes:
 
 
 def _sockets(code: _Code, *, guarded: bool) -> None:
+    # Source routes would send what is meant for an allowed address to another one first.
+    code.label("setsockopt")
+    code.load_argument(1)
+    code.jump(_EQUAL, socket.IPPROTO_IP, then="options of IPv4")
+    code.jump(_EQUAL, socket.IPPROTO_IPV6, otherwise="allow")
+    code.load_argument(2)
+    code.jump(_EQUAL, socket.IPV6_RTHDR, then="not permitted")
+    code.jump(_EQUAL, _IPV6_OLD_OPTIONS, then="not permitted", otherwise="allow")
+    code.label("options of IPv4")
+    code.load_argument(2)
+    code.jump(_EQUAL, socket.IP_OPTIONS, then="not permitted", otherwise="allow")
     code.label("socket")
     code.load_argument(0)
     code.jump(_EQUAL, socket.AF_UNIX, then="allow")

@@ -44,6 +44,7 @@ class Numbers:
     def __init__(self, audit: int, **numbers: int) -> None:
         self.audit = audit
         self.socket = numbers["socket"]
+        self.setsockopt = numbers["setsockopt"]
         self.connect = numbers["connect"]
         self.sendto = numbers["sendto"]
         self.sendmsg = numbers["sendmsg"]
@@ -64,6 +65,7 @@ _NUMBERS = {
     "x86_64": Numbers(
         audit=0xC000_003E,
         socket=41,
+        setsockopt=54,
         connect=42,
         sendto=44,
         sendmsg=46,
@@ -76,6 +78,7 @@ _NUMBERS = {
     "aarch64": Numbers(
         audit=0xC000_00B7,
         socket=198,
+        setsockopt=208,
         connect=203,
         sendto=206,
         sendmsg=211,
