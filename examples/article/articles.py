@@ -4,8 +4,12 @@
 
 Each text walks a state graph of its own: its sections are scored side by side, a summary is drafted, four checks look
 at it at once, and it is drafted again until they have nothing to object to, four times at most; then its first
-sentences have to do. Somebody may object, too. Nobody has to: after a second of silence it goes on. `review.py`,
-beside this file, gives people more time and asks them.
+sentences have to do. Somebody may object, too:
+
+    clew reject articles "article[cli.md]/review" --reason "shorter, and more about runs"
+
+(or *other sentences*, or *not 2 and 4*). Nobody has to: after a second of silence it goes on. `review.py`, beside this
+file, gives people more time and asks them.
 
 Kill the run when you like and start it again: what was done is not done again.
 """
@@ -169,7 +173,7 @@ def one_article(patience_s: float) -> StateGraph:
     )
     article.add_barrier(
         "review",
-        "Is the summary good? If not, say why: shorter; other sentences; not 2 and 4; or words that it should be about.",
+        "Is the summary good?",
         shows=("file", "draft", "findings"),
         timeout=patience_s,
         default="approve",
@@ -206,8 +210,8 @@ class Texts(msgspec.Struct):
     limit: int = 90
     files: list[str] = []
     digests: Annotated[list[Digest], append] = []
-    overview: str = ""
     unreadable: list[str] = []
+    overview: str = ""
 
 
 def find(state: Texts) -> dict[str, list[str]]:
@@ -221,7 +225,7 @@ def overview(state: Texts) -> Update:
     page = article_text.report.render_overview(state.folder, state.digests, unreadable)
     path = article_text.report.write_page(article_text.report.report_path(state.out, "index.md"), page)
     # What is left in the state is what the run returns.
-    return Update({"overview": path, "unreadable": unreadable}, delete=("digests", "article.failed"))
+    return Update({"overview": path, "unreadable": unreadable}, delete=("files", "digests", "article.failed"))
 
 
 def all_articles(article: StateGraph) -> StateGraph:

@@ -148,8 +148,11 @@ class Life:
             state, values, failures = ended
             counts = {"commit": self.crash.commits, "command": self.crash.commands, "call": faults.calls}
             last = self.world.events[-1].event.at - 0.5 - schedule.delay_s
+            last_s = loop.time() - self.clock.now() + last
             waiting = [
-                item for item in await spare.inbox("r") if item.at < last and item.id not in people.too_late
+                item
+                for item in await spare.inbox("r")
+                if item.at < last and people.posted.get(item.id, 0) < last_s and item.id not in people.too_late
             ]
             left = [*await spare.keys(), *waiting]
             outcome = Outcome(state, values, failures, self.world.events, counts, left)

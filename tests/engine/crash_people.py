@@ -71,6 +71,8 @@ class People:
     ever_arrived: set[tuple[str, int]] = field(default_factory=set)
     meddling: list[Meddling] = field(default_factory=list)
     too_late: set[int] = field(default_factory=set)
+    #: When signals were really put into the inbox, in virtual seconds, whatever time they were given in.
+    posted: dict[int, float] = field(default_factory=dict)
     paused_since: float | None = None
     pause_s: float = 0.0
     busy: set[asyncio.Task[None]] = field(default_factory=set)
@@ -271,6 +273,7 @@ class People:
         row = await self.journal.row("r")
         if row is not None:
             item = await self.journal.post("r", msgspec.json.encode(signal), now, "ada")
+            self.posted[item] = asyncio.get_running_loop().time()
             # Time does not jump over the moment at which an engine looks into its inbox.
             asyncio.get_running_loop().call_later(2 * POLL_S, int)
             if row.ended_at is not None:

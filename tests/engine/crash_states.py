@@ -9,13 +9,25 @@ from zlib import crc32
 from crash_bodies import DEADLINE_S, SHORT_DEADLINE_S, Bodies, number_of, summed
 from crash_routes import TOLD, Asking, Stop, Walk
 
-from clew import Context, Graph, Happened
-from clew.graphs.reducers import append, greatest, least, merge, replace, total
-from clew.graphs.route_drafts import barrier
-from clew.graphs.state_graph import StateGraph
-from clew.graphs.state_options import branch
-from clew.graphs.state_view import StateView
-from clew.graphs.updates import DELETE, END, START, Update
+from clew import (
+    DELETE,
+    END,
+    START,
+    Context,
+    Graph,
+    Happened,
+    StateGraph,
+    StateView,
+    Update,
+    append,
+    barrier,
+    branch,
+    greatest,
+    least,
+    merge,
+    replace,
+    total,
+)
 from clew.kernel.addresses import bare
 
 #: What a run starts with, and the items of maps of state graphs.

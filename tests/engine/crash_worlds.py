@@ -7,8 +7,7 @@ from crash_plans import Plan, Sketch
 from crash_routes import StatePlan, Walk
 from crash_states import INPUTS, States
 
-from clew import Graph, Recorded, Retry, fixed
-from clew.graphs.state_graph import StateGraph
+from clew import Graph, Recorded, Retry, StateGraph, fixed
 from clew.kernel import events as e
 
 #: Events that say what became of an attempt.

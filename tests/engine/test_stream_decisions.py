@@ -51,6 +51,7 @@ async def test_decisions_are_told_with_what_was_shown() -> None:
     assert of(items, i.BarrierResolved)[0].changes == {"round": 7}
     by_hand = next(x for x in of(items, i.StateChanged) if x.by == "ada" and not x.source)
     assert by_hand.changes == {"round": Delta(value=7)}
+    assert [x.by for x in of(items, i.StateChanged) if x.source in {"review", "review#2"}] == ["eva", "ada"]
     assert [x.kind for x in of(items, i.NodeStarted) if x.node == "review"] == ["barrier", "barrier"]
 
 

@@ -12,12 +12,24 @@ from stream_laws import broken, told
 
 from clew import Recorded
 from clew.engine import stream_items as i
+from clew.engine.rules import GraphRules
+from clew.engine.state_changes import Delta
 from clew.kernel import events as e
 from clew.kernel import signals as s
-from clew.kernel.definition import CompensationSpec, GraphSpec, NodeSpec, Retry
+from clew.kernel.definition import (
+    CompensationSpec,
+    EdgeSpec,
+    GraphSpec,
+    KeySpec,
+    NodeSpec,
+    Reducer,
+    Retry,
+    RouteSpec,
+)
 from clew.kernel.machine import Machine
 from clew.kernel.topology import Topology, compile_graph
-from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.values import ErrorInfo, FromState, Value
+from clew.kernel.writes import Update
 
 #: Seeds of the quick search, and how many there are in each test of the long one.
 QUICK, BLOCK, BLOCKS = 6, 500, 2
@@ -61,7 +73,7 @@ class Stage:
 
     def __init__(self, spec: GraphSpec) -> None:
         self.topology: Topology = compile_graph(spec)
-        self.machine = Machine(self.topology)
+        self.machine = Machine(self.topology, rules=GraphRules({}, str))
         self.events: list[Recorded] = []
         self.now = 100.0
         self.hand(s.Admit(run="r", graph="hash", definition="digest"))
@@ -71,9 +83,10 @@ class Stage:
         for event in self.machine.handle([signal], self.now).events:
             self.events.append(Recorded(len(self.events) + 1, event))
 
-    def succeed(self, path: str) -> None:
-        attempt = self.machine.run.visits[path].attempt
-        self.hand(s.AttemptSucceeded(path=path, attempt=attempt, output=Value(json=msgspec.Raw(b"1"))))
+    def succeed(self, path: str, **update: Any) -> None:
+        attempt, output = self.machine.run.visits[path].attempt, Value(json=msgspec.Raw(b"1"))
+        returned = Update(**update) if update else None
+        self.hand(s.AttemptSucceeded(path=path, attempt=attempt, output=output, update=returned))
 
     def fail(self, path: str) -> None:
         attempt = self.machine.run.visits[path].attempt
@@ -147,3 +160,53 @@ def test_what_attempts_have_used_is_told() -> None:
     used = stage.told()[-1]
     assert isinstance(used, i.NodeUsage)
     assert (used.path, used.attempt, used.used) == ("pay", 1, {"tokens": 12.0})
+
+
+# Another definition -----------------------------------------------------------------------------------------
+
+
+def trip(*keys: KeySpec, label: str = "") -> GraphSpec:
+    edges = (EdgeSpec(source="", target="a"), EdgeSpec(source="a", target="b"), EdgeSpec(source="b", target=""))
+    nodes = tuple(NodeSpec(id=name, kind="function", inputs={"state": FromState()}) for name in "ab")
+    return GraphSpec(name="trip", nodes=nodes, routes=RouteSpec(keys=keys, edges=edges), description=label)
+
+
+def key(name: str, default: bytes = b"1") -> KeySpec:
+    return KeySpec(name=name, reducer=Reducer.REPLACE, default=msgspec.Raw(default))
+
+
+def test_what_another_definition_makes_of_the_state_is_told() -> None:
+    stage = Stage(trip(key("old"), key("both")))
+    stage.succeed("a", changes={"both": msgspec.Raw(b"2")})
+    other = trip(key("both"), key("new", b'"x"'))
+    stage.hand(s.Redefine(graph="hash 2", definition="digest 2", spec=other, by="eva"))
+    stage.succeed("b", changes={"new": msgspec.Raw(b'"y"')})
+    items = stage.told()
+    changed = next(x for x in items if isinstance(x, i.DefinitionChanged))
+    assert (changed.graph, changed.by, changed.forced) == ("hash 2", "eva", False)
+    following = next(x for x in items if isinstance(x, i.StateChanged) and x.seq == changed.seq)
+    assert following.changes == {"old": Delta(deleted=True), "new": Delta(value="x")}
+    assert following.by == "eva"
+    assert items[-1].state == {"both": 2, "new": "y"}
+    assert [entry.path for entry in items[-1].log] == ["a", "b"]
+
+
+def test_what_a_retry_takes_up_again_without_saying_so_is_told() -> None:
+    """A branch that waits for its turn is opened again with all that is in it."""
+    leaf = GraphSpec(name="leaf", nodes=(NodeSpec(id="leaf", kind="function"),))
+    inner = GraphSpec(name="inner", nodes=(NodeSpec(id="part", kind="graph", graph=leaf),))
+    branches = (NodeSpec(id="x", kind="graph", graph=inner), NodeSpec(id="y", kind="function"))
+    both = GraphSpec(name="both", nodes=branches, branches=True, max_concurrency=1)
+    edges = (EdgeSpec(source="", target="both"), EdgeSpec(source="both", target=""))
+    node = NodeSpec(id="both", kind="graph", graph=both)
+    stage = Stage(GraphSpec(name="trip", nodes=(node,), routes=RouteSpec(edges=edges)))
+    stage.hand(s.Cancel())
+    stage.hand(s.AttemptStopped(path="both/x/part/leaf", attempt=1))
+    stage.hand(s.RetryRun())
+    stage.succeed("both/x/part/leaf")
+    stage.hand(s.Gathered(path="both/x", json=msgspec.Raw(b"{}")))
+    stage.succeed("both/y", changes={})
+    items = stage.told()
+    again = [x.path for x in items if isinstance(x, i.NodeStarted) and x.attempt == 2]
+    assert again == ["both", "both/x", "both/x/part", "both/x/part/leaf"]
+    assert isinstance(items[-1], i.Complete)

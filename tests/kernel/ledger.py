@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel.definition import OnInterrupt
+from clew.kernel.groups import has_room
 from clew.kernel.machine import Machine
 from clew.kernel.questions import IN_DOUBT
 from clew.kernel.state import Run
@@ -183,14 +184,15 @@ def received(run: Run) -> Iterator[tuple[str, str, str]]:
 def is_at_rest(machine: Machine) -> bool:
     """Whether nothing is under way and nothing could start, told without the machine's own queues."""
     run = machine.run
-    if run.ended or any(isinstance(command, c.StartAttempt) for command in machine.outstanding()):
+    outstanding = machine.outstanding()
+    if run.ended or any(isinstance(command, c.StartAttempt) for command in outstanding):
         return False
     if run.state is RunState.PAUSED:
         return True
+    if any(isinstance(command, c.Gather) for command in outstanding):
+        return False
     for visit in run.visits.values():
-        limit = visit.node.spec.map.max_concurrency if visit.node.spec.map is not None else None
-        has_room = visit.is_map or limit is None or visit.group.active < limit
-        if visit.state is NodeState.READY and has_room:
+        if visit.state is NodeState.READY and (visit.is_map or has_room(visit)):
             return False
         if any(wait.kind == "key" and not wait.outcome for wait in (visit.waits or {}).values()):
             return False

@@ -20,6 +20,7 @@ from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.machine import Decision, Machine
 from clew.kernel.questions import IN_DOUBT
+from clew.kernel.reducing import Rules
 from clew.kernel.snapshot import image
 from clew.kernel.states import NodeState, RunState
 from clew.kernel.topology import Node, Topology, compile_graph
@@ -54,14 +55,15 @@ class Outside:
         done: completed leaves that must not be started again.
     """
 
-    def __init__(self, spec: c.Any, choices: bytes) -> None:
+    def __init__(self, spec: c.Any, choices: bytes, rules: Rules | None = None) -> None:
         self.topology: Topology = compile_graph(spec)
+        self.rules = rules
         self.choices = iter(choices)
         self.used_up = False
         self.now = 1_000.0
         self.epoch = 1
-        self.machine = Machine(self.topology, gate=self.gate)
-        self.witness = Witness(self.machine)
+        self.machine = Machine(self.topology, gate=self.gate, rules=rules)
+        self.witness = Witness(self.machine, rules)
         self.bodies: dict[Body, str] = {}
         self.asleep: set[Body] = set()
         self.expanding: set[str] = set()
@@ -132,7 +134,7 @@ class Outside:
         """What a body that runs may do next."""
         path, attempt = body
         where = {"path": path, "attempt": attempt}
-        success = partial(self.end, body, s.AttemptSucceeded(**where, output=VALUE))
+        success = partial(self.succeed, body)
         failures = [partial(self.end, body, s.AttemptFailed(**where, error=error)) for error in ERRORS]
         lock = partial(self.hand, s.OpenWait(**where, key=LOCK, kind="key", name="printer"))
         visit = self.machine.run.visits[path]
@@ -165,6 +167,14 @@ class Outside:
             *failures,
         ]
 
+    def succeed(self, body: Body) -> None:
+        self.end(body, self.result(body))
+
+    def result(self, body: Body) -> s.AttemptSucceeded:
+        """What a body returns."""
+        path, attempt = body
+        return s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
+
     def end(self, body: Body, signal: s.AnySignal) -> None:
         self.bodies.pop(body, None)
         self.asleep.discard(body)
@@ -176,7 +186,7 @@ class Outside:
         path, attempt = body
         stopped = s.AttemptStopped(path=path, attempt=attempt)
         failed = s.AttemptFailed(path=path, attempt=attempt, error=ERRORS[0])
-        late = s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
+        late = self.result(body)
         absent = s.ProbedAbsent(path=path, attempt=attempt)
         probing = self.machine.run.visits[path].probing
         if self.bodies[body] == "pause":
@@ -257,9 +267,9 @@ class Outside:
         signals: list[s.AnySignal] = [s.Tick()]
         for body, stop in list(self.bodies.items())[:3]:
             path, attempt = body
-            ended = s.AttemptFailed(path=path, attempt=attempt, error=self.pick(ERRORS))
+            ended: s.AnySignal = s.AttemptFailed(path=path, attempt=attempt, error=self.pick(ERRORS))
             if stop or self.pick((False, True)):
-                ended = s.AttemptSucceeded(path=path, attempt=attempt, output=VALUE)
+                ended = self.result((path, attempt))
             del self.bodies[body]
             self.ended.add(body)  # and may be told to stop because of another signal of this batch
             signals.append(ended)
@@ -269,8 +279,8 @@ class Outside:
     def stale(self) -> None:
         """A signal about something that is over changes nothing."""
         # Which asking for a map's items an answer belongs to cannot be told; any of them will do.
-        open_maps = {x.path for x in self.machine.outstanding() if isinstance(x, c.ExpandMap)}
-        over = [x for x in self.over if not isinstance(x, s.MapExpanded) or x.path not in open_maps]
+        asked = {x.path for x in self.machine.outstanding() if isinstance(x, c.ExpandMap | c.Gather)}
+        over = [x for x in self.over if not isinstance(x, s.MapExpanded | s.Gathered) or x.path not in asked]
         if not over:
             return
         before = image(self.machine.run)
@@ -302,7 +312,7 @@ class Outside:
         self.epoch += 1
         run = self.pick((self.witness.folded, self.witness.revived))
         events = self.witness.events
-        self.witness.machine = self.machine = Machine(self.topology, run, self.gate)
+        self.witness.machine = self.machine = Machine(self.topology, run, self.gate, self.rules)
         self.witness.folded = Machine.restore(self.topology, None, events).run
         self.witness.revived = self.witness.copy()
         for path, _ in self.bodies:

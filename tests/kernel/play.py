@@ -162,4 +162,5 @@ class Play:
         """The process dies; another goes on from the stored events."""
         run = Machine.restore(self.topology, None, self.witness.events).run
         self.witness.machine = self.machine = Machine(self.topology, run, self.gate, self.rules)
+        self.witness.rules = self.rules
         return self.hand(s.TakeOver(epoch=self.run.epoch + 1, owner="another"))

@@ -100,8 +100,9 @@ class Reckoning:
                     self._routed(event)
                 case e.ScopeOpened(path=path):
                     self.entering.add(path)
-                case e.WalkEntered(path=path):
+                case e.WalkEntered(path=path, values=values):
                     self.entering.discard(path)
+                    self.given[path] = {name: unraw(json) for name, json in values.items()}
                 case e.MapOpened(path=path, count=count, keys=keys):
                     names = keys or tuple(map(str, range(count)))
                     escaped = [name.replace("%", "%25").replace("[", "%5B").replace("]", "%5D") for name in names]
@@ -139,6 +140,7 @@ class Reckoning:
         if event.why == "reroute":
             wanted = self.rerouted.pop(event.source)
             assert found == Way(wanted, -1, "reroute")
+            assert not wanted or book.steps < book.routes.max_steps
         else:
             assert found == book.way(), f"{event.path}: {found}, not {book.way()}"
         assert event.error is None or event.why == "fallback"

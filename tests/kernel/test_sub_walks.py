@@ -320,6 +320,7 @@ def test_a_dependency_graph_whose_parallel_node_stops_ends_when_it_was_read():
     trip.succeed("p/dep/f")
     trip.fail("p/a")
     assert trip.state("p/dep") is N.STOPPING
+    assert trip.commands(c.Gather) == [], "it is being read already"
     trip.gathered("p/dep", error=BOOM)
     assert trip.state("p/dep") is N.FAILED
     assert trip.error == "p: p/a: boom (and 1 more)"

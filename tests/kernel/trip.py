@@ -28,7 +28,7 @@ from clew.kernel.definition import (
     Reducer,
     RouteSpec,
 )
-from clew.kernel.machine import Decision
+from clew.kernel.machine import Decision, Machine
 from clew.kernel.values import Binding, ErrorInfo, FromItem, FromState
 from clew.kernel.visits import Walk
 from clew.kernel.writes import Judgement, Update
@@ -153,6 +153,12 @@ class Trip(Play):
         self.reckoning.heed(decision.events)
         self.reckoning.compare(self.run)
         return decision
+
+    def lose_functions(self) -> None:
+        """From here on until it is taken over, the run is driven by a machine that knows no functions."""
+        run = Machine.restore(self.topology, None, self.witness.events).run
+        self.witness.machine = self.machine = Machine(self.topology, run, self.gate)
+        self.witness.rules = None
 
     # ------------------------------------------------------------------ looking
 

@@ -163,13 +163,15 @@ class Session:
         over = await watch(self.engine, run, view, self._interrupts, self._clock)
         return await self._sum_up(run.run, board) if over else self._leave(board)
 
+    def print_line(self, document: dict[str, Any]) -> None:
+        """A line of JSON that is no event, if JSON is wanted."""
+        if self.settings.as_json:
+            write(sys.stdout, codec.encode(document).decode() + "\n")
+
     def left_to(self, row: RunRow) -> int:
         """Say that a run goes on in another process."""
-        if self.settings.as_json:
-            write(
-                sys.stdout, codec.encode({"type": "resumed", "run": row.run, "owner": row.owner}).decode() + "\n"
-            )
-        else:
+        self.print_line({"type": "resumed", "run": row.run, "owner": row.owner})
+        if not self.settings.as_json:
             click.echo(plain(f"run {row.run} goes on; another process drives it ({row.owner})"), err=True)
         return exits.COMPLETED
 

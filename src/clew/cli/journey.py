@@ -164,7 +164,11 @@ class Journey:
 
 def brief(before: Cells, after: Cells) -> str:
     """How a state differs from the one before, in a line: ``drafts +1, score=0.6``."""
-    told = [_told_key(key, before.get(key), cell) for key, cell in after.items() if before.get(key) is not cell]
+    told = [
+        _told_key(key, before.get(key), cell)
+        for key, cell in after.items()
+        if not _is_same(before.get(key), cell) and not _says_nothing(key, cell)
+    ]
     told += [f"{plain(key)} deleted" for key in before if key not in after]
     return _joined(told)
 
@@ -182,6 +186,18 @@ def brief_of_branch(visit: Visit, walk: Walk) -> str:
         elif write.value:
             told.append(f"{plain(write.key)}={short_json(write.value)}")
     return _joined([*(f"{plain(key)} +{number}" for key, number in grown.items()), *told])
+
+
+def _is_same(before: Cell | None, after: Cell) -> bool:
+    """Whether a key has kept its value, also if that was written again."""
+    if before is None or before is after:
+        return before is after
+    return before.size == after.size and bool(after.json) and bytes(before.json) == bytes(after.json)
+
+
+def _says_nothing(key: str, cell: Cell) -> bool:
+    """Whether it is only said that no branch has failed."""
+    return key.endswith(".failed") and bytes(cell.json) == b"[]"
 
 
 def _told_key(key: str, before: Cell | None, after: Cell) -> str:

@@ -46,10 +46,10 @@ def told_judgement(judgement: Judgement, by: str) -> str:
     return f"{_DONE[judgement.kind]}{where}{who}{why}"
 
 
-def told_barrier(spec: BarrierSpec | None) -> str:
-    """What a barrier waits for."""
+def told_barrier(spec: BarrierSpec | None, left: str = "") -> str:
+    """What a barrier waits for; `left` says for how long."""
     text = shortened(first_line(spec.text), TEXT) if spec is not None else ""
-    return f"waits for a decision{f': {text}' if text else ''}"
+    return f"waits for a decision{left}{f': {text}' if text else ''}"
 
 
 def told_default(spec: BarrierSpec) -> str:

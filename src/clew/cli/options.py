@@ -63,6 +63,26 @@ def watching_options(command: F) -> F:
     return command
 
 
+def deciding_options(command: F) -> F:
+    """Options of the commands that decide at barriers."""
+    for option in reversed(
+        [
+            click.option("--shown", default="", metavar="DIGEST", help="Only if this is what is decided on."),
+            click.option("-y", "--yes", is_flag=True, help="Do not show and ask first at a terminal."),
+            by_option,
+            json_option,
+            db_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+standing_option = click.option(
+    "--standing", is_flag=True, help="For every visit of the barrier from now on, and not for one."
+)
+
+
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     """``NAME=VALUE`` texts as a mapping.
 

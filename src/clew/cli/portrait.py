@@ -12,8 +12,21 @@ from rich.text import Text
 from clew import codec
 from clew.cli.board import Board
 from clew.cli.columns import Cell, in_columns
-from clew.cli.screen import error_line, waits_of
+from clew.cli.screen import begun_at, error_line, waits_of
 from clew.cli.standing import Standing
+from clew.cli.steps import (
+    early_document,
+    early_lines,
+    kind_of,
+    state_lines,
+    state_of,
+    step_document,
+    told_members,
+    told_step,
+    told_steps,
+    under_step,
+    wrote_lines,
+)
 from clew.cli.summing_up import leaf_counts
 from clew.cli.symbols import STYLES, UNICODE
 from clew.cli.waits import answering, told_wait
@@ -21,9 +34,11 @@ from clew.cli.watching import history_of
 from clew.cli.words import command, count, duration, moment, plain, shortened
 from clew.engine.engine import Engine
 from clew.engine.status import NodeStatus, status_of, visit_status
+from clew.errors import RefusedError
 from clew.journal.records import RunRow
 from clew.kernel.states import NodeState, RunState
 from clew.kernel.values import ErrorInfo, Value
+from clew.kernel.visits import Visit, Walk
 
 #: Rows of the table of nodes, unless everything is asked for.
 ROWS = 100
@@ -47,38 +62,59 @@ class Portrait:
         now: seconds since the epoch.
         full: nothing is shortened.
         told_db: to add as ``--db`` to commands.
+        past: the run is told as it was, and not as it is.
     """
 
-    def __init__(self, engine: Engine, row: RunRow, board: Board, *, now: float, full: bool, told_db: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        row: RunRow,
+        board: Board,
+        *,
+        now: float,
+        full: bool,
+        told_db: str,
+        past: bool = False,
+    ) -> None:
         self._engine = engine
         self._row = row
         self._board = board
         self._now = now
         self._full = full
         self._db = told_db
+        self._past = past
         self._status = status_of(board.run, board.run.seq)
-        self._standing = Standing(engine, row, board.run, now=now, db=told_db, full=full)
+        self._standing = Standing(engine, row, board.run, now=now, db=told_db, full=full, past=past)
 
     @classmethod
-    async def of(cls, engine: Engine, row: RunRow, *, now: float, full: bool, told_db: str) -> Portrait:
-        """Read a run."""
-        return cls(engine, row, await history_of(engine, row), now=now, full=full, told_db=told_db)
+    async def of(
+        cls, engine: Engine, row: RunRow, *, now: float, full: bool, told_db: str, at: int | None = None
+    ) -> Portrait:
+        """Read a run; with `at`, as it was after the event of that number."""
+        board = await history_of(engine, row, up_to=at, keeps_values=True)
+        if at is not None:
+            (event,) = await engine.journal.read(row.run, at - 1, 1)
+            now = event.event.at
+        return cls(engine, row, board, now=now, full=full, told_db=told_db, past=at is not None)
 
     # ------------------------------------------------------------------ the run
 
     async def lines(self) -> list[Text]:
         """The run: header, nodes, what to look at next."""
         nodes, left_out = self._nodes()
-        rows: list[list[Cell]] = [[Text(head, _DIM) for head in ("", "NODE", "KIND", "TRIES", "TOOK", "")]]
+        noun = "STEP" if self._board.is_walk else "NODE"
+        rows: list[list[Cell]] = [[Text(head, _DIM) for head in ("", noun, "KIND", "TRIES", "TOOK", "")]]
         rows += [await self._cells(node) for node in nodes]
-        lines = [
-            *await self._head(),
-            *await self._standing.waits(),
-            Text(),
-            *in_columns(rows, right=frozenset({3, 4})),
-        ]
-        if left_out:
+        head, *table = in_columns(rows, right=frozenset({3, 4}))
+        lines = [*await self._head(), *await self._standing.waits(), *early_lines(self._board.run), Text(), head]
+        if left_out and self._board.is_walk:
+            lines.append(Text(f"   … {count(left_out, 'earlier row')}; --full shows all", _DIM))
+        for node, line in zip(nodes, table, strict=True):
+            lines += [line, *under_step(self._board, node.path)]
+        if left_out and not self._board.is_walk:
             lines.append(Text(f"   … and {count(left_out, 'more row')}; --full shows all", _DIM))
+        if isinstance(self._board.run.root, Walk):
+            lines += state_lines(self._board.run.root.cells, full=self._full)
         failed = next((node for node in self._status.nodes if node.state == "failed" and not node.members), None)
         if failed is not None:
             lines.append(Text())
@@ -100,18 +136,48 @@ class Portrait:
             "inputs": inputs,
             "nodes": nodes,
             "output": output,
+            **self._walk_document(),
         }
+
+    def _walk_document(self) -> dict[str, Any]:
+        """What there is of a state graph besides."""
+        run = self._board.run
+        told: dict[str, Any] = (
+            {} if run.origin is None else {"origin": {"run": run.origin[0], "seq": run.origin[1]}}
+        )
+        if self._board.is_walk:
+            told |= {"steps": len(run.root.members) if run.root is not None else 0, "state": state_of(None, run)}
+            told["kept"] = early_document(run)
+        return told
+
+    def state(self, path: str) -> dict[str, Any]:
+        """The state of the run's state graph, or of a step that is one, as data.
+
+        Raises:
+            RefusedError: it has none.
+        """
+        visit = None
+        if path:
+            self._board.must_know(path)
+            visit = self._board.run.visits.get(path)
+        state = state_of(visit, self._board.run) if visit is not None or not path else None
+        if state is None:
+            what = f"{path} of run {self._row.run}" if path else f"run {self._row.run}"
+            raise RefusedError(f"{what} is no state graph that has begun: it has no state")
+        return state
 
     async def _head(self) -> list[Text]:
         run, row = self._board.run, self._row
         state = Text(run.state.value, STYLES[run.state])
-        lines = [Text.assemble("run ", (plain(run.id), "bold"), f" of graph {plain(row.name)}: ", state)]
+        kind = "state graph" if self._board.is_walk else "graph"
+        when = f", as it was after its event {run.seq} at {moment(self._now)}" if self._past else ""
+        lines = [Text.assemble("run ", (plain(run.id), "bold"), f" of {kind} {plain(row.name)}{when}: ", state)]
         if run.error is not None:
             lines.append(Text(f"  {error_line(run.error)}", "red"))
         elif run.reason:
             lines.append(Text(f"  {plain(run.reason)}"))
         lines += await self._standing.driving()
-        if row.note:
+        if row.note and not self._past:
             lines.append(Text(f"  {plain(row.note)}", "yellow"))
         times = f"started {moment(run.started_at)}"
         if run.ended_at is not None and run.started_at is not None:
@@ -119,14 +185,16 @@ class Portrait:
         if run.generation > 1:
             times += f", retried {count(run.generation - 1, 'time')}"
         lines.append(Text(times))
+        if run.origin is not None:
+            lines.append(Text(f"a fork of {plain(run.origin[0])}, after its event {run.origin[1]}"))
         if run.labels:
             lines.append(Text(plain("labels: " + " ".join(f"{k}={v}" for k, v in run.labels.items()))))
         if run.inputs:
             told = [f"{name}={await self._short(value)}" for name, value in run.inputs.items()]
             lines.append(Text(plain(f"inputs: {'  '.join(told)}")))
         counts = ", ".join(f"{number:,} {state}" for state, number in leaf_counts(self._board).items())
-        lines.append(Text(f"nodes and items: {counts or 'none'}"))
-        if run.state is RunState.COMPLETED:
+        lines.append(Text(f"{told_steps(self._board)}nodes and items: {counts or 'none'}"))
+        if run.state is RunState.COMPLETED and not self._board.is_walk:  # the state is told below
             text = codec.encode(await self._result()).decode()
             lines.append(Text(plain(f"result: {text if self._full else shortened(text, 2 * SHORT)}")))
         return lines
@@ -149,7 +217,9 @@ class Portrait:
                 if items[owner] > ITEMS:
                     continue
             kept.append(node)
-        if len(kept) > ROWS:
+        if len(kept) > ROWS and self._board.is_walk:
+            kept = kept[-ROWS:]
+        elif len(kept) > ROWS:
             best = sorted(range(len(kept)), key=lambda i: (_RANK.get(kept[i].state, 4), i))[:ROWS]
             kept = [kept[i] for i in sorted(best)]
         return kept, len(nodes) - len(kept)
@@ -158,23 +228,27 @@ class Portrait:
         depth = node.path.count("/") + node.path.endswith("]")
         name = Text("  " * depth + plain(node.path))
         name.stylize(_DIM if node.state in ("pending", "ready", "skipped") else "")
-        took = ""
-        if node.started_at is not None:
-            took = duration((node.ended_at or self._row.ended_at or self._now) - node.started_at)
+        visit = self._board.run.visits.get(node.path)
+        since = begun_at(visit) if visit is not None else None
+        ended = node.ended_at or (self._now if self._past else self._row.ended_at or self._now)
+        took = duration(ended - since) if since is not None else ""
+        kind = kind_of(visit, node.kind) if visit is not None else node.kind
         tries = f"{node.attempt}" if node.attempt > 1 else ""
         sign = Text(UNICODE.states[NodeState(node.state)], STYLES[node.state])
-        return [sign, name, Text(node.kind, _DIM), tries, took, await self._remark(node)]
+        return [sign, name, Text(kind, _DIM), tries, took, await self._remark(node, visit)]
 
-    async def _remark(self, node: NodeStatus) -> Text:
+    async def _remark(self, node: NodeStatus, visit: Visit | None) -> Text:
         if node.members:
-            return Text(", ".join(f"{number:,} {state}" for state, number in node.members.items()))
+            note = told_step(self._board.journey, visit) if visit is not None else ""
+            return Text("; ".join(filter(None, [told_members(visit, node.members), note])))
         if node.error is not None and node.state in ("failed", "retrying"):
             return Text(error_line(node.error), "red")
         if node.cause:
             return Text(f"because {plain(node.cause)} failed", _DIM)
-        visit = self._board.run.visits.get(node.path)
         if visit is not None and node.state == "waiting":
             return Text(waits_of(visit, self._now), "blue")
+        if visit is not None and visit.group.walk is not None and node.state == "completed":
+            return Text(told_step(self._board.journey, visit))
         if visit is not None and visit.output is not None and not visit.is_group:
             return Text(plain(await self._short(visit.output)))
         return Text(node.state if node.state not in ("completed", "failed") else "", _DIM)
@@ -184,17 +258,22 @@ class Portrait:
     async def node_lines(self, path: str) -> list[Text]:
         """One node or item in detail."""
         status = self._of(path)
-        title = Text.assemble((plain(path), "bold"), f" ({status.kind}) of run {plain(self._row.run)}: ")
+        visit = self._board.run.visits.get(path)
+        kind = kind_of(visit, status.kind) if visit is not None else status.kind
+        title = Text.assemble((plain(path), "bold"), f" ({kind}) of run {plain(self._row.run)}: ")
         lines = [title.append(status.state, STYLES[status.state])]
         if status.cause:
             lines.append(Text(f"  because {plain(status.cause)} failed"))
         if status.members:
-            members = ", ".join(f"{number:,} {state}" for state, number in status.members.items())
-            lines.append(Text(f"  {members}"))
-        visit = self._board.run.visits.get(path)
+            lines.append(Text(f"  {told_members(visit, status.members)}"))
         if visit is not None:
             lines += await self._standing.input_lines(visit)
         lines += [line async for line in self._standing.story(path)]
+        if visit is not None:
+            lines += under_step(self._board, path, always=True)
+            lines += wrote_lines(self._board.journey, visit, full=self._full)
+            if isinstance(visit.inner, Walk):
+                lines += state_lines(visit.inner.cells, full=self._full)
         if status.error is not None:
             lines += [Text(), *_whole_error(status.error)]
         lines += self._open_waits(path)
@@ -217,8 +296,10 @@ class Portrait:
         for key, wait in ((visit.waits or {}) if visit is not None else {}).items():
             assert visit is not None
             if visit.open_wait(key) is not None:
-                lines += [Text(), Text(told_wait(wait, self._now), "blue")]
-                if wait.kind == "answer" and not self._row.imported:
+                barrier = visit.node.spec.barrier if visit.is_barrier else None
+                lines += [Text(), Text(told_wait(wait, self._now, barrier=barrier), "blue")]
+                lines += self._standing.shown_lines(visit)
+                if wait.kind == "answer" and not self._row.imported and not self._past:
                     lines.append(Text(f"  {answering(self._row.run, visit, key, wait, self._db)}", _DIM))
         return lines
 
@@ -238,7 +319,8 @@ class Portrait:
         output = visit.output if visit is not None else None
         known = output is not None and not output.gathered
         plain_status: dict[str, Any] = msgspec.to_builtins(status)
-        return {**plain_status, "output": await self._decoded(output) if known and output else None}
+        told = step_document(self._board.journey, visit) if visit is not None else {}
+        return {**plain_status, **told, "output": await self._decoded(output) if known and output else None}
 
     def _of(self, path: str) -> NodeStatus:
         self._board.must_know(path)

@@ -14,6 +14,7 @@ from clew.cli.board import Board
 from clew.cli.choosing import Line, choose, choose_steps
 from clew.cli.symbols import STYLES, UNICODE, Symbols
 from clew.cli.waits import told_wait
+from clew.kernel.questions import DECISION
 from clew.kernel.states import SETTLED, NodeState, RunState
 from clew.kernel.values import ErrorInfo
 from clew.kernel.visits import Visit, Walk
@@ -159,10 +160,10 @@ def _row(board: Board, line: Line, name_width: int, width: int, now: float, symb
 
 
 def _spent(line: Line, now: float) -> str:
-    visit = line.visit
-    if visit is None or visit.started_at is None:
+    since = begun_at(line.visit) if line.visit is not None else None
+    if line.visit is None or since is None:
         return ""
-    return words.duration((visit.ended_at or now) - visit.started_at)
+    return words.duration((line.visit.ended_at or now) - since)
 
 
 def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> Text:
@@ -170,7 +171,7 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
     if visit is None:
         return Text()
     if visit.group.walk is not None and line.state in SETTLED:
-        return _step_note(board, line)
+        return _step_note(board, line, room)
     if isinstance(visit.inner, Walk):
         return _walk_note(visit.inner)
     if visit.inner is not None:
@@ -194,7 +195,7 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
             return Text(_attempts(visit.attempt).rstrip(": "), _DIM)
 
 
-def _step_note(board: Board, line: Line) -> Text:
+def _step_note(board: Board, line: Line, room: int) -> Text:
     """What a step of a state graph did, or a branch of one: what it wrote, and where the run went on from it."""
     visit, journey = line.visit, board.journey
     assert visit is not None
@@ -206,16 +207,25 @@ def _step_note(board: Board, line: Line) -> Text:
     else:
         text.append(journey.decisions.get(visit.path) or journey.notes.get(visit.path, ""))
     route = journey.route_from(visit)
-    if route is not None and route.why != "edge":
-        style = "yellow" if route.why == "fallback" else _DIM
-        text.append("  " if text else "").append(f"-> {route.told()}", style)
-    return text
+    if route is None or route.why == "edge":
+        return text
+    told = Text(f"-> {route.told()}", "yellow" if route.why == "fallback" else _DIM)
+    text.truncate(max(room // 3, room - told.cell_len - 2), overflow="ellipsis")
+    return text.append("  " if text else "").append_text(told)
 
 
 def _walk_note(walk: Walk) -> Text:
     """Where the token of a state graph is that is under way."""
     at = walk.last.path.removeprefix(walk.path).lstrip("/") if walk.last is not None else "its start"
     return Text(f"step {len(walk.members):,}, at {words.plain(at)}")
+
+
+def begun_at(visit: Visit) -> float | None:
+    """When a visit began; a barrier, when it asked for the decision that it got. None if it has not."""
+    if visit.is_barrier:
+        asked = [wait.since for key, wait in (visit.waits or {}).items() if key == DECISION]
+        return asked[0] if asked else None
+    return visit.started_at
 
 
 def waits_of(visit: Visit, now: float) -> str:

@@ -8,17 +8,25 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from clew import codec
+from clew.cli.barriers import document
+from clew.cli.columns import in_columns
+from clew.cli.judgements import told_decision
 from clew.cli.screen import error_line
+from clew.cli.steps import told_value
 from clew.cli.waits import answering, open_waits, told_wait
+from clew.cli.watching import history_of
 from clew.cli.words import command, count, moment, plain, shortened
 from clew.engine.engine import Engine
 from clew.engine.feed import stored
 from clew.engine.inputs import InputReader
+from clew.engine.status import OpenBarrier, open_barriers
 from clew.errors import ClewError
 from clew.journal.records import RunRow
 from clew.kernel import events as e
 from clew.kernel.commands import Wait
 from clew.kernel.errors import KernelError
+from clew.kernel.questions import DECISION
 from clew.kernel.resolve import resolve_inputs
 from clew.kernel.state import Run
 from clew.kernel.states import RunState
@@ -43,15 +51,20 @@ class Standing:
         now: seconds since the epoch.
         db: added as ``--db`` to commands.
         full: nothing is shortened.
+        past: it is told how the run was, and there is nothing to be done about that.
     """
 
-    def __init__(self, engine: Engine, row: RunRow, run: Run, *, now: float, db: str, full: bool) -> None:
+    def __init__(
+        self, engine: Engine, row: RunRow, run: Run, *, now: float, db: str, full: bool, past: bool = False
+    ) -> None:
         self._engine = engine
         self._row = row
         self._run = run
         self._now = now
         self._db = db
         self._full = full
+        self._commands = not past and not row.imported
+        self._past = past
         self._reader = InputReader(engine.journal)
 
     # ------------------------------------------------------------------ the run
@@ -59,6 +72,8 @@ class Standing:
     async def driving(self) -> list[Text]:
         """Who drives the run, or how it goes on."""
         row, run = self._row, self._run
+        if self._past:
+            return []
         if row.imported:
             return [Text("  a copy that was imported, to be looked at", _DIM)]
         if run.ended:
@@ -81,13 +96,14 @@ class Standing:
         lines = [Text(), Text("waiting:" if found else "messages:")]
         limit = len(found) if self._full else WAITS
         for visit, key, wait in found[:limit]:
-            told = told_wait(wait, self._now)
+            told = told_wait(wait, self._now, barrier=visit.node.spec.barrier if visit.is_barrier else None)
             if wait.kind == "key" and (holder := holders.get(wait.name)) is not None:
                 told += f", held by {plain(holder.path)} of run {plain(holder.run)}"
             lines.append(Text.assemble("  ", (plain(visit.path), "bold"), f" {told}"))
-            if wait.kind == "answer" and not self._row.imported:
+            lines += self.shown_lines(visit)
+            if wait.kind == "answer" and self._commands:
                 lines.append(Text(f"    {answering(self._row.run, visit, key, wait, self._db)}", _DIM))
-            elif wait.kind == "message" and not self._row.imported:
+            elif wait.kind == "message" and self._commands:
                 lines.append(Text(f"    {command('send', self._row.run, wait.name, 'VALUE', db=self._db)}", _DIM))
         if len(found) > limit:
             lines.append(Text(f"  … and {count(len(found) - limit, 'more wait')}; --full shows all", _DIM))
@@ -95,10 +111,28 @@ class Standing:
             lines.append(Text(f"  {count(len(mail), 'message')} {plain(name)} not received yet"))
         return lines
 
+    def shown_lines(self, visit: Visit) -> list[Text]:
+        """What a barrier that waits shows, one line for each key."""
+        found = next((each for each in self._barriers() if each.path == visit.path), None)
+        if found is None:
+            return []
+        rows = [[f"    {plain(key)}", self._told(value)] for key, value in found.shows.items()]
+        return in_columns(rows) if rows else []
+
+    def _barriers(self) -> list[OpenBarrier]:
+        return open_barriers(self._run)
+
+    def _told(self, value: Any) -> str:
+        return told_value(codec.encode(value), self._full)
+
     async def waits_document(self) -> list[dict[str, Any]]:
         """The same as data."""
         found = [] if self._run.ended else open_waits(self._run)
-        return [{"path": visit.path, **await self._wait(key, wait)} for visit, key, wait in found]
+        barriers = {each.path: document(each) for each in self._barriers()}
+        return [
+            {"path": visit.path, **await self._wait(key, wait), **barriers.get(visit.path, {})}
+            for visit, key, wait in found
+        ]
 
     async def _wait(self, key: str, wait: Wait) -> dict[str, Any]:
         told: dict[str, Any] = {"key": key, "kind": wait.kind, "since": wait.since, "due": wait.due}
@@ -113,12 +147,26 @@ class Standing:
 
     async def inputs(self, visit: Visit) -> dict[str, str]:
         """What a visit is given, as JSON text; inputs that are not known yet are left out."""
+        run = self._run
+        if visit.group.walk is not None and visit.attempt:  # the state was another one then
+            run = await self._run_when_begun(visit.path)
+            visit = run.visits[visit.path]
         try:
-            recipes = resolve_inputs(self._run, visit)
+            recipes = resolve_inputs(run, visit)
         except (KernelError, LookupError, AssertionError):  # what it is made from is not there yet
             return {}
         found = {name: await self._input(recipe) for name, recipe in recipes.items()}
         return {name: text for name, text in found.items() if text is not None}
+
+    async def _run_when_begun(self, path: str) -> Run:
+        """The run as it was when the last attempt of a visit started."""
+        began = 0
+        async for recorded in stored(self._engine.journal, self._row.run, 0):
+            if isinstance(recorded.event, e.AttemptStarted) and recorded.event.path == path:
+                began = recorded.seq
+            if recorded.seq >= self._run.seq:
+                break
+        return (await history_of(self._engine, self._row, up_to=began)).run
 
     async def _input(self, recipe: Binding) -> str | None:
         try:
@@ -162,6 +210,8 @@ class Standing:
 
     async def _events(self, path: str) -> AsyncIterator[e.AnyEvent]:
         async for recorded in stored(self._engine.journal, self._row.run, 0):
+            if recorded.seq > self._run.seq:
+                return
             if getattr(recorded.event, "path", None) == path:
                 yield recorded.event
 
@@ -176,6 +226,8 @@ class Standing:
 
 def _value_of(event: e.AnyEvent) -> Value | None:
     match event:
+        case e.WaitResolved(key=key) if key == DECISION:
+            return None  # told in words
         case e.StepCompleted(value=value) | e.WaitResolved(value=value):
             return value
         case _:
@@ -202,6 +254,15 @@ def told_event(event: e.AnyEvent) -> str:
             return f"failed: {error_line(error)}"
         case e.NodeSkipped(cause=cause):
             return f"skipped because {plain(cause)} failed"
+        case e.WaitOpened(key=key) if key == DECISION:
+            return "waits for a decision"
+        case e.WaitResolved(key=key) if key == DECISION:
+            return told_decision(event)
+        case e.Routed(source=source, target=target, why=why):
+            way = f"{plain(source) or 'START'} → {plain(target) or 'END'}"
+            return way if why == "edge" else f"{way} ({why})"
+        case e.StateChanged(by=by):
+            return f"its state was changed{f' by {plain(by)}' if by else ''}"
         case e.WaitOpened(key=key, kind=kind, name=name):
             return f"waits ({kind} {plain(name or key)})"
         case e.WaitResolved(key=key, outcome=outcome, by=by):

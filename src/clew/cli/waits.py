@@ -200,7 +200,8 @@ def told_wait(wait: Wait, now: float, *, brief: bool = False, barrier: BarrierSp
             )
             what = f"asks: {text}"
     if brief:
-        return what if wait.due is None else f"{what}, {duration(max(0.0, wait.due - now))} to go"
+        left = "" if wait.due is None else f", {duration(max(0.0, wait.due - now))} to go"
+        return told_barrier(barrier, left) if barrier is not None else f"{what}{left}"
     since = f", since {duration(max(0.0, now - wait.since))}" if wait.since else ""
     return f"{what}{since}{_until(wait, now, barrier)}"
 

@@ -37,7 +37,7 @@ from clew.journal.ownership import LEASE_S, this_process
 from clew.journal.port import Journal
 from clew.journal.records import Append, Blob, Owner, Recorded, RunRow
 from clew.journal.upcast import encode_events
-from clew.journal.values_of import values_of
+from clew.journal.values_of import blobs_of, values_of
 from clew.kernel import events as e
 
 _LOG = logging.getLogger("clew.engine")
@@ -129,10 +129,10 @@ class Archive:
     async def _lines(self, chunk: list[Recorded], seen: set[str]) -> list[Line]:
         lines: list[Line] = []
         for recorded in chunk:
-            for value in values_of(recorded.event):
-                if value.blob and value.blob not in seen:
-                    seen.add(value.blob)
-                    lines.append(ValueLine(value.blob, (await self._journal.blob(value.blob)).decode()))
+            for digest in blobs_of(recorded.event):
+                if digest not in seen:
+                    seen.add(digest)
+                    lines.append(ValueLine(digest, (await self._journal.blob(digest)).decode()))
         events = msgspec.Raw(encode_events([recorded.event for recorded in chunk]))
         return [*lines, EventsLine(chunk[0].seq - 1, e.VERSION, events)]
 

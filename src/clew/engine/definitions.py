@@ -15,7 +15,8 @@ from clew.engine.snapshots import Snapshots, load, no_collection
 from clew.errors import GraphError, StorageError, UnresolvedBodyError
 from clew.graphs.written import WrittenGraph
 from clew.journal.port import Journal
-from clew.journal.records import RunRow
+from clew.journal.records import Recorded, RunRow
+from clew.kernel import events as e
 from clew.kernel.definition import GraphSpec
 from clew.kernel.machine import Machine
 from clew.kernel.state import Run
@@ -23,6 +24,8 @@ from clew.kernel.topology import Topology, compile_graph
 
 #: Compiled graphs that are kept besides those that were given to the engine when it was made.
 KEPT = 128
+#: Events that are read at once.
+_PAGE = 10_000
 
 
 @dataclass(slots=True)
@@ -123,39 +126,60 @@ class Definitions:
 
     async def load(self, row: RunRow) -> Known:
         """The graph of a run, from the program or from the journal."""
-        known = self._find(row.graph)
+        return await self._read(row.run, row.graph, row.definition)
+
+    async def first(self, row: RunRow) -> Topology:
+        """The definition that a run began with: its events are folded with it, from the first one on.
+
+        A run that goes on with another one says so itself, in its events.
+        """
+        return await self._began(row, await self._journal.read(row.run, 0, 1))
+
+    async def _began(self, row: RunRow, page: list[Recorded]) -> Topology:
+        event = page[0].event if page else None
+        if isinstance(event, e.RunAdmitted):
+            return (await self._read(row.run, event.graph, event.definition)).topology
+        return (await self.load(row)).topology
+
+    async def _read(self, run: str, graph: str, definition: str) -> Known:
+        known = self._find(graph)
         if known is None:
-            json = await self._journal.blob(row.definition)
+            json = await self._journal.blob(definition)
             try:
                 spec = msgspec.json.decode(json, type=GraphSpec)
             except msgspec.MsgspecError as error:
-                raise StorageError(f"the definition of run {row.run} cannot be read: {error}") from error
-            known = self._keep(Known(row.graph, compile_graph(spec), json, row.definition, stored=True))
+                raise StorageError(f"the definition of run {run} cannot be read: {error}") from error
+            known = self._keep(Known(graph, compile_graph(spec), json, definition, stored=True))
         return known
 
-    async def fold(self, row: RunRow, known: Known) -> Run:
+    async def fold(self, row: RunRow) -> Run:
         """The folded state of a run, from its newest snapshot and the events after it."""
-        return (await self.recover(row, known))[0]
+        return (await self.recover(row))[0]
 
-    async def recover(self, row: RunRow, known: Known) -> tuple[Run, Snapshots]:
+    async def recover(self, row: RunRow) -> tuple[Run, Snapshots]:
         """The same, and who takes its snapshots from now on.
 
         Raises:
             StorageError: the events do not hold together.
         """
-        topology = known.topology
-        run, snapshots = await load(self._journal, row.run, topology)
-        machine = Machine(topology, run)
-        while page := await self._journal.read(row.run, machine.run.seq, 10_000):
+
+        async def compiled(graph: str, definition: str) -> Topology:
+            return (await self._read(row.run, graph, definition)).topology
+
+        run, snapshots = await load(self._journal, row.run, compiled)
+        page = await self._journal.read(row.run, run.seq if run is not None else 0, _PAGE)
+        run = run or Run("", await self._began(row, page))
+        while page:
             try:
                 with no_collection():
-                    machine = Machine.restore(topology, machine.run, (recorded.event for recorded in page))
+                    Machine.restore(run.topology, run, (recorded.event for recorded in page))
             except Exception as error:  # whatever it is: what was written does not hold together
                 raise StorageError(
                     f"run {row.run}: its events do not fit its graph or each other ({error!r}); was the database "
                     "edited? Restore it from a copy"
                 ) from error
-        return machine.run, snapshots
+            page = await self._journal.read(row.run, run.seq, _PAGE)
+        return run, snapshots
 
 
 def _unknown_resources(spec: GraphSpec, slots: Slots) -> Iterator[str]:

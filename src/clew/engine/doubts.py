@@ -11,9 +11,9 @@ import msgspec
 from clew import codec
 from clew.bodies.probes import encode_result, output_of_probe
 from clew.engine.entries import Entry, stored
-from clew.engine.questions import schema_of, within
 from clew.engine.resting import Waits
 from clew.errors import InvalidInputError, StepInterruptedError
+from clew.graphs.json_schemas import schema_of, within
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt

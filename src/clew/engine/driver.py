@@ -215,6 +215,7 @@ class Driver:
             snapshot=snapshot,
             inbox=outcomes,
             freed=self._keyring.freed(),
+            redefines=row.graph != self._row.graph,
         )
 
     def committed(self, error: Exception | None) -> None:

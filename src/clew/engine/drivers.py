@@ -10,26 +10,26 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from clew.engine.alarm import Alarm
-from clew.engine.clock import Clock
-from clew.engine.committer import Committer
-from clew.engine.definitions import Definitions, Known
+from clew.engine.definitions import Known
 from clew.engine.driver import Driver
 from clew.engine.feed import POLL_S, first_of
-from clew.engine.keeper import Keeper
-from clew.engine.keys import Keys
-from clew.engine.mailroom import Letter, Mailroom
-from clew.engine.observers import Bus
+from clew.engine.mailroom import Letter
 from clew.engine.parking import Parked, Parking, may_pass
-from clew.engine.slots import Slots
+from clew.engine.parts import Parts
+from clew.engine.redefinition import Redefinition
 from clew.engine.snapshots import Snapshots
-from clew.engine.workshop import Workshop
-from clew.errors import ClewError, RefusedError, RunBusyError, StorageError, UnknownRunError
-from clew.journal.port import Journal
-from clew.journal.records import InboxItem, Owner, RunRow
+from clew.errors import (
+    ClewError,
+    RefusedError,
+    RunBusyError,
+    RunConflictError,
+    StorageError,
+    UnknownRunError,
+)
+from clew.journal.records import InboxItem, RunRow
 from clew.kernel import signals as s
 from clew.kernel.state import Run as FoldedRun
 
@@ -45,24 +45,6 @@ TOGETHER = 100
 JUMP_S = 1.0
 #: Idle runs are counted every so many seconds.
 COUNT_S = 1.0
-
-
-class Parts(NamedTuple):
-    """What of the engine a driver is made of; see `Driver`."""
-
-    journal: Journal
-    committer: Committer
-    bus: Bus
-    definitions: Definitions
-    workshop: Workshop
-    slots: Slots
-    keeper: Keeper
-    keys: Keys
-    mailroom: Mailroom
-    clock: Clock
-    owner: Owner
-    performs: bool
-    driver: Callable[..., Driver] = Driver
 
 
 class Drivers:
@@ -137,18 +119,20 @@ class Drivers:
             event.set()
         return driver
 
-    async def adopt(self, row: RunRow, signal: Letter | None = None) -> str:
+    async def adopt(self, row: RunRow, signal: Letter | None = None, change: Redefinition | None = None) -> str:
         """Take a run up and let it go on where it was; why the signal was refused, or nothing.
 
         A signal is decided together with the taking over: a run that is to be cancelled starts nothing first (and
-        needs no functions for it), and one that has ended and is to be retried is not let go of again.
+        needs no functions for it), and one that has ended and is to be retried is not let go of again. With a
+        change of its definition, it goes on with that one.
 
         Raises:
             RunBusyError: another process drives it and is alive.
+            RunConflictError: the change does not fit what has run.
             UnresolvedBodyError: functions of its graph cannot be found here.
         """
         parts = self._parts
-        known = await parts.definitions.load(row)
+        await parts.definitions.load(row)  # before anything is taken from anybody
         self.begin()
         parked = self._parked.get(row.run)
         owned = row.owner == parts.owner.id
@@ -156,23 +140,29 @@ class Drivers:
         if not mine:
             row = await parts.journal.acquire(row.run, parts.owner, parts.clock.wall())
         try:
+            known = await parts.definitions.load(row) if change is None else change.known
             again = isinstance(signal, s.RetryRun | s.Rollback)
             starts = not isinstance(signal, s.Cancel) if row.ended_at is None else again
             if parts.performs and starts:
                 missing = parts.workshop.missing(known)
                 await parts.definitions.refuse_unfit(row.run, known, missing, parts.slots)
             waiting = await parts.journal.inbox(row.run)
-            driver = self.drive(row, known, *await parts.definitions.recover(row, known))
+            folded, snapshots = await parts.definitions.recover(row)
+            redefine = None if change is None else change.signal(folded)
+            driver = self.drive(row, known, folded, snapshots)
         except BaseException as error:
-            await self._give_up(row.run, error, owned=owned)
+            if not (mine and isinstance(error, RunConflictError)):  # one that is parked stays so
+                await self._give_up(row.run, error, owned=owned)
             raise
         # What was put into the inbox after it was read here, and before the run was known to be driven here.
         self._looks_again = True
         driver.begin()
-        if mine:
-            done = driver.submit(s.SlotsFreed())
-        else:
-            done = driver.submit(s.TakeOver(epoch=row.epoch, owner=parts.owner.id))
+        first = s.SlotsFreed() if mine else s.TakeOver(epoch=row.epoch, owner=parts.owner.id)
+        if change is None or redefine is None:
+            done = driver.submit(first)
+        else:  # before anything is decided by the definition that counts no more
+            done = driver.submit(redefine, *change.blobs)
+            driver.signal(first)
         parts.mailroom.hand_over(driver, waiting)
         if signal is not None:
             done = driver.submit(signal)

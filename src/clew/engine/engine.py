@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets as random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Self
 
 from clew.bodies.functions import importing_script
 from clew.engine import attempts
 from clew.engine.archive import Archive
+from clew.engine.changing import Changing
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions, Known
 from clew.engine.driver import Driver
-from clew.engine.drivers import Drivers, Parts
+from clew.engine.drivers import Drivers
 from clew.engine.keeper import Keeper
 from clew.engine.keys import Keys
 from clew.engine.logbook import LogBook
 from clew.engine.looking import Looking
 from clew.engine.mailroom import Letter, Mailroom, encode_letter
 from clew.engine.observers import Bus, Observer
+from clew.engine.parts import Parts
+from clew.engine.redefinition import on_change_of
 from clew.engine.retention import Retention
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
@@ -30,14 +34,7 @@ from clew.engine.slots import Slots
 from clew.engine.snapshots import Snapshots
 from clew.engine.travel import Travel
 from clew.engine.workshop import Workshop
-from clew.errors import (
-    ClewError,
-    GraphError,
-    MissingDefinitionError,
-    RefusedError,
-    RunBusyError,
-    RunConflictError,
-)
+from clew.errors import ClewError, GraphError, MissingDefinitionError, RefusedError, RunConflictError
 from clew.graphs.given import encode_inputs
 from clew.graphs.written import WrittenGraph
 from clew.journal.opening import journal_for
@@ -138,6 +135,7 @@ class Engine:
         self.looking = Looking(
             self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers.by_run
         )
+        self._changing = Changing(self.journal, self._definitions, self.looking, self._drivers, self.clock)
         self.archive = Archive(self.journal, self._committer, self.clock)
         self.retention = Retention(self.journal, self.clock)
         self.travel = Travel(self.journal, self._definitions, self.looking, self._committer, self.clock)
@@ -145,19 +143,10 @@ class Engine:
 
     def _parts(self) -> Parts:
         return Parts(
-            committer=self._committer,
-            bus=self._bus,
-            journal=self.journal,
-            definitions=self._definitions,
-            workshop=self._workshop,
-            slots=self._slots,
-            keeper=self._keeper,
-            mailroom=self._mailroom,
-            keys=self._keys,
-            clock=self.clock,
-            owner=self._owner,
-            performs=self._drives,
-        )
+            journal=self.journal, committer=self._committer, bus=self._bus, definitions=self._definitions,
+            workshop=self._workshop, slots=self._slots, keeper=self._keeper, keys=self._keys,
+            mailroom=self._mailroom, clock=self.clock, owner=self._owner, performs=self._drives,
+        )  # fmt: skip
 
     def _ended(self, driver: Driver) -> None:
         if driver.run.ended:
@@ -210,6 +199,8 @@ class Engine:
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - of the run, which outlives this call
         confirmed: bool = False,
+        on_change: str = "strict",
+        by: str = "",
     ) -> Run:
         """Start a run; when this returns, the run is on disk.
 
@@ -222,16 +213,18 @@ class Engine:
             labels: to find it by.
             timeout: limit of the whole run in seconds, instead of the graph's.
             confirmed: what cannot be undone is agreed to; nobody is asked before it.
+            on_change: what happens if the run exists with another graph: it is an error (``strict``), or it goes
+                on with this one if what has run is unchanged (``compatible``) or in any case (``force``).
+            by: who changes its graph.
 
         Raises:
             GraphError: the graph or its inputs are not valid; nothing was run.
             RunConflictError: the id belongs to a run of another graph or with other inputs.
+            RunBusyError: its graph is to be changed, and it is under way.
             StorageError: the journal refused.
         """
-        self._check_open()
-        known = self._definitions.add(graph)
-        if lacking := self._definitions.lacking(known, self._slots):
-            raise GraphError(lacking, f"graph {graph.name}")
+        how = on_change_of(on_change)
+        known = self._known(graph)
         given = encode_inputs(graph, inputs or {})
         inline = known.topology.routing is not None  # what a state graph starts with is part of its first event
         values, blobs = self._workshop.store_inputs(given, inline=inline)
@@ -244,14 +237,17 @@ class Engine:
             timeout_s=timeout,
             confirmed=confirmed,
         )
-        if id is None:
-            return await self._admit(admit, known, given, blobs)
-        async with self._drivers.turn(id):
-            if id in self._drivers.by_run or await self.journal.row(id) is not None:
-                return await self._attach(id, known.hash, given)
-            return await self._admit(admit, known, given, blobs)
+        attach = partial(self._changing.attach, admit.run, known, given, frozenset(inputs or {}), how, by)
+        async with self._drivers.turn(admit.run):
+            if id in self._drivers.by_run or (id is not None and await self.journal.row(id) is not None):
+                await attach()
+            else:
+                await self._admit(admit, known, blobs, attach)
+        return Run(self, admit.run)
 
-    async def _admit(self, admit: s.Admit, known: Known, given: Mapping[str, bytes], blobs: Sequence[Blob]) -> Run:
+    async def _admit(
+        self, admit: s.Admit, known: Known, blobs: Sequence[Blob], attach: Callable[[], Awaitable[None]]
+    ) -> None:
         self._drivers.begin()
         row = RunRow(
             run=admit.run, name=known.topology.spec.name, graph=known.hash, definition=known.digest,
@@ -261,16 +257,15 @@ class Engine:
         definition = [] if known.stored else [Blob(known.digest, known.json)]
         try:
             await driver.submit(admit, *blobs, *definition)
-        except RunConflictError:
-            return await self._attach(admit.run, known.hash, given)
+        except RunConflictError:  # another process was quicker
+            await attach()
         except MissingDefinitionError:
             if not known.stored:
                 raise
             # Nobody had a run of it any more, and it was swept away.
             known.stored = False
-            return await self._admit(admit, known, given, blobs)
+            await self._admit(admit, known, blobs, attach)
         known.stored = True
-        return Run(self, admit.run)
 
     async def open_run(self, run: str) -> Run:
         """A handle on any run of the journal, to look at it; nothing is driven.
@@ -281,17 +276,33 @@ class Engine:
         await self.looking.row(run)
         return Run(self, run)
 
-    async def resume(self, run: str) -> Run:
+    async def resume(
+        self, run: str, graph: WrittenGraph | None = None, *, on_change: str = "strict", by: str = ""
+    ) -> Run:
         """Take an unfinished run over and go on where it was; no effect if it has ended or goes on here.
+
+        With a graph, that is the one it goes on with, see `start`; one that has failed does when it is retried.
 
         Raises:
             UnknownRunError: there is none.
             RunBusyError: another process drives it and is alive.
+            RunConflictError: it has another graph than the one that is given.
             UnresolvedBodyError: functions of its graph cannot be found here.
         """
         self._check_open()
+        if graph is not None:
+            async with self._drivers.turn(run):
+                await self._changing.change(run, self._known(graph), on_change_of(on_change), by)
         await self._drivers.take_up(run)
         return Run(self, run)
+
+    def _known(self, graph: WrittenGraph) -> Known:
+        """A graph that can run here."""
+        self._check_open()
+        known = self._definitions.add(graph)
+        if lacking := self._definitions.lacking(known, self._slots):
+            raise GraphError(lacking, f"graph {graph.name}")
+        return known
 
     async def resume_all(self) -> list[Run]:
         """Take up every unfinished run that nobody drives and whose functions are found here.
@@ -378,15 +389,3 @@ class Engine:
     def _check_open(self) -> None:
         if not self._opened or self._closed:
             raise ClewError(f"the engine is {'closed' if self._closed else 'not open'}; use it with `async with`")
-
-    async def _attach(self, run: str, graph: str, given: Mapping[str, bytes]) -> Run:
-        """A handle on a run that exists already, if it is the same one."""
-        row = await self.looking.row(run)
-        await self.looking.refuse_other(row, graph, given)
-        idle = await self._drivers.undriven(run)
-        if idle is not None and idle.ended_at is None:
-            try:
-                await self._drivers.adopt(idle)
-            except RunBusyError:
-                self._drivers.want(run)
-        return Run(self, run)

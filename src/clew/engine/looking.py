@@ -5,7 +5,7 @@ What is told is on disk: a run that is driven here is looked at between two appe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -99,7 +99,7 @@ class Looking:
         ended = memento.ended if memento is not None else None
         if ended is not None and ended.durable == ended.run.seq == row.seq:
             return ended.run
-        return await self._definitions.fold(row, await self._definitions.load(row))
+        return await self._definitions.fold(row)
 
     def memento(self, run: str) -> Memento:
         """What is kept of a run for as long as the result is held."""
@@ -110,19 +110,20 @@ class Looking:
         if (memento := self.mementos.get(driver.id)) is not None:
             memento.ended = driver
 
-    async def refuse_other(self, row: RunRow, graph: str, given: Mapping[str, bytes]) -> None:
+    async def refuse_other_inputs(
+        self, folded: Run, given: Mapping[str, bytes], but: Collection[str] = frozenset()
+    ) -> None:
         """Refuse to take a run for another one.
 
+        Args:
+            folded: its state.
+            given: inputs as JSON text.
+            but: names of inputs that are not compared.
+
         Raises:
-            RunConflictError: it has another graph than the one with this hash, or other inputs than those given.
+            RunConflictError: it has other inputs than those given.
         """
-        if row.graph != graph:
-            raise RunConflictError(
-                f"run {row.run} exists with another graph ({row.name}: {row.graph[:12]} then, {graph[:12]} now); "
-                "give this one another id"
-            )
-        folded = await self.folded(row.run)
-        for name in {*given, *folded.inputs}:
+        for name in sorted({*given, *folded.inputs}.difference(but)):
             value = folded.inputs.get(name)
             before = await self._reader.value(value) if value is not None else None
             after = given.get(name)
@@ -130,11 +131,11 @@ class Looking:
                 before is None or after is None or codec.decode(before) != codec.decode(after)
             ):
                 change = f"{name} was {_shown(before)}, now {_shown(after)}"
-                raise RunConflictError(f"run {row.run} exists with other inputs: {change}")
+                raise RunConflictError(f"run {folded.id} exists with other inputs: {change}")
 
     async def topology(self, run: str) -> Topology:
-        """The compiled definition of a run."""
-        return (await self._definitions.load(await self.row(run))).topology
+        """The compiled definition that a run began with; its row names the one that it goes on with."""
+        return await self._definitions.first(await self.row(run))
 
     async def plain(self, binding: Binding) -> Any:
         """A stored value, or what is put together from several, as plain data."""

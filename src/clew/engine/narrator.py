@@ -36,7 +36,7 @@ class Narrator:
 
     Args:
         run: its id; one that was forked is told under its own from the beginning.
-        topology: its compiled definition.
+        topology: the compiled definition that it began with.
         values: whole states and outputs are told, too.
 
     Attributes:
@@ -67,8 +67,7 @@ class Narrator:
         else:
             told = [each if isinstance(each, Told) else Told(each) for each in tells(self, event)]
         if self._values and isinstance(self.run.root, Walk):
-            changed = any(isinstance(each.item, i.StateChanged) and not each.item.path for each in told)
-            if changed or isinstance(event, e.RunStarted):
+            if any(isinstance(each.item, i.StateChanged) and not each.item.path for each in told):
                 told.append(Told(i.Values(**self._scribe.stamp, state=plain(self.run.root.cells))))
         if (found := self._checkpoints.see(recorded)) is not None:
             # The end of the run is told last.
@@ -328,6 +327,18 @@ class Narrator:
         fold(self.run, event)
         yield from self._scribe.changed(walk, before, by=event.by)
 
+    def _definition_changed(self, event: e.DefinitionChanged) -> Telling:
+        before = {walk.path: dict(walk.cells) for walk in self._walks()}
+        fold(self.run, event)
+        yield i.DefinitionChanged(**self._scribe.stamp, graph=event.graph, by=event.by, forced=event.forced)
+        for walk in self._walks():
+            yield from self._scribe.changed(walk, before[walk.path], by=event.by)
+
+    def _walks(self) -> list[Walk]:
+        """The state graphs that have begun."""
+        groups = (self.run.root, *(visit.inner for visit in self.run.visits.values()))
+        return [group for group in groups if isinstance(group, Walk) and group.entered]
+
     def _walk_at(self, path: str) -> Walk:
         walk = group_at(self.run, path)
         assert isinstance(walk, Walk)
@@ -362,6 +373,7 @@ class Narrator:
         e.WaitResolved: _wait_resolved,
         e.Routed: _routed,
         e.StateChanged: _state_changed,
+        e.DefinitionChanged: _definition_changed,
     }
 
 

@@ -107,7 +107,8 @@ class Checkpoints:
         decided = bool(self._decided) and self._decided == source
         reached = policy.threshold > 0 and self._score >= policy.threshold
         if not source:
-            self._add(recorded, "start", next_=target)
+            if policy.every_step:
+                self._add(recorded, "start", next_=target)
         elif decided:
             self._add(recorded, "decision", source, next_=target)
         elif policy.every_step or reached:

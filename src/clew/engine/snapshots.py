@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 import msgspec
@@ -37,21 +37,27 @@ class Snapshots:
         size: members of a group that make one segment.
         sealed: names of segments that are stored, by address of the group and number.
         generation: the run's, when they were (0 if none are); taken up again, a run changes what had settled.
+        definition: likewise; with another one, what had settled is told otherwise.
     """
 
     def __init__(
-        self, size: int = SEGMENT, sealed: dict[tuple[str, int], str] | None = None, generation: int = 0
+        self,
+        size: int = SEGMENT,
+        sealed: dict[tuple[str, int], str] | None = None,
+        generation: int = 0,
+        definition: str = "",
     ) -> None:
         self.size = size
         self._sealed = sealed or {}
-        self._generation = generation
+        self._of = generation, definition
         self._new: dict[str, bytes] = {}
 
     def take(self, run: Run) -> Snapshot:
         """A snapshot of a run as it is now, with the segments that no earlier one has brought."""
-        whole = run.generation != self._generation
+        of = run.generation, run.definition
+        whole = of != self._of
         if whole:
-            self._generation = run.generation
+            self._of = of
             self._sealed.clear()
         data = msgspec.json.encode(_Stored(self.size, image(run, self)))
         segments, self._new = self._new, {}
@@ -68,12 +74,20 @@ class Snapshots:
         return name
 
 
-async def load(journal: Journal, run: str, topology: Topology) -> tuple[Run | None, Snapshots]:
-    """The state that the newest snapshot of a run holds (None without one), and who takes the next."""
+#: Finds a compiled definition by its hash and digest.
+Compiled = Callable[[str, str], Awaitable[Topology]]
+
+
+async def load(journal: Journal, run: str, compiled: Compiled) -> tuple[Run | None, Snapshots]:
+    """The state that the newest snapshot of a run holds (None without one), and who takes the next.
+
+    The run may have another definition by now; the events after the snapshot say so.
+    """
     stored = await journal.snapshot(run)
     if stored is None:
         return None, Snapshots()
     found = _STORED.decode(stored.data)
+    topology = await compiled(found.image.graph, found.image.definition)
     segments: dict[str, list[VisitImage]] = {}
     sealed: dict[tuple[str, int], str] = {}
     todo = list(sealed_in(found.image))
@@ -84,7 +98,8 @@ async def load(journal: Journal, run: str, topology: Topology) -> tuple[Run | No
             if name not in segments:
                 segments[name] = _SEGMENT.decode(stored.segments[name])
                 todo += sealed_in(segments[name])
-        return revive(found.image, topology, segments), Snapshots(found.size, sealed, found.image.generation)
+        snapshots = Snapshots(found.size, sealed, found.image.generation, found.image.definition)
+        return revive(found.image, topology, segments), snapshots
 
 
 @contextmanager

@@ -177,9 +177,9 @@ def row_of(run: Run, before: RunRow, wake_at: float | None, *, idle: bool) -> Ru
     """The row of a run in the journal; what no event changes is as it was before."""
     return RunRow(
         run=run.id,
-        name=before.name,
-        graph=before.graph,
-        definition=before.definition,
+        name=run.topology.spec.name,
+        graph=run.graph,
+        definition=run.definition,
         state=run.state,
         seq=run.seq,
         epoch=before.epoch,

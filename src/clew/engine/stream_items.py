@@ -87,6 +87,20 @@ class GraphResumed(Item, frozen=True, kw_only=True):
     by: str = ""
 
 
+class DefinitionChanged(Item, frozen=True, kw_only=True):
+    """The run goes on with another definition.
+
+    Attributes:
+        graph: its hash.
+        by: who has changed it.
+        forced: although what had run was changed, too.
+    """
+
+    graph: str
+    by: str = ""
+    forced: bool = False
+
+
 class RollbackStarted(Item, frozen=True, kw_only=True):
     """What the run did is undone from here on, because it has ``failed`` or somebody ``asked`` for it."""
 
@@ -283,6 +297,7 @@ StreamItem = (
     | GraphStopping
     | GraphPaused
     | GraphResumed
+    | DefinitionChanged
     | RollbackStarted
     | EdgeTaken
     | NodeStarted

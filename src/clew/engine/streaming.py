@@ -43,7 +43,7 @@ class Reading(Protocol):
     """What is read of a run besides its events."""
 
     async def topology(self, run: str) -> Topology:
-        """Its compiled definition."""
+        """The compiled definition that it began with."""
         ...
 
     async def plain(self, binding: Binding) -> object:

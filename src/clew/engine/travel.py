@@ -14,7 +14,7 @@ import msgspec
 
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
-from clew.engine.definitions import Definitions, Known
+from clew.engine.definitions import Definitions
 from clew.engine.looking import Looking
 from clew.engine.positions import Checkpoint, Checkpoints
 from clew.engine.status import RunStatus, row_of, status_of
@@ -22,7 +22,7 @@ from clew.engine.writing import Writing
 from clew.errors import InvalidInputError, RefusedError, RunConflictError, StorageError
 from clew.journal.port import Journal
 from clew.journal.records import Append, Blob, Recorded, RunRow
-from clew.journal.values_of import values_of
+from clew.journal.values_of import blobs_of
 from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.cells import plain
@@ -92,9 +92,10 @@ class Travel:
             UnknownRunError: there is no such run.
         """
         row = await self._looking.row(run)
-        known = await self._definitions.load(row)
-        found = Checkpoints(known.topology)
+        folded = Run("", await self._definitions.first(row))
+        found = Checkpoints((await self._definitions.load(row)).topology, folded)
         async for recorded in self._recorded(row, row.seq):
+            fold(folded, recorded.event)
             found.see(recorded)
         return found.kept(self._clock.now())
 
@@ -106,7 +107,7 @@ class Travel:
             InvalidInputError: it has no such event.
         """
         row = await self._looking.row(run)
-        folded, at = await self._folded(row, await self._definitions.load(row), seq)
+        folded, at = await self._folded(row, seq)
         state = plain(folded.root.cells) if isinstance(folded.root, Walk) else None
         return Moment(seq=seq, at=at, state=state, status=status_of(folded, seq))
 
@@ -155,12 +156,11 @@ class Travel:
             RunConflictError: the id is taken.
         """
         row = await self._looking.row(run)
-        known = await self._definitions.load(row)
         new = id or f"{row.name}-{random.token_hex(4)}"
         if await self._journal.row(new) is not None:
             raise RunConflictError(f"run {new} exists; give the fork another id")
         events = await self._prefix(row, row.seq if seq is None else seq)
-        machine = Machine.restore(known.topology, None, events, _start_nothing)
+        machine = Machine.restore(await self._definitions.first(row), None, events, _start_nothing)
         signal = s.Fork(
             run=new,
             since=events[-1].at,
@@ -172,21 +172,14 @@ class Travel:
         decision = machine.handle([signal], self._clock.now())
         if decision.refusals:
             raise RefusedError(f"run {run} cannot be forked after its event {len(events)}: {decision.refusals[0]}")
-        await self._store(machine, row, known, [*events, *decision.events])
+        await self._store(machine, [*events, *decision.events])
         return await self._looking.row(new)
 
-    async def _store(self, machine: Machine, row: RunRow, known: Known, events: list[e.AnyEvent]) -> None:
+    async def _store(self, machine: Machine, events: list[e.AnyEvent]) -> None:
         run = machine.run
-        before = RunRow(
-            run=run.id,
-            name=row.name,
-            graph=known.hash,
-            definition=known.digest,
-            created_at=self._clock.now(),
-            labels=run.labels,
-        )
-        named = {value.blob for event in events for value in values_of(event) if value.blob}
-        blobs = [Blob(digest, await self._journal.blob(digest)) for digest in (known.digest, *sorted(named))]
+        before = RunRow(run=run.id, created_at=self._clock.now(), labels=run.labels)
+        named = {digest for event in events for digest in blobs_of(event)}
+        blobs = [Blob(digest, await self._journal.blob(digest)) for digest in sorted(named)]
         after = row_of(run, before, machine.wake_at, idle=machine.is_idle)
         await Writing(self._committer).append(Append(row=after, after=0, events=events, blobs=blobs))
 
@@ -210,9 +203,9 @@ class Travel:
             )
         return events[:last]
 
-    async def _folded(self, row: RunRow, known: Known, seq: int) -> tuple[Run, float]:
+    async def _folded(self, row: RunRow, seq: int) -> tuple[Run, float]:
         self._refuse_unknown(row, seq)
-        run, at = Run("", known.topology), 0.0
+        run, at = Run("", await self._definitions.first(row)), 0.0
         async for recorded in self._recorded(row, seq):
             fold(run, recorded.event)
             at = recorded.event.at

@@ -151,6 +151,10 @@ class Description:
         """The names of all inputs that the body reads."""
         return _OWN_INPUTS[self.kind]
 
+    def is_line(self, name: str) -> bool:
+        """Whether one of its inputs is a line for the shell, in which values are quoted."""
+        return name == "command" and isinstance(self.body, ShellBody) and self.body.shell
+
     @property
     def returns(self) -> Any:
         """The type of the output."""

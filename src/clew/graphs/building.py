@@ -10,17 +10,18 @@ import msgspec
 from clew.graphs.bodies import Description, describe_function
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
-from clew.graphs.policies import Options
 from clew.graphs.route_building import build_barrier, build_routes
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import signature_of
 from clew.kernel.definition import (
+    CompensationSpec,
     ErrorPolicy,
     GraphSpec,
     InputSpec,
     ItemPolicy,
     MapSpec,
     NodeSpec,
+    OnInterrupt,
     OnLimit,
     Retry,
 )
@@ -54,6 +55,7 @@ def build(graph: GraphDraft) -> Built:
             description=graph.description,
             routes=build_routes(graph, graph.routes, bodies) if graph.routes is not None else None,
             branches=graph.branches_of is not None,
+            rollback=graph.rollback,
         )
         graph.built = Built(spec, bodies, definition_hash(spec))
     return graph.built
@@ -70,7 +72,7 @@ def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
         inputs=_inputs(draft),
         after=draft.after,
         map=_map(draft.map, f"{graph.name}/{draft.id}", bodies) if draft.map else None,
-        retry=_retry(options),
+        retry=_in_floats(options.retry_spec()),
         timeout_s=_seconds(options.timeout),
         total_timeout_s=_seconds(options.total_timeout),
         on_error=ErrorPolicy(options.on_error) if options.on_error is not None else None,
@@ -84,6 +86,9 @@ def _node(draft: Draft, graph: GraphDraft, bodies: Bodies) -> NodeSpec:
         sets=draft.sets,
         max_visits=draft.max_visits,
         on_limit=OnLimit(draft.on_limit),
+        compensation=_compensation(draft, graph, bodies),
+        irreversible=bool(options.irreversible),
+        expected_s=_seconds(options.expected),
     )
 
 
@@ -110,8 +115,8 @@ def _inputs(draft: Draft) -> dict[str, Binding]:
     if probe is None or stored is None:
         return draft.inputs if stored is None else stored
     taken = signature_of(probe)
-    wanted = draft.inputs_of_probe if taken.takes_any else {*stored, *taken.parameters}
-    return {name: value for name, value in draft.inputs_of_probe.items() if name in wanted}
+    wanted = draft.named_inputs if taken.takes_any else {*stored, *taken.parameters}
+    return {name: value for name, value in draft.named_inputs.items() if name in wanted}
 
 
 def _probe(draft: Draft, graph: GraphDraft, bodies: Bodies) -> msgspec.Raw:
@@ -136,13 +141,31 @@ def _map(draft: MapDraft, owner: str, bodies: Bodies) -> MapSpec:
     )
 
 
-def _retry(options: Options) -> Retry:
-    """The retry policy with all numbers as they are read again from JSON; otherwise its hash would change."""
-    retry = options.retry_spec()
-    if options.retry is None:
-        return retry
-    names = ("delay_s", "factor", "max_delay_s", "jitter")
-    return msgspec.structs.replace(retry, **{name: float(getattr(retry, name)) for name in names})
+def _compensation(draft: Draft, graph: GraphDraft, bodies: Bodies) -> CompensationSpec | None:
+    how = draft.options.undoing
+    if how is None or draft.undo is None:
+        return None
+    if isinstance(how.body, Description):
+        kind, body, usual_s = how.body.kind, _raw(how.body.body), how.body.timeout_s
+    else:
+        described = draft.undo_body(graph.name)
+        bodies[described.ref] = how.body
+        kind, body, usual_s = "function", _raw(described), None
+    return CompensationSpec(
+        kind=kind,
+        body=body,
+        inputs=draft.undo.inputs,
+        retry=_in_floats(how.retry_spec()),
+        timeout_s=_seconds(how.timeout if how.timeout is not None else usual_s),
+        on_interrupt=OnInterrupt(how.on_interrupt),
+    )
+
+
+def _in_floats(retry: Retry) -> Retry:
+    """A retry policy with all numbers as they are read again from JSON; otherwise its hash would change."""
+    numbers = {name: getattr(retry, name) for name in ("delay_s", "factor", "max_delay_s", "jitter")}
+    whole = {name: float(number) for name, number in numbers.items() if not isinstance(number, float)}
+    return msgspec.structs.replace(retry, **whole) if whole else retry
 
 
 def _seconds(limit: float | None) -> float | None:

@@ -30,6 +30,14 @@ class MapDraft:
 
 
 @dataclass(slots=True, kw_only=True)
+class UndoDraft:
+    """What the compensation of a node takes and is given."""
+
+    signature: Signature
+    inputs: dict[str, Binding]
+
+
+@dataclass(slots=True, kw_only=True)
 class InputDraft:
     """One input of a graph as it was declared; without a default, one that is not given is not there at all."""
 
@@ -58,6 +66,7 @@ class Draft:
         after: nodes to be settled first.
         map: run once per item.
         exclusive: text of the key that an attempt holds.
+        undo: its compensation with its inputs; None without one, and of one that cannot be.
         sets: in a state graph, what is written to which key of what a description returns.
         item: in a state graph, the parameter that was named for the item of a map.
         branch_of: the parallel node of a state graph that it is a branch of; empty for all others.
@@ -77,6 +86,7 @@ class Draft:
     after: tuple[str, ...] = ()
     map: MapDraft | None = None
     exclusive: Binding | None = None
+    undo: UndoDraft | None = None
     sets: dict[str, Binding] = field(default_factory=dict[str, Binding])
     item: str | None = None
     branch_of: str = ""
@@ -101,8 +111,8 @@ class Draft:
         return names | references(self.map.over) if self.map else names
 
     @property
-    def inputs_of_probe(self) -> dict[str, Binding]:
-        """What a probe can take: what the body is given; with it, the names in the texts of a description."""
+    def named_inputs(self) -> dict[str, Binding]:
+        """What a probe or a compensation can take: what the body is given, and the names in texts."""
         if not isinstance(self.body, Description) or self.stored_inputs is None:
             return self.inputs
         named = {name: value for name, value in self.inputs.items() if name not in self.body.own_inputs}
@@ -148,6 +158,13 @@ class Draft:
         probe = self.options.probe
         return describe_function(probe, f"{graph}/{self.id}:probe", is_async=is_async(probe))
 
+    def undo_body(self, graph: str) -> FunctionBody:
+        """How the function that undoes the node is found again."""
+        how = self.options.undoing
+        assert how is not None
+        assert callable(how.body)
+        return describe_function(how.body, f"{graph}/{self.id}:undo", is_async=is_async(how.body))
+
 
 @dataclass(slots=True, frozen=True)
 class Built:
@@ -167,6 +184,7 @@ class GraphDraft:
         index: the first node of each id.
         problems: what was wrong when it was written, as it is shown.
         parents: the graphs that this one is a node of.
+        rollback: a run of it that fails is rolled back.
         routes: what makes it a state graph.
         branches_of: the state graph whose parallel node this is; its nodes are the branches.
         built: set by the first `Graph.spec`. It is None in all parents when it is None here, because
@@ -180,6 +198,7 @@ class GraphDraft:
     timeout: float | None = None
     max_concurrency: int = 4
     max_interruptions: int = 10
+    rollback: bool = False
     inputs: dict[str, InputDraft] = field(default_factory=dict[str, InputDraft])
     nodes: list[Draft] = field(default_factory=list[Draft])
     index: dict[str, Draft] = field(default_factory=dict[str, Draft])

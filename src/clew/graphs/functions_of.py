@@ -1,4 +1,4 @@
-"""The functions that a definition names: bodies, probes, conditions, reducers."""
+"""The functions that a definition names: bodies, probes, compensations, conditions, reducers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def functions_of(spec: GraphSpec) -> Iterator[FunctionBody]:
     for node in spec.nodes:
         if node.graph is not None:
             yield from functions_of(node.graph)
-        for function in (node.body if node.kind == "function" else NOTHING, node.probe):
+        undo = node.compensation
+        undone_by = undo.body if undo is not None and undo.kind == "function" else NOTHING
+        for function in (node.body if node.kind == "function" else NOTHING, node.probe, undone_by):
             if function:
                 yield msgspec.json.decode(function, type=FunctionBody)
     if spec.routes is not None:

@@ -32,14 +32,17 @@ def without_places(spec: GraphSpec) -> dict[str, Any]:
 
 def _drop_places(graph: dict[str, Any]) -> None:
     for node in graph.get("nodes", ()):
+        undo = node.get("compensation", {"kind": ""})
         for name in _PLACES_OF_FUNCTIONS:
-            if node["kind"] == "function":
-                node["body"].pop(name, None)
+            for performed in (node, undo):
+                if performed["kind"] == "function":
+                    performed["body"].pop(name, None)
             node.get("probe", {}).pop(name, None)
         if node.get("graph"):
             _drop_places(node["graph"])
         others = (node.get("map", {}).get("over"), node.get("exclusive"))
-        for binding in (*node.get("inputs", {}).values(), *node.get("sets", {}).values(), *others):
+        named = (node.get("inputs", {}), node.get("sets", {}), undo.get("inputs", {}))
+        for binding in (*(value for each in named for value in each.values()), *others):
             _drop_where(binding)
     _drop_where(graph.get("output"))
     _drop_places_of_routes(graph.get("routes") or {})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar, overload
 
+from clew.graphs.bodies import Description
 from clew.graphs.handles import Handle
 from clew.graphs.names import did_you_mean
 from clew.kernel import definition as d
@@ -23,12 +24,16 @@ ErrorClasses = type[BaseException] | str | Sequence[type[BaseException] | str]
 Uses = str | Sequence[str] | Mapping[str, int]
 Probe = Callable[..., Any]
 Exclusive = str | Handle
+Undoing = Callable[..., Any] | Description
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d)")
 
-#: The very default of `NodeSpec`: defaults are left out of the definition by identity.
+#: The very defaults of the definition: they are left out of it by identity.
 _NO_RETRY = d.NodeSpec(id="", kind="").retry
+_UNDO_RETRY = d.CompensationSpec(kind="").retry
+#: What can become of a compensation whose process died: nobody is asked, and nothing probed.
+_AFTER_UNDO = (OnInterrupt.RETRY, OnInterrupt.FAIL)
 
 #: The attribute of a function that holds what `@node` attached.
 ATTACHED = "__clew_options__"
@@ -92,6 +97,47 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compensation:
+    """How what a node did is undone; made by `undo`.
+
+    Attributes:
+        body: the function, or the description of a program or request, that undoes it.
+        retry: when a failed attempt is tried again; three attempts if not given.
+        timeout: limit of one attempt, in seconds.
+        on_interrupt: what becomes of an attempt whose process died: ``retry`` or ``fail``.
+    """
+
+    body: Undoing
+    retry: Retry | d.Retry | int | None = None
+    timeout: float | None = None
+    on_interrupt: OnInterrupt | str = OnInterrupt.RETRY
+
+    def retry_spec(self) -> d.Retry:
+        """The retry policy as the kernel reads it."""
+        return _UNDO_RETRY if self.retry is None else Options(retry=self.retry).retry_spec()
+
+
+def undo(
+    body: Undoing,
+    /,
+    *,
+    retry: Retry | int | None = None,
+    timeout: float | None = None,
+    on_interrupt: OnInterrupt | str = OnInterrupt.RETRY,
+) -> Compensation:
+    """Give the compensation of a node policies: ``compensate=undo(refund, retry=5)``.
+
+    Args:
+        body: a function, ``shell(…)`` or ``http(…)``, as in `Graph.add`'s `compensate`.
+        retry: when a failed attempt is tried again; a number means so many attempts; three if not given.
+        timeout: limit of one attempt, in seconds.
+        on_interrupt: what becomes of an attempt whose process died: it is made again (``retry``), or the
+            compensation has failed (``fail``).
+    """
+    return Compensation(body=body, retry=retry, timeout=timeout, on_interrupt=on_interrupt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The policies of one node as given; None means not given."""
 
@@ -105,10 +151,16 @@ class Options:
     exclusive: Exclusive | None = None
     uses: Uses | None = None
     priority: int | None = None
+    compensate: Undoing | Compensation | None = None
+    irreversible: bool | None = None
+    expected: float | None = None
 
     def over(self, other: Options) -> Options:
         """These, and where one is not given, the other's."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.given()}
+        if self.compensate is not None or self.irreversible:
+            # So are these: what can be undone by us is not irreversible, whatever the other says.
+            given = {"compensate": None, "irreversible": None, **given}
         if self.probe is not None or self.on_interrupt not in (None, OnInterrupt.PROBE):
             # The two are one policy: a probe of our own replaces their word, a word of our own their probe.
             given = {"probe": None, "on_interrupt": None, **given}
@@ -135,6 +187,12 @@ class Options:
         if self.probe is not None:
             return OnInterrupt.PROBE
         return one_of(OnInterrupt, self.on_interrupt, OnInterrupt.RETRY)
+
+    @property
+    def undoing(self) -> Compensation | None:
+        """The compensation with its policies; None without one."""
+        how = self.compensate
+        return how if isinstance(how, Compensation) or how is None else Compensation(body=how)
 
     def uses_spec(self) -> dict[str, int]:
         """Units per resource."""
@@ -168,6 +226,9 @@ def node(
     exclusive: Exclusive | None = None,
     uses: Uses | None = None,
     priority: int | None = None,
+    compensate: Undoing | Compensation | None = None,
+    irreversible: bool | None = None,
+    expected: float | None = None,
 ) -> Callable[[F], F]: ...
 def node(body: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     """Attach policies to a function: every node that runs it has them, unless the node says otherwise.
@@ -199,7 +260,7 @@ def one_of(kind: type[E], value: str | None, default: E) -> E:
 
 def policy_problems(options: Options) -> Iterator[tuple[str, str]]:
     """What is wrong with the policies of a node, as (field, sentence)."""
-    for name in ("timeout", "total_timeout", "heartbeat"):
+    for name in ("timeout", "total_timeout", "heartbeat", "expected"):
         yield from seconds_problems(name, getattr(options, name))
     yield from choice_problems("on_error", ErrorPolicy, options.on_error)
     yield from choice_problems("on_interrupt", OnInterrupt, options.on_interrupt)
@@ -211,6 +272,7 @@ def policy_problems(options: Options) -> Iterator[tuple[str, str]]:
         yield "priority", f"is a whole number, not {options.priority!r}"
     if options.uses is not None:
         yield from _uses_problems(options)
+    yield from _undo_problems(options)
 
 
 def seconds_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -274,6 +336,23 @@ def _interrupt_problems(options: Options) -> Iterator[tuple[str, str]]:
         yield "probe", f"is a function, not {options.probe!r}"
     if said != OnInterrupt.PROBE and said in [*OnInterrupt]:
         yield "probe", f"is asked only if on_interrupt is 'probe', not {str(said)!r}; leave one of them out"
+
+
+def _undo_problems(options: Options) -> Iterator[tuple[str, str]]:
+    if options.irreversible is not None and not isinstance(options.irreversible, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        yield "irreversible", f"is True or False, not {options.irreversible!r}"
+    how = options.undoing
+    if how is None:
+        return
+    if options.irreversible:
+        yield "compensate", "what can be undone is not irreversible; leave one of the two out"
+    yield from seconds_problems("compensate.timeout", how.timeout)
+    if how.on_interrupt not in _AFTER_UNDO:
+        words = ", ".join(_AFTER_UNDO)
+        near = did_you_mean(str(how.on_interrupt), _AFTER_UNDO)
+        yield "compensate.on_interrupt", f"is one of {words}, not {how.on_interrupt!r}{near}"
+    if how.retry is not None:
+        yield from ((f"compensate.{about}", why) for about, why in _retry_problems(Options(retry=how.retry)))
 
 
 def _exclusive_problems(exclusive: Any) -> Iterator[tuple[str, str]]:

@@ -36,13 +36,13 @@ def probe_problems(draft: Draft, types_of: Types) -> Iterator[Problem]:
     for problem in signature.problems:
         yield "probe", problem
     yield from _parameter_problems(draft, signature)
-    given = {name: value for name, value in draft.inputs_of_probe.items() if name in signature.parameters}
+    given = {name: value for name, value in draft.named_inputs.items() if name in signature.parameters}
     yield from types_of.misfits_of(draft, "probe", given, signature.parameters)
     yield from _answer_problems(draft, probe, signature.returns)
 
 
 def _parameter_problems(draft: Draft, signature: Signature) -> Iterator[Problem]:
-    known = draft.inputs_of_probe
+    known = draft.named_inputs
     for name, parameter in signature.parameters.items():
         if isinstance(draft.body, Description) and _has_two_meanings(draft, draft.body, name):
             kind = draft.body.kind

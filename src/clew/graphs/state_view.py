@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import SimpleNamespace, UnionType
-from typing import Any, NoReturn, Union, cast, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
@@ -18,6 +18,8 @@ from clew import codec
 from clew.errors import InvalidInputError
 from clew.graphs.names import did_you_mean, listed
 from clew.kernel.values import Cell, Cells
+
+T = TypeVar("T")
 
 _QUALIFIERS = frozenset(("Required", "NotRequired", "ReadOnly"))
 _READ_ONLY = "the state is read-only here; return what the node changes, as in return {{{key!r}: …}}"
@@ -44,7 +46,7 @@ class StateView(Mapping[str, Any]):
         cell = self._cells.get(key)
         if cell is None:
             raise MissingKeyError(key, self._cells)
-        value = self._decoded[key] = _decoded(key, cell, _key_hint(self._hint, key))
+        value = self._decoded[key] = _decoded(key, cell, _kept(_key_hint, self._hint, key))
         return value
 
     def __contains__(self, key: object) -> bool:
@@ -98,8 +100,7 @@ def state_for(cells: Cells, hint: Any = Any) -> Any:
     Raises:
         InvalidInputError: a field of the instance is missing or does not fit.
     """
-    hint = single(hint)
-    fields = _instance_fields(hint)
+    hint, fields = _kept(_shape_of, hint)
     if fields is None:
         return StateView(cells, hint)
     json = msgspec.json.encode({name: cells[name].text() for name in fields if name in cells})
@@ -107,6 +108,20 @@ def state_for(cells: Cells, hint: Any = Any) -> Any:
         return codec.decode(json, hint)
     except InvalidInputError as error:
         raise InvalidInputError(f"the state does not fit {_name(hint)}: {error}") from None
+
+
+def _shape_of(hint: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """What an annotation comes to, and the fields of the instance that it asks for; None if it asks for none."""
+    alone = single(hint)
+    return alone, _instance_fields(alone)
+
+
+def _kept(find: Callable[..., T], hint: Any, *more: str) -> T:
+    """What is found out about an annotation, once; it is asked about at each step of each run."""
+    try:
+        return _found(find, hint, *more)
+    except TypeError:  # an annotation without a hash
+        return find(hint, *more)
 
 
 def takes_state(hint: Any) -> bool:
@@ -192,3 +207,8 @@ def _unqualified(hint: Any) -> Any:
     while getattr(get_origin(hint), "_name", "") in _QUALIFIERS:
         hint = get_args(hint)[0]
     return hint
+
+
+@lru_cache(maxsize=2048)
+def _found(find: Callable[..., T], hint: Any, *more: str) -> T:
+    return find(hint, *more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clew.graphs.bodies import Description, ShellBody
+from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.expressions import Reference, parse
 from clew.graphs.names import did_you_mean, listed
@@ -13,6 +13,7 @@ from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature
 from clew.graphs.state_view import single
 from clew.graphs.templates import Meaning, Template, UnknownNameError
+from clew.graphs.undo_writing import bind_undo
 from clew.graphs.writing import makes_attempts
 from clew.kernel.values import Binding, Expression, FromItem, FromOutput, FromState, Pick
 
@@ -58,6 +59,11 @@ def fill_state_node(draft: Draft, graph: GraphDraft, sets: Mapping[str, Any] | N
     exclusive = draft.options.exclusive
     if exclusive is not None and makes_attempts(draft):
         draft.exclusive = template(draft, "exclusive").binding(exclusive)
+    bind_undo(
+        draft,
+        lambda signature: _inputs_of_undo(draft, signature, graph),
+        lambda about: template(draft, about, output=FromOutput()),
+    )
 
 
 def bind_late(graph: GraphDraft) -> None:
@@ -102,13 +108,9 @@ def _fill_description(draft: Draft, body: Description) -> None:
     draft.own_signature = Signature(parameters={name: Parameter(name) for name in names}, is_async=True)
     draft.inputs = names
     draft.stored_inputs = {
-        name: template(draft, name).binding(value, shell=_is_line(name, body))
+        name: template(draft, name).binding(value, shell=body.is_line(name))
         for name, value in body.inputs.items()
     }
-
-
-def _is_line(name: str, body: Description) -> bool:
-    return name == "command" and isinstance(body.body, ShellBody) and body.body.shell
 
 
 def _fill_sets(draft: Draft, sets: Mapping[str, Any]) -> None:
@@ -138,6 +140,13 @@ def _inputs_of_function(draft: Draft, signature: Signature, graph: GraphDraft) -
     if not state and not parameters and signature.takes_any:
         state = "state"
     return {**({state: STATE} if state else {}), **inputs}
+
+
+def _inputs_of_undo(draft: Draft, signature: Signature, graph: GraphDraft) -> dict[str, Binding]:
+    """What the function that undoes a node can take: what the node takes, the state and the item by their names."""
+    own = {"state": STATE, **({"item": FromItem()} if draft.map is not None else {})}
+    state = _state_parameter(signature.parameters, graph)
+    return {**own, **draft.named_inputs, **({state: STATE} if state else {})}
 
 
 def _state_parameter(parameters: dict[str, Parameter], graph: GraphDraft) -> str:

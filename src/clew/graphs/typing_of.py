@@ -11,7 +11,7 @@ from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.expressions import parse
 from clew.graphs.handles import tell
-from clew.graphs.hints import NOTHING, bare, fields_of, fits, item_of, part_of, told
+from clew.graphs.hints import NOTHING, bare, fields_of, fits, item_of, members_of, part_of, told
 from clew.graphs.names import did_you_mean, listed
 from clew.graphs.signatures import Parameter
 from clew.graphs.state_schema import KeyDraft
@@ -43,7 +43,7 @@ class Types:
         self._graph = graph
         self._returns: dict[str, Any] = {}
         self._keys = graph.keys or {}
-        #: What the body of the node returns whose `sets` are looked at.
+        #: What `output` is in what is just looked at.
         self._output: Any = Any
 
     def input_problems(self, draft: Draft) -> list[Problem]:
@@ -107,6 +107,14 @@ class Types:
             if key is None:
                 found.append((f"sets.{name}", no_key(self._keys, name)))
             found += self._problems(f"sets.{name}", binding, key.written if key else Any, self._item(draft))
+        self._output = Any
+        return found
+
+    def undo_problems(self, draft: Draft) -> list[Problem]:
+        """What the compensation of a node is given that does not fit it."""
+        assert draft.undo is not None
+        self._output = self._written_by(draft) if self._graph.has_state else _returned_by(draft)
+        found = self.misfits_of(draft, "compensate", draft.undo.inputs, draft.undo.signature.parameters)
         self._output = Any
         return found
 
@@ -238,6 +246,15 @@ class Types:
                 returned = _returned_by(draft)
                 self._returns[node] = returned if draft.map is None else list[returned]
         return self._returns[node]
+
+
+    def _written_by(self, draft: Draft) -> Any:
+        """What a node of a state graph writes, by key, as far as it says so."""
+        if isinstance(draft.body, Description):
+            keys = {name: self._keys[name].written if name in self._keys else Any for name in draft.sets}
+            return TypedDict("what it sets", keys)  # pyright: ignore[reportArgumentType] -- built from data
+        written = [bare(each) for each in members_of(draft.signature.returns) if each is not type(None)]
+        return written[0] if len(written) == 1 and fields_of(written[0]) is not None else Any
 
 
 def no_key(keys: Mapping[str, KeyDraft], name: str, path: tuple[str | int, ...] = ()) -> str:

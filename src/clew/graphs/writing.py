@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clew.graphs.bodies import Description, ShellBody, node_id
+from clew.graphs.bodies import Description, node_id
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import Handle, bind
 from clew.graphs.names import Place
@@ -13,7 +13,8 @@ from clew.graphs.policies import Options, attached_to
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature, signature_of
 from clew.graphs.templates import GivenNames, OwnInputs, Template, template_names
-from clew.kernel.values import Binding, DictOf, Expression, FromItem, ListOf, Pick
+from clew.graphs.undo_writing import OUTPUT, bind_undo
+from clew.kernel.values import Binding, DictOf, Expression, FromItem, FromOutput, ListOf, Pick
 
 
 def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: GraphDraft) -> Draft:
@@ -62,6 +63,12 @@ def fill(draft: Draft, graph: GraphDraft, args: Sequence[Any], named: Mapping[st
         draft.inputs[name] = bind(value, graph, lambda sentence, about=about: draft.report(about, sentence))
     complete(draft)
     bind_exclusive(draft, graph)
+    names = OwnInputs({**draft.inputs, OUTPUT: FromOutput()})
+
+    def texts(about: str) -> Template:
+        return Template(names, f"{draft.id}.{about}", lambda _, sentence: draft.report(about, sentence))
+
+    bind_undo(draft, draft.named_inputs, texts)
 
 
 def complete(draft: Draft) -> None:
@@ -118,12 +125,11 @@ def _resolve_templates(draft: Draft, body: Description) -> None:
     scope = GivenNames(draft.inputs)
     stored: dict[str, Binding] = {}
     for name, value in body.inputs.items():
-        is_line = name == "command" and isinstance(body.body, ShellBody) and body.body.shell
 
         def report(_: object, sentence: str, name: str = name) -> None:
             draft.report(name, sentence)
 
-        stored[name] = Template(scope, f"{draft.id}.{name}", report).binding(value, shell=is_line)
+        stored[name] = Template(scope, f"{draft.id}.{name}", report).binding(value, shell=body.is_line(name))
     draft.stored_inputs = stored
 
 

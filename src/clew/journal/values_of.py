@@ -16,3 +16,10 @@ def values_of(event: e.AnyEvent) -> Iterator[Value]:
             yield found
         elif isinstance(found, dict):
             yield from (each for each in found.values() if isinstance(each, Value))  # pyright: ignore[reportUnknownVariableType]
+
+
+def blobs_of(event: e.AnyEvent) -> Iterator[str]:
+    """The digests of the blobs that an event refers to: its values, and definitions."""
+    yield from (value.blob for value in values_of(event) if value.blob)
+    if isinstance(event, e.RunAdmitted | e.DefinitionChanged):
+        yield event.definition

@@ -189,6 +189,7 @@ class Flow:
         """End a group early: what has not started never will, what is under way is told to stop."""
         # Suspended bodies hold no slot and are cancelled at once, but may still be in memory.
         suspended = [v for v in group.members if v is not None and v.suspended_at is not None]
+        has_ended = group.finished  # and what it returned is being read
         self.emit(e.GroupStopping(at=self.now, path=group.path, reason=reason, error=error, cause=cause))
         for visit in suspended:
             self.commands.append(c.StopAttempt(path=visit.path, attempt=visit.attempt, reason=reason))
@@ -199,7 +200,7 @@ class Flow:
                 self.stop_attempt(visit, reason)
             else:
                 self.stop(visit.inner, reason, error)
-        if group.finished and not self._is_closed(group):
+        if group.finished and not has_ended and not self._is_closed(group):
             self.close(group)
 
     def stop_attempt(self, visit: Visit, reason: str) -> None:

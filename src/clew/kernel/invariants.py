@@ -6,13 +6,19 @@ from clew.kernel.definition import OnInterrupt
 from clew.kernel.groups import at_work
 from clew.kernel.questions import IN_DOUBT
 from clew.kernel.reset import is_released
+from clew.kernel.routes import walks_of
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
 from clew.kernel.visits import Group, Items, Scope, Visit, Walk, is_gathering
 
 
-def check(run: Run) -> list[str]:
-    """What is wrong with a run's state; empty if nothing is."""
+def check(run: Run, *, able: bool = True) -> list[str]:
+    """What is wrong with a run's state; empty if nothing is.
+
+    Args:
+        run: the run.
+        able: whoever drives it knows the functions of its state graphs, so that none of them waits to go on.
+    """
     if run.root is None:
         return [] if not run.visits else ["visits before the run has started"]
     wrong = _check_group(run, run.root)
@@ -44,6 +50,8 @@ def check(run: Run) -> list[str]:
     if run.root.finished and not run.ended and run.undoing is None:
         wrong.append("everything has settled and the run has not ended")
     wrong += [problem for visit in visits for problem in _check_visit(run, visit)]
+    if able:
+        wrong += _check_going_on(run)
     return wrong + _check_mail(run)
 
 
@@ -84,10 +92,19 @@ def _check_group(run: Run, group: Group) -> list[str]:
     for visit in members:
         if visit.inner is not None:
             wrong += _check_group(run, visit.inner)
-            if visit.inner.finished and visit.state in UNDER_WAY and not is_gathering(visit):
-                wrong.append(f"{visit!r} has not settled although its members have")
             if is_gathering(visit) and run.gathering.get(visit.path) is not visit:
                 wrong.append(f"{visit!r} waits for something to be read, and nobody reads it")
+    return wrong
+
+
+def _check_going_on(run: Run) -> list[str]:
+    """Whatever has ended has been gone on from."""
+    wrong = [f"{walk!r} stands still at {walk.last!r}" for walk in walks_of(run) if walk.stands_still]
+    for visit in run.visits.values():
+        if visit.state not in UNDER_WAY or visit.inner is None or not visit.inner.finished:
+            continue
+        if not is_gathering(visit):
+            wrong.append(f"{visit!r} has not settled although its members have")
     return wrong
 
 
@@ -99,8 +116,6 @@ def _check_walk(walk: Walk) -> list[str]:
         wrong.append(f"{walk!r} has several steps under way: {open_}")
     if walk.done and open_:
         wrong.append(f"{walk!r} is at its end, and {open_[0]!r} has not settled")
-    if walk.entered and not walk.stop and not walk.done and not open_:
-        wrong.append(f"{walk!r} stands still at {walk.last!r}")
     if walk.members and not walk.entered:
         wrong.append(f"{walk!r} has begun without its state")
     size = 2 + sum(cell.size for cell in walk.cells.values())

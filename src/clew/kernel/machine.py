@@ -30,7 +30,7 @@ from clew.kernel.forking import fork
 from clew.kernel.groups import has_room
 from clew.kernel.redefining import redefine
 from clew.kernel.reducing import Rules
-from clew.kernel.routes import complete, gather, gathered, go_on, go_on_anywhere, walks_of
+from clew.kernel.routes import awaits_rules, complete, gather, gathered, go_on, go_on_anywhere
 from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY, NodeState, RunState
@@ -172,7 +172,7 @@ class Machine:
             return True
         if run.unopened or self._awaits_key() or any(map(is_gathering, run.gathering.values())):
             return False
-        if self._flow.rules is None and any(walk.stands_still for walk in walks_of(run)):
+        if self._flow.rules is None and awaits_rules(run):
             return False
         heads = (run.next_ready(lane) for lane in list(run.ready))
         return not any(visit is not None and has_room(visit) for visit in heads)

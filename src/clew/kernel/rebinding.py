@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
-
 from clew.kernel import addresses
 from clew.kernel import events as e
 from clew.kernel.cells import whole
@@ -65,11 +63,6 @@ def rebound(run: Run, topology: Topology, at: float) -> RunImage:
     return data
 
 
-def is_same(before: NodeSpec, after: NodeSpec) -> bool:
-    """Whether two nodes are declared alike, sub-graphs included."""
-    return before == after
-
-
 def _due(run: Run, topology: Topology, at: float) -> float | None:
     """The end of the run's time limit; the time that it has had counts."""
     before, after = run.topology.spec.timeout_s, topology.spec.timeout_s
@@ -103,17 +96,15 @@ class _Rebinding:
             walk.cells = _rekeyed(walk.cells, old.routing, new.routing, around)
         state = _State(walk.cells, new.routing.keys)
         for step in steps:
-            if step.node < 0:
-                continue
-            was, index = old.nodes[step.node], new.index.get(old.nodes[step.node].spec.id)
-            now = new.nodes[index] if index is not None else None
+            number, spec = step.node, self._spec_of(step, old)
+            index = new.index.get(spec.id)
             goes_on = step is steps[-1] and not walk.done and step.state is not NodeState.COMPLETED
-            if now is None or not (goes_on or is_same(was.spec, now.spec)):
-                step.node = self._keep(was.spec)
+            if index is None or not (goes_on or spec == new.nodes[index].spec):
+                step.node = self._keep(spec)
                 continue
-            step.node = now.index
+            step.node = index
             if goes_on:
-                self.visit(step, addresses.child(part.path, was.spec.id), was, now, state)
+                self.visit(step, addresses.child(part.path, spec.id), old.nodes[number], new.nodes[index], state)
 
     def visit(
         self, part: VisitImage, path: str, was: Node, now: Node, around: _State | None, *, is_item: bool = False
@@ -121,7 +112,7 @@ class _Rebinding:
         """A visit that is one of a node of the new definition from here on."""
         if around is not None:  # what it is to write as a branch
             part.writes = tuple(write for write in part.writes if write.key in around.keys)
-        if not is_same(was.spec, now.spec):
+        if was.spec != now.spec:
             self._change(part, path, was, now)
             self._limit(part, now, is_item=is_item)
         if part.inner is None:
@@ -164,21 +155,21 @@ class _Rebinding:
 
     def _find_token(self, part: GroupImage, old: Topology, new: Topology) -> None:
         """Refuse a definition that does not know the node at which the token is."""
-        number = part.members[-1].node
-        spec = old.nodes[number].spec if number >= 0 else self.former[-2 - number]
+        spec = self._spec_of(part.members[-1], old)
         if spec.id not in new.index:
             raise UnfitDefinitionError(
                 f"it is at {addresses.child(part.path, spec.id)}, which the changed graph does not have: fork it "
                 "from an earlier checkpoint, or, if it waits at a barrier, reroute it first"
             )
 
+    def _spec_of(self, step: VisitImage, topology: Topology) -> NodeSpec:
+        return topology.nodes[step.node].spec if step.node >= 0 else self.former[-2 - step.node]
+
     def _keep(self, spec: NodeSpec) -> int:
         """The number by which visits name a node that the definition does not have any more."""
-        for place, known in enumerate(self.former):
-            if is_same(known, spec):
-                return -2 - place
-        self.former.append(spec)
-        return -1 - len(self.former)
+        if spec not in self.former:
+            self.former.append(spec)
+        return -2 - self.former.index(spec)
 
     def _limit(self, part: VisitImage, now: Node, *, is_item: bool) -> None:
         """A time limit that was not declared before counts from here; one that is declared no more is none."""

@@ -137,12 +137,14 @@ def _failures(walk: Walk, visit: Visit) -> Iterator[Write]:
     group = visit.inner
     if not isinstance(group, Scope | Items) or visit.state is NodeState.FAILED:
         return
+    if isinstance(group, Scope) and group.reports:  # what failed in it is its own affair
+        return
     name = failed_key(visit.node.spec)
     if name in walk.topology.routing.keys:
         failed = [group.member_name(index) for index in sorted(group.failed)]
         yield Write(name, msgspec.Raw(msgspec.json.encode(failed)), put=True)
     for member in group.members:
-        if member is not None and not (isinstance(group, Scope) and group.reports):
+        if member is not None:
             yield from _failures(walk, member)
 
 

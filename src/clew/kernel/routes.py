@@ -62,6 +62,12 @@ def walks_of(run: Run) -> Iterator[Walk]:
     return (group for group in (run.root, *inner) if isinstance(group, Walk))
 
 
+def awaits_rules(run: Run) -> bool:
+    """Whether something is to be decided for which the functions of the graph are needed."""
+    ended = (v.inner is not None and v.inner.finished for v in run.visits.values() if v.state in UNDER_WAY)
+    return any(walk.stands_still for walk in walks_of(run)) or any(ended)
+
+
 def go_on_anywhere(flow: Mover) -> None:
     """Do what is to be done next for all state graphs: whoever had the run before may not have been able to."""
     for walk in walks_of(flow.run):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from clew.engine.driver import Driver
-from clew.engine.drivers import Parts
+from clew.engine.parts import Parts
 from clew.engine.engine import Engine
 from clew.kernel import commands as c
 from clew.testing.faults import FaultyJournal

@@ -5,7 +5,7 @@ group below the one that this process is in, so that what is set for that holds 
 a group that has processes cannot hand out memory or processes to groups below it; then the step's group is made
 beside it, below the same parent.
 
-The names of groups tell whose they are: a group whose owner has ended is removed at the next start.
+The names of groups tell whose they are (`owners`): one whose owner has ended is removed at the next start.
 """
 
 from __future__ import annotations
@@ -115,28 +115,49 @@ def find_places(
         A place for each use that there is one for, and why there is none for the others.
     """
     places: dict[str, Place] = {}
-    why = dict.fromkeys(USES, "no cgroup tree is mounted that could do it")
-    for tree in found:
-        for folder in (tree.own, str(Path(tree.own).parent))[: 1 if tree.version == 1 or tree.own == tree.folder else 2]:
-            trial = Path(folder) / f"clew-try-{os.getpid()}"
-            try:
-                trial.mkdir()
-            except OSError as error:
-                problem = f"{folder}: {error.strerror}"
-            else:
-                if tree.version == 2:
-                    _hand_out(Path(folder))
-                problem = try_joining(str(trial / "cgroup.procs"))
-                offered = _offered(tree, trial)
-                _remove(trial)
-                for use in () if problem else offered:
-                    # The newer interface does it better, where it does it.
-                    if use not in places or (places[use].version < tree.version and use != "cpu"):
-                        places[use] = Place(version=tree.version, folder=folder)
-            for use, controllers in USES.items():
-                if problem and (tree.version == 2 or controllers.get(1) in tree.controllers):
-                    why[use] = problem
-    return places, {use: text for use, text in why.items() if use not in places}
+    why: dict[str, str] = {}
+    for tree in sorted(found, key=lambda each: each.version):
+        folders = [tree.own]
+        if tree.version == 2 and tree.own != tree.folder:
+            folders.append(os.path.dirname(tree.own))  # noqa: PTH120 - plain text of mounts
+        # A process is in one group of a tree: that folder counts which offers most, the first if in doubt.
+        best: tuple[str, frozenset[str]] = ("", frozenset())
+        for folder in folders:
+            uses, problem = _try(tree, Path(folder), try_joining)
+            for use in _wanted(tree) if problem else ():
+                why.setdefault(use, problem)
+            if len(uses) > len(best[1]):
+                best = (folder, uses)
+        places |= {use: Place(version=tree.version, folder=best[0]) for use in best[1]}
+    missing = "no tree of control groups that could do it is mounted"
+    return places, {use: why.get(use, missing) for use in USES if use not in places}
+
+
+def _try(tree: Tree, folder: Path, try_joining: Callable[[str], str]) -> tuple[frozenset[str], str]:
+    """What a group below `folder` could be used for; and what is in the way."""
+    trial = folder / f"clew-try-{os.getpid()}"
+    try:
+        trial.mkdir()
+    except OSError as error:
+        return frozenset(), f"{folder}: {error.strerror}"
+    try:
+        if tree.version == 2:
+            _hand_out(folder)
+        problem = try_joining(str(trial / "cgroup.procs"))
+        if problem:
+            return frozenset(), problem
+        offered = {use for use in _wanted(tree) if (trial / _PROOFS[use, tree.version]).exists()}
+        missing = "its group has processes of its own, so that it cannot hand its resources out"
+        return frozenset(offered), "" if tree.version == 1 else f"{folder}: {missing}"
+    finally:
+        _remove(trial)
+
+
+def _wanted(tree: Tree) -> Iterator[str]:
+    """What a tree might be used for."""
+    for use, controllers in USES.items():
+        if tree.version in controllers and (tree.version == 2 or controllers[1] in tree.controllers):
+            yield use
 
 
 def _hand_out(folder: Path) -> None:
@@ -145,16 +166,6 @@ def _hand_out(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if name not in (folder / "cgroup.subtree_control").read_text().split():
                 (folder / "cgroup.subtree_control").write_text(f"+{name}")
-
-
-def _offered(tree: Tree, trial: Path) -> Iterator[str]:
-    for use, controllers in USES.items():
-        if tree.version not in controllers:
-            continue
-        if tree.version == 1 and controllers[1] not in tree.controllers:
-            continue
-        if (trial / _PROOFS[use, tree.version]).exists():
-            yield use
 
 
 class Group:

@@ -1,0 +1,151 @@
+"""``clew fork``: go on as another run from where a run was."""
+
+# ruff: noqa: PLC0415 - what a command needs is imported when it is called
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clew.cli.changes import delete_option, set_option
+from clew.cli.options import by_option, existing, find_run, pairs, told_db, watching_options, who
+
+if TYPE_CHECKING:
+    from clew.cli.driving import Session
+    from clew.engine.engine import Engine
+    from clew.journal.records import RunRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to be forked, and how; see the command."""
+
+    run: str
+    at: str | None
+    changes: tuple[str, ...]
+    delete: tuple[str, ...]
+    id: str | None
+    labels: dict[str, str]
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fork:
+    """A fork that is on disk, and where it comes from."""
+
+    row: RunRow
+    origin: str
+    seq: int
+
+    @property
+    def told(self) -> str:
+        """The same in words."""
+        return f"run {self.row.run} is a fork of {self.origin}, after its event {self.seq}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same as data."""
+        return {"type": "forked", "run": self.row.run, "origin": self.origin, "seq": self.seq}
+
+
+@click.command(name="fork", short_help="Go on as another run from where a run was.")
+@click.argument("run")
+@click.option("--at", metavar="SEQ", help="After which event, or checkpoint by its name. [default: as it is now]")
+@set_option
+@delete_option
+@click.option("--id", "run_id", metavar="ID", help="The new run's id; made up if not given.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label, instead of those of the first run."
+)
+@click.option("--detach", is_flag=True, help="Do not go on with it here: that is left to `clew resume`.")
+@by_option
+@watching_options
+def command(
+    run: str,
+    at: str | None,
+    changes: tuple[str, ...],
+    delete: tuple[str, ...],
+    run_id: str | None,
+    labels: tuple[str, ...],
+    detach: bool,
+    by: str | None,
+    **settings: Any,
+) -> int:
+    """Go on as another run from where a run was, with its state changed if that is wanted.
+
+    What had completed by then is kept; what was under way is begun anew. The first run stays as it is. The new one
+    goes on in this terminal, as `clew resume` lets a run go on: its functions must be found here.
+    """
+    wish = Wish(
+        run=run, at=at, changes=changes, delete=delete, id=run_id, labels=pairs(labels, "--label"), by=who(by)
+    )
+    url = existing(settings["db"])
+    if detach:
+        return _leave(url, wish, settings["as_json"], told_db(settings["db"]))
+    from clew.cli.driving import Settings, Watched, drive
+    from clew.errors import GraphError, UnresolvedBodyError
+
+    async def work(session: Session) -> int:
+        fork = await _fork(session.engine, wish)
+        try:
+            handle = await session.engine.resume(fork.row.run)
+        except (UnresolvedBodyError, GraphError) as error:
+            raise UnresolvedBodyError(f"{fork.told}, and waits for who can go on with it: {error}") from error
+        session.print_line(fork.document)
+        return await session.follow(Watched(session.engine, handle), before=fork.row, first=fork.told)
+
+    return drive(Settings(**settings), url, work)
+
+
+def _leave(url: str, wish: Wish, as_json: bool, db: str) -> int:
+    """Fork a run and start nothing."""
+    from clew.cli import exits
+    from clew.cli.telling import print_json, say
+    from clew.cli.words import command as command_line
+    from clew.engine.engine import Engine
+
+    async def work() -> Fork:
+        async with Engine(url, drives=False) as engine:
+            return await _fork(engine, wish)
+
+    fork = asyncio.run(work())
+    if as_json:
+        print_json(fork.document)
+    else:
+        say(f"{fork.told}; to go on with it: {command_line('resume', fork.row.run, db=db)}")
+    return exits.COMPLETED
+
+
+async def _fork(engine: Engine, wish: Wish) -> Fork:
+    """Store the new run."""
+    from clew.cli.barriers import key_types
+    from clew.cli.changes import known_key, read_changes
+    from clew.cli.positions import position
+    from clew.errors import RefusedError
+
+    row = await find_run(engine, wish.run)
+    if wish.at is None and row.ended_at is not None:
+        raise click.UsageError(
+            f"run {row.run} has ended ({row.state}): say from where it is to go on, with --at; these are its "
+            f"positions: clew checkpoints {row.run}"
+        )
+    topology = (await engine.looking.folded(row.run)).topology
+    if (wish.changes or wish.delete) and topology.routing is None:
+        raise RefusedError(f"run {row.run} is none of a state graph: it has no state that could be changed")
+    types = key_types(topology)
+    written = {key: engine.encode(value) for key, value in read_changes(wish.changes, types).items()}
+    forked = await engine.travel.fork(
+        row.run,
+        None if wish.at is None else await position(engine, row, wish.at),
+        wish.id,
+        changes=written,
+        delete=[known_key(key, types) for key in wish.delete],
+        labels=wish.labels or None,
+        by=wish.by,
+    )
+    origin = (await engine.looking.folded(forked.run)).origin
+    assert origin is not None
+    return Fork(row=forked, origin=origin[0], seq=origin[1])

@@ -1,0 +1,136 @@
+"""A run that exists is asked for with a graph: it is the same run, goes on with a changed graph, or is another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from clew.engine.clock import Clock
+from clew.engine.definitions import Definitions, Known
+from clew.engine.drivers import Drivers
+from clew.engine.looking import Looking
+from clew.engine.redefinition import OnChange, Redefinition, other_graph
+from clew.errors import RunBusyError, RunConflictError
+from clew.journal.port import Journal
+from clew.journal.records import Blob
+from clew.kernel.definition import GraphSpec
+from clew.kernel.state import Run
+from clew.kernel.states import RunState
+
+#: Of runs in one of these nothing goes on, whatever their graph.
+_OVER = frozenset({RunState.COMPLETED, RunState.ROLLED_BACK})
+
+
+class Changing:
+    """Attaches to runs of one journal.
+
+    Args:
+        journal: where they are.
+        definitions: their graphs.
+        looking: knows what is on disk of runs that are driven here.
+        drivers: those that are driven here.
+        clock: the time.
+    """
+
+    def __init__(
+        self, journal: Journal, definitions: Definitions, looking: Looking, drivers: Drivers, clock: Clock
+    ) -> None:
+        self._journal = journal
+        self._definitions = definitions
+        self._looking = looking
+        self._drivers = drivers
+        self._clock = clock
+
+    async def attach(
+        self,
+        run: str,
+        known: Known,
+        given: Mapping[str, bytes],
+        asked: Collection[str],
+        how: OnChange,
+        by: str,
+    ) -> None:
+        """Go on with a run that exists, if it is the one that is meant. Call it in the run's turn.
+
+        Args:
+            run: its id.
+            known: the graph that it is asked for with.
+            given: inputs, defaults included.
+            asked: names of the inputs that are no defaults.
+            how: what happens if its graph is another one.
+            by: who asks.
+
+        Raises:
+            RunConflictError: it has another graph, or other inputs.
+            RunBusyError: its graph is to be changed, and somebody drives it.
+        """
+        row = await self._looking.row(run)
+        folded = await self._looking.folded(run)
+        if row.graph == known.hash:
+            await self._looking.refuse_other_inputs(folded, given)
+        else:
+            before = (await self._definitions.load(row)).topology.spec
+            if how is OnChange.STRICT:
+                raise other_graph(run, before, known.topology.spec)
+            but = _by_default(folded, before, given, asked)
+            await self._looking.refuse_other_inputs(folded, given, but)
+            if row.state not in _OVER:
+                await self.change(run, known, how, by)
+                return
+        idle = await self._drivers.undriven(run)
+        if idle is not None and idle.ended_at is None:
+            try:
+                await self._drivers.adopt(idle)
+            except RunBusyError:
+                self._drivers.want(run)
+
+    async def change(self, run: str, known: Known, how: OnChange, by: str) -> None:
+        """Let a run go on with another graph, unless it is over. Call it in the run's turn.
+
+        Raises:
+            RunConflictError: it cannot, or is not to.
+            RunBusyError: somebody drives it.
+        """
+        row = await self._looking.row(run)
+        if row.graph == known.hash or row.state in _OVER:
+            return
+        folded = await self._looking.folded(run)
+        blobs = Blob(known.digest, known.json), Blob(row.definition, await self._journal.blob(row.definition))
+        change = Redefinition(known, how, blobs, self._clock.now(), by)
+        change.signal(folded)  # refused before anything is taken from anybody
+        await self._rest(run)
+        idle = await self._drivers.undriven(run)
+        assert idle is not None
+        if refusal := await self._drivers.adopt(idle, change=change):
+            raise RunConflictError(f"run {run} cannot go on with the changed graph: {refusal}")
+        known.stored = True
+
+    async def _rest(self, run: str) -> None:
+        """Let go of a run that is driven here, if nothing of it is under way."""
+        driver = self._drivers.by_run.get(run)
+        if driver is None:
+            return
+        await driver.settle()
+        if driver.is_idle:
+            driver.park()
+        elif self._drivers.by_run.get(run) is driver:
+            raise RunBusyError(
+                f"run {run} is under way in this process; its graph can change while nothing of it is: pause it, "
+                "and wait until its attempts have ended"
+            )
+
+
+def _by_default(folded: Run, before: GraphSpec, given: Mapping[str, bytes], asked: Collection[str]) -> set[str]:
+    """Inputs that nobody gives, then and now: they may differ as far as the defaults of the two graphs do."""
+    defaults = {spec.name: spec.default for spec in before.inputs}
+    names: set[str] = set()
+    for name in {*given, *folded.inputs}.difference(asked):
+        value = folded.inputs.get(name)
+        if value is None or name not in given or _is(value.json, defaults.get(name)):
+            names.add(name)
+    return names
+
+
+def _is(json: msgspec.Raw, default: msgspec.Raw | None) -> bool:
+    return bool(json) and default is not None and msgspec.json.decode(json) == msgspec.json.decode(default)

@@ -1,0 +1,275 @@
+"""Tools: typed functions with a name, a schema of what they take, and rights; and the registry that holds them.
+
+A tool is what a step of a plan, or an agent, may call by name. What it takes is told by the annotations and the
+docstring of its function, what it may do by its permissions, and both are known before anything runs.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any, Literal, TypeVar, overload
+
+import msgspec
+
+from clew.errors import InvalidInputError
+from clew.graphs.names import did_you_mean, listed
+from clew.graphs.tool_schema import described, parameters_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+Isolation = Literal["loop", "thread", "process"]
+Effects = Literal["none", "idempotent", "unknown"]
+
+#: The attribute of a function that holds its `Tool`.
+ATTACHED = "__clew_tool__"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+class ToolNotFoundError(InvalidInputError):
+    """There is no tool of a name in a registry."""
+
+
+class Permissions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a tool, or a step, may do. None is no restriction; an empty tuple is nothing.
+
+    Attributes:
+        read: folders and files that it may read.
+        write: folders and files that it may change.
+        network: where it may connect to: hosts with or without a port, networks.
+        shell: it may start programs.
+    """
+
+    read: tuple[str, ...] | None = None
+    write: tuple[str, ...] | None = None
+    network: tuple[str, ...] | None = ()
+    shell: bool = False
+
+
+class Example(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of a tool for people and models: what it is given, and what comes of it."""
+
+    arguments: dict[str, Any]
+    result: Any = None
+    note: str = ""
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A server of tools that speaks the Model Context Protocol; by a program or by a URL.
+
+    Attributes:
+        name: of the server; its tools are called ``NAME.TOOL``.
+        command: a program and its arguments, which speaks on its standard streams.
+        env: added to the environment of the program; values may be ``secret://NAME``.
+        url: of a server that speaks HTTP.
+        headers: of the requests; values may be ``secret://NAME``.
+        timeout_s: limit of one call, in seconds.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    url: str = ""
+    headers: dict[str, str] = {}
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Something that can be called by name.
+
+    Attributes:
+        name: unique in a registry.
+        description: what it does, for people and models.
+        parameters: JSON Schema (2020-12) of its arguments, an object.
+        function: what is called; None for a tool of a server.
+        server: where it is called, if not here.
+        permissions: what it may do.
+        effects: whether a call that was lost may be made again: ``none`` and ``idempotent`` are, ``unknown`` is not
+            (unless it may neither write nor connect).
+        dry_run: called like `function`, it tells what would happen, and does nothing.
+        examples: calls.
+        isolation: where it runs; None is in a process of its own if it may start programs or has limits.
+        limits: what a call may use, as for `clew.workers.isolation`.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    function: Callable[..., Any] | None = None
+    server: Server | None = None
+    permissions: Permissions = Permissions()
+    effects: Effects = "unknown"
+    dry_run: Callable[..., Any] | None = None
+    examples: tuple[Example, ...] = ()
+    isolation: Isolation | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        return f"<tool {self.name}>"
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    read: Iterable[str] | None = None,
+    write: Iterable[str] | None = None,
+    network: Iterable[str] | None = (),
+    shell: bool = False,
+    effects: Effects = "unknown",
+    dry_run: Callable[..., Any] | None = None,
+    examples: Iterable[Example] = (),
+    isolation: Isolation | None = None,
+    limits: Mapping[str, Any] | None = None,
+) -> Callable[[F], F]: ...
+def tool(
+    function: F | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    read: Iterable[str] | None = None,
+    write: Iterable[str] | None = None,
+    network: Iterable[str] | None = (),
+    shell: bool = False,
+    effects: Effects = "unknown",
+    dry_run: Callable[..., Any] | None = None,
+    examples: Iterable[Example] = (),
+    isolation: Isolation | None = None,
+    limits: Mapping[str, Any] | None = None,
+) -> F | Callable[[F], F]:
+    """Make a function a tool: ``@tool`` or ``@tool(effects="none")``. It can be called as before.
+
+    Args:
+        function: sync or async, its parameters annotated; they and the docstring make the schema.
+        name: the function's name, if not given.
+        description: the first part of the docstring, if not given.
+        read: folders and files it may read; None is everywhere.
+        write: folders and files it may change; None is everywhere.
+        network: where it may connect to; None is everywhere, nothing by default.
+        shell: it may start programs.
+        effects: see `Tool`.
+        dry_run: called like the function, it tells what would happen.
+        examples: calls, for people and models.
+        isolation: where it runs: ``loop``, ``thread``, ``process``.
+        limits: what a call may use, by name (``memory_bytes``, ``cpu_s``, ``wall_s``, ...).
+
+    Raises:
+        InvalidInputError: the name is none, or the function has parameters that cannot be given by name.
+    """
+
+    def attach(body: F) -> F:
+        made = Tool(
+            name=name or body.__name__,
+            description=described(body) if description is None else description,
+            parameters=parameters_of(body),
+            function=body,
+            permissions=Permissions(
+                read=None if read is None else tuple(read),
+                write=None if write is None else tuple(write),
+                network=None if network is None else tuple(network),
+                shell=shell,
+            ),
+            effects=effects,
+            dry_run=dry_run,
+            examples=tuple(examples),
+            isolation=isolation,
+            limits=dict(limits or {}),
+        )
+        _refuse_name(made.name)
+        setattr(body, ATTACHED, made)
+        return body
+
+    return attach(function) if function is not None else attach
+
+
+def tool_of(body: Tool | Callable[..., Any]) -> Tool:
+    """The tool that a function is; any typed function is one without rights.
+
+    Raises:
+        InvalidInputError: it has parameters that cannot be given by name.
+    """
+    if isinstance(body, Tool):
+        return body
+    attached = getattr(body, ATTACHED, None)
+    if isinstance(attached, Tool):
+        return attached
+    tool(body)
+    return getattr(body, ATTACHED)
+
+
+class Tools:
+    """Tools by name.
+
+    Args:
+        *tools: functions and tools to begin with.
+    """
+
+    def __init__(self, *tools: Tool | Callable[..., Any]) -> None:
+        self._tools: dict[str, Tool] = {}
+        for each in tools:
+            self.add(each)
+
+    def add(self, body: Tool | Callable[..., Any], *, name: str | None = None) -> Tool:
+        """Add a tool, or a function as one.
+
+        Raises:
+            InvalidInputError: another tool has that name.
+        """
+        added = tool_of(body)
+        if name is not None:
+            _refuse_name(name)
+            added = replace(added, name=name)
+        known = self._tools.get(added.name)
+        if known is not None and known != added:
+            raise InvalidInputError(f"two tools are called {added.name!r}; add one of them with name=...")
+        self._tools[added.name] = added
+        return added
+
+    def add_module(self, module: ModuleType) -> list[Tool]:
+        """Add every function of a module that is marked with `@tool`."""
+        found = [each for each in vars(module).values() if isinstance(getattr(each, ATTACHED, None), Tool)]
+        return [self.add(each) for each in found]
+
+    def get(self, name: str) -> Tool:
+        """The tool of a name.
+
+        Raises:
+            ToolNotFoundError: there is none.
+        """
+        found = self._tools.get(name)
+        if found is None:
+            has = (
+                did_you_mean(name, self._tools)
+                or f"; there are {listed(sorted(self._tools), limit=20, last='and')}"
+            )
+            raise ToolNotFoundError(f"there is no tool {name!r}{has if self._tools else '; there are none'}")
+        return found
+
+    def matching(self, *patterns: str) -> Tools:
+        """The tools whose names match a pattern (``files.*``), as a registry."""
+        chosen = (each for each in self if any(fnmatch.fnmatchcase(each.name, p) for p in patterns))
+        return Tools(*chosen)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def __repr__(self) -> str:
+        return f"<tools: {', '.join(self._tools) or 'none'}>"
+
+
+def _refuse_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(f"{name!r} cannot be the name of a tool: letters, digits, _ - . and at most 64")
