@@ -2,14 +2,14 @@
 
     clew run examples/article/articles.py --input folder=docs --input out=out/articles
 
-Each text walks a state graph of its own: its sections are scored side by side, a summary is drafted, four checks look
-at it at once, and it is drafted again until they have nothing to object to, four times at most; then its first
-sentences have to do. Somebody may object, too:
+Each text walks a state graph of its own: its sections are scored side by side, a summary is drafted, and four
+checks look at it at once. It is drafted again until they have nothing to object to, three times at most; then the
+first sentences of the text have to do. Somebody may object, too:
 
-    clew reject articles "article[cli.md]/review" --reason "shorter, and more about runs"
+    clew reject RUN "article[cli.md]/review" --reason "shorter, and more about runs"
 
-(or *other sentences*, or *not 2 and 4*). Nobody has to: after a second of silence it goes on. `review.py`, beside this
-file, gives people more time and asks them.
+(or *other sentences*, or *not 2 and 4*). Nobody has to: after a second of silence it goes on. `review.py`, beside
+this file, gives people more time and asks them.
 
 Kill the run when you like and start it again: what was done is not done again.
 """
@@ -68,9 +68,12 @@ def score(part: int, state: Article) -> Article:
     return {"sentences": article_text.summary.score_section(state["text"].sections[part], state["weights"])}
 
 
-def draft(state: Article) -> Article:
+def draft(state: Article) -> Article | Update:
     """Choose sentences for a summary."""
-    return {"draft": article_text.summary.choose(state["sentences"], state["plan"])}
+    sentences, plan = state.get("sentences", []), state["plan"]
+    if len(plan.avoid) == len(sentences):
+        return Update(fallback=True)  # none is left
+    return {"draft": article_text.summary.choose(sentences, plan)}
 
 
 def wording(state: Article) -> Article:
@@ -110,7 +113,7 @@ def lead(state: Article) -> Article:
     """Fall back on the first sentences of the text."""
     draft = article_text.summary.lead(state.get("sentences", []))
     figures = article_text.checks.readability(draft)[1]
-    rounds = [_round(state)] if "draft" in state else []
+    rounds = [_round(state)] if is_to_be_revised(state) or "review.reject_reason" in state else []
     return {"draft": draft, "figures": figures, "rounds": rounds, "ended": "the first sentences have to do"}
 
 

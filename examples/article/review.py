@@ -2,10 +2,10 @@
 
     python examples/article/review.py docs out/articles
 
-Press Enter if a summary is good; otherwise say why it is not: shorter; other sentences; not 2 and 4; or words that it
-should be about. What nobody has decided in an hour counts as good. End the program when you like (Ctrl-C, or worse)
-and start it again: it goes on where it was, and asks nothing twice. Somebody else may decide meanwhile in another
-terminal, with the same database.
+Press Enter if a summary is good; otherwise say why it is not: shorter; other sentences; not 2 and 4; or words that
+it should be about. What nobody has decided in an hour counts as good. End the program when you like (Ctrl-C, or
+worse) and start it again: it goes on where it was, and asks nothing twice. Somebody else may decide meanwhile in
+another terminal, with `clew approve` and `clew reject` on the same database.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from clew.graphs import replace as replace
     from clew.graphs import shell as shell
     from clew.graphs import total as total
+    from clew.graphs import undo as undo
     from clew.journal.records import LogLine as LogLine
     from clew.journal.records import Recorded as Recorded
     from clew.journal.records import RunRow as RunRow
@@ -149,6 +150,7 @@ _HOMES = {
         "replace",
         "shell",
         "total",
+        "undo",
     ),
     "clew.journal.records": ("LogLine", "Recorded", "RunRow"),
 }

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 from engine_kit import Gate, history
-from stream_kit import collect, line, of, one, paper, plain, sound, step, until
+from stream_kit import collect, line, of, one, paper, plain, plan_b, sound, step, until
 from stream_program import follow
 
-from clew import Engine, RunFencedError, StorageError
+from clew import Engine, RunFencedError, StateGraph, StorageError
 from clew.engine import stream_items as i
 from clew.engine.traces import trace_id
 
@@ -166,6 +166,28 @@ async def test_a_fork_leaves_what_is_under_way(url: str) -> None:
         items = await sound(fork)
     assert one(items, i.NodeInterrupted).path == "held"
     assert items[-1].state == {"log": ["step"], "round": 1}
+
+
+async def test_a_run_that_goes_on_with_a_changed_graph_is_told_as_a_whole(url: str) -> None:
+    def asking(*after: Any) -> StateGraph:
+        g = line(step, *after)
+        g.add_barrier("review")
+        g.add_edge("step", "review", when=lambda s: "review.approved" not in s)
+        g.add_edge("review", "step")
+        return g
+
+    async with Engine(url) as engine:
+        run = await engine.start(asking(), id="r")
+        await until(run, i.BarrierWaiting)
+    async with Engine(url) as engine:
+        run = await engine.start(asking(plan_b), id="r", on_change="force")
+        await run.approve("review")
+        await run.result()
+        items = await sound(run)
+    assert one(items, i.DefinitionChanged).forced
+    assert [entry.node for entry in items[-1].log] == ["step", "review", "step", "plan_b"]
+    async with Engine(url) as engine:
+        assert await collect(await engine.open_run("r")) == items
 
 
 async def test_events_that_do_not_fit_are_found(tmp_path: Path, url: str) -> None:

@@ -35,7 +35,8 @@ TEXTS = {
         Bread keeps in a cloth for three days. Bread that is old makes good toast, and see [baking](#baking).
         """,
     "notes/steam.txt": """
-        Steam in the oven lets the bread rise before the crust is hard. Pour water into a hot pan and close the oven.
+        Steam in the oven lets the bread rise before the crust is hard. Pour water into a hot pan, and close the
+        oven.
         """,
     "nothing.md": "# Nothing\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
     "wordy.md": """

@@ -1,4 +1,4 @@
-"""A program that is killed: the pipeline of `examples/article`, which tells each event, and each body that is entered.
+"""A program to be killed: the pipeline of `examples/article`; it tells each event, and each body that is entered.
 
     python killed_articles.py DATABASE FOLDER OUT ENTERED
 

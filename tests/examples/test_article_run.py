@@ -1,7 +1,5 @@
 """The pipeline of `examples/article`, in virtual time: its reports, what people may say, what it falls back on."""
 
-import asyncio
-
 from article_kit import TEXTS, pages, plant, summarise
 from articles import REVISIONS, article
 
@@ -76,16 +74,18 @@ def test_when_nothing_is_good_enough_the_first_sentences_have_to_do(tmp_path):
 
 def test_a_check_that_keeps_failing_and_a_text_without_sentences(tmp_path):
     texts = {name: TEXTS[name] for name in ("wordy.md", "nothing.md")}
-    _, events = summarise(plant(tmp_path / "texts", texts), tmp_path / "out")
+    result, events = summarise(plant(tmp_path / "texts", texts), tmp_path / "out")
+    assert not result.failures
     written = pages(tmp_path / "out")
-    assert "points at the sentence before" in written["wordy.md"]
-    assert "| review | the first sentences have to do |" in written["wordy.md"]
+    assert "| 1 | 22 | sentence 1 begins with" in written["wordy.md"]
+    assert "| 2 | 14 | the first sentences have to do |" in written["wordy.md"]
     assert "*There is no prose in this text.*" in written["nothing.md"]
     assert sum(isinstance(event, e.Routed) and event.why == "fallback" for event in events) == 2
 
 
 def test_what_cannot_be_read_or_checked_is_told(tmp_path):
-    folder = plant(tmp_path / "texts", {"a.md": "# A\n\nThe bread is in [a box](b.md#box), and the box is open.\n"})
+    text = "# A\n\nThe bread is in [a box](b.md#box), and the box is open.\n"
+    folder = plant(tmp_path / "texts", {"a.md": text})
     (tmp_path / "texts" / "b.md").write_bytes(b"# Box\xff\n")
     result, events = summarise(folder, tmp_path / "out")
     assert result["unreadable"] == ["b.md"]

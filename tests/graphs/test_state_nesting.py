@@ -174,7 +174,8 @@ def test_branches() -> None:
         ),
         (
             "branch 'limited' of 'some', max_visits: there is no such option; there are 'retry', 'timeout', "
-            "'total_timeout', 'heartbeat', 'on_interrupt', 'probe', 'exclusive', 'uses', 'priority' and 'sets'"
+            "'total_timeout', 'heartbeat', 'on_interrupt', 'probe', 'exclusive', 'uses', 'priority', 'compensate', "
+            "'irreversible', 'expected' and 'sets'"
         ),
         "branch 'review' of 'some', shows: the state has no key 'topics'; did you mean 'topic'?",
         "branch 'list' of 'some', sets.pag: the state has no key 'pag'; did you mean 'page'?",

@@ -20,6 +20,7 @@ from clew.journal.port import Journal, Outcomes
 from clew.journal.records import Append, Blob, Owner, RunRow
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
+from clew.kernel.definition import EdgeSpec, GraphSpec, KeySpec, NodeSpec, RouteSpec
 from clew.kernel.undo_events import Remaining
 from clew.kernel.values import GATHERED, ErrorInfo, Undo, Value
 from clew.kernel.writes import Change, Write
@@ -112,6 +113,22 @@ EVERY_EVENT: list[e.AnyEvent] = [
     e.RollbackStarted(at=36.0, why="failed", by="ann"),
     e.RunRolledBack(at=37.0, undone=2),
     e.RollbackFailed(at=38.0, undone=1, remaining=(Remaining(path="a", why="irreversible", step="pay"),)),
+    # Of runs whose graph was changed.
+    e.DefinitionChanged(
+        at=37.0,
+        graph="h" * 64,
+        definition="e" * 64,
+        spec=GraphSpec(
+            name="g",
+            nodes=(NodeSpec(id="a", kind="function", body=Raw(b'{"ref":"m:f"}')),),
+            routes=RouteSpec(
+                keys=(KeySpec(name="n", default=Raw(b"0")),),
+                edges=(EdgeSpec(source="", target="a", when=Raw(b"1")), EdgeSpec(source="a", target="")),
+            ),
+        ),
+        by="ann",
+        forced=True,
+    ),
 ]
 
 

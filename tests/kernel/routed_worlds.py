@@ -76,13 +76,9 @@ conditions = st.sampled_from(
         ["value", "a.approved"], ["has", "b.reject_reason"], ["raises"],
     ]
 )  # fmt: skip
-limits = st.one_of(
-    st.just({}),
-    st.just({}),
-    st.builds(
-        lambda count, how: {"max_visits": count, "on_limit": how}, st.integers(0, 2), st.sampled_from(OnLimit)
-    ),
-)
+#: How often a node or an edge may be visited, and what then; half of them as often as may be.
+LIMITS: list[dict[str, object]] = [{"max_visits": count, "on_limit": how} for count in range(3) for how in OnLimit]
+limits = st.sampled_from([{}] * len(LIMITS) + LIMITS)
 
 
 @st.composite
@@ -115,7 +111,7 @@ def steps(draw: st.DrawFn, name: str, depth: int) -> NodeSpec:
     kind = draw(st.sampled_from(["step"] * 3 + ["barrier"] + ["branches", "map", "walk", "graph"] * (depth > 0)))
     match kind:
         case "barrier":
-            return NodeSpec(id=name, kind="barrier", barrier=draw(barriers))
+            return NodeSpec(id=name, kind="barrier", barrier=draw(barriers()))
         case "branches":
             return structs.replace(draw(around(name)), graph=draw(branches(name, depth - 1)), **draw(limits))
         case "walk":
@@ -131,17 +127,21 @@ def steps(draw: st.DrawFn, name: str, depth: int) -> NodeSpec:
             return structs.replace(draw(functions(name)), **draw(limits))
 
 
-barriers = st.builds(
-    BarrierSpec,
-    timeout_s=worlds.limits(4.0),
-    default=st.sampled_from(Default),
-    shows=st.sampled_from([(), (), ("n",)]),
-)
+times = worlds.limits(4.0)
+long_times = worlds.limits(12.0)
+defaults = st.sampled_from(Default)
 
 
-def around(name: str) -> st.SearchStrategy[NodeSpec]:
+@st.composite
+def barriers(draw: st.DrawFn) -> BarrierSpec:
+    shows = ("n",) if draw(worlds.seldom) else ()
+    return BarrierSpec(timeout_s=draw(times), default=draw(defaults), shows=shows)
+
+
+@st.composite
+def around(draw: st.DrawFn, name: str) -> NodeSpec:
     """What a node with members has besides them."""
-    return st.builds(NodeSpec, id=st.just(name), kind=st.just("graph"), total_timeout_s=worlds.limits(12.0))
+    return NodeSpec(id=name, kind="graph", total_timeout_s=draw(long_times))
 
 
 @st.composite
@@ -220,6 +220,10 @@ def all_below(node: NodeSpec) -> list[NodeSpec]:
     """A node and the branches in it that write to the same state."""
     inner = node.graph.nodes if node.graph is not None and node.graph.branches else ()
     return [node, *(each for branch in inner for each in all_below(branch))]
+
+
+#: What the outside will choose; the way of a token is long.
+choices = st.binary(min_size=80, max_size=400)
 
 
 @st.composite

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 import routed_worlds
-import worlds
 from hypothesis import given, settings
 from laws import assert_settled
 from test_kernel_properties import SEARCH
@@ -27,27 +26,27 @@ def travel(spec: GraphSpec, choices: bytes) -> None:
 
 
 @WALKS
-@given(spec=routed_worlds.state_graphs(), choices=worlds.choices)
+@given(spec=routed_worlds.state_graphs(), choices=routed_worlds.choices)
 def test_every_state_graph_keeps_the_laws_and_ends(spec: GraphSpec, choices: bytes) -> None:
     travel(spec, choices)
 
 
 @WALKS
-@given(spec=routed_worlds.graphs_with_walks(), choices=worlds.choices)
+@given(spec=routed_worlds.graphs_with_walks(), choices=routed_worlds.choices)
 def test_state_graphs_in_dependency_graphs_keep_the_laws_and_end(spec: GraphSpec, choices: bytes) -> None:
     travel(spec, choices)
 
 
 @pytest.mark.slow
 @LONG_WALKS
-@given(spec=routed_worlds.state_graphs(), choices=worlds.choices)
+@given(spec=routed_worlds.state_graphs(), choices=routed_worlds.choices)
 def test_every_state_graph_keeps_the_laws_and_ends_many_times(spec: GraphSpec, choices: bytes) -> None:
     travel(spec, choices)
 
 
 @pytest.mark.slow
 @LONG_WALKS
-@given(spec=routed_worlds.graphs_with_walks(), choices=worlds.choices)
+@given(spec=routed_worlds.graphs_with_walks(), choices=routed_worlds.choices)
 def test_state_graphs_in_dependency_graphs_keep_the_laws_and_end_many_times(
     spec: GraphSpec, choices: bytes
 ) -> None:

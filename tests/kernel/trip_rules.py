@@ -94,5 +94,5 @@ class TripRules:
         self.reduced += 1
         try:
             return raw(reduced(unraw(key.custom), unraw(old) if old else None, unraw(new)))
-        except KeyError:
+        except (KeyError, TypeError):
             raise RuleError(OUCH) from None

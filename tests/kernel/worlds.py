@@ -49,8 +49,8 @@ def bindings(names: list[str]) -> st.SearchStrategy[Binding]:
         node,
         node.map(lambda of: Pick(of, ("part", 0))),
         st.lists(node, max_size=3).map(lambda parts: ListOf(tuple(parts))),
-        st.builds(lambda a, b: DictOf({"a": a, "b": b}), node, st.just(FromInput("x"))),
-        st.builds(lambda a: Expression("{{ a }}", {"a": a}), node),
+        node.map(lambda a: DictOf({"a": a, "b": FromInput("x")})),
+        node.map(lambda a: Expression("{{ a }}", {"a": a})),
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks of a draft: its wording, how it reads, how long it is; and of its text, whether its links lead somewhere."""
+"""Checks of a draft: its wording, how it reads, how long it is; and whether the links of its text are dead."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SCALE = ((80.0, "easy"), (60.0, "plain"), (45.0, "fairly hard"), (30.0, "hard"),
 
 #: First words that point at a sentence which the summary may not have.
 _POINTING = frozenset(
-    "above again all also and below besides both but each either else hence here however it its likewise neither nor "
-    "one or others otherwise so such that then there these they this those thus what".split()  # noqa: SIM905
+    """above again all also and below besides both but each either else hence here however it its likewise neither
+    nor one or others otherwise so such that then there these they this those thus what""".split()  # noqa: SIM905
 )
 _LABEL = re.compile(r"(?:[^\W\d_]+ ){0,2}[^\W\d_]+:(?= )")
 _TWICE = re.compile(r"\b([^\W\d_]+)\s+\1\b", re.IGNORECASE)
@@ -48,7 +48,7 @@ def faults(sentence: str) -> Iterator[str]:
     prose = re.sub(r"`[^`]*`", "`", sentence)
     first = next(iter(words_of(prose)), "")
     if first in _POINTING and prose[:1] != "`":
-        yield f'begins with "{sentence.split()[0]}", which points at the sentence before'
+        yield f'begins with "{sentence.split(maxsplit=1)[0]}", which points at the sentence before'
     elif label := _LABEL.match(prose):
         yield f'begins with the label "{label[0]}"'
     elif prose[:1].islower():
@@ -75,7 +75,8 @@ def _slips(text: list[str]) -> Iterator[str]:
 
 def _inflected(one: str, other: str) -> bool:
     """Whether two words differ at their ends or by their first letters only: forms of a word, or other words."""
-    return one[:-1] in (other, other[:-1]) or other[:-1] == one or one[1:] in (other, other[1:]) or other[1:] == one
+    ends = one[:-1] in (other, other[:-1]) or other[:-1] == one
+    return ends or one[1:] in (other, other[1:]) or other[1:] == one
 
 
 def readability(draft: Draft) -> tuple[list[Finding], dict[str, float]]:

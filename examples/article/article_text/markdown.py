@@ -1,4 +1,4 @@
-"""Reading Markdown: its title, its sections with their prose, its links. Code, tables and comments are no prose."""
+"""Reading Markdown: its title, its sections with their prose, its links. Code and tables are no prose."""
 
 from __future__ import annotations
 

@@ -41,12 +41,12 @@ def render(
 ) -> str:
     """The page of one text."""
     words = sum(sentence.words for sentence in sentences)
-    minutes = max(1, round(words / _WORDS_A_MINUTE))
+    size = f"{_count(words, 'word')} in {_count(len(text.sections), 'section')}"
+    minutes = _count(max(1, round(words / _WORDS_A_MINUTE)), "minute")
     lines = [
         f"# {text.title}",
         "",
-        f"`{file}`: {_count(words, 'word')} in {_count(len(text.sections), 'section')}, "
-        f"about {_count(minutes, 'minute')} to read",
+        f"`{file}`: {size}, about {minutes} to read",
         "",
         "## In short",
         "",
@@ -107,8 +107,8 @@ def _sections(sections: Sequence[Section], sentences: Sequence[Sentence]) -> Ite
 
 def render_overview(folder: str, digests: Sequence[Digest], failed: Sequence[str]) -> str:
     """The page that leads to all the others."""
-    count = _count(len(digests), "text")
-    lines = [f"# {count} of {folder}", "", "| text | words | in short | drafts | review |", "|---|---|---|---|---|"]
+    table = ("| text | words | in short | drafts | review |", "|---|---|---|---|---|")
+    lines = [f"# {_count(len(digests), 'text')} of {folder}", "", *table]
     for digest in digests:
         link = f"[{digest.title}]({PurePosixPath(digest.report).name})"
         row = (digest.words, digest.draft.words, digest.drafts, digest.ended)

@@ -13,16 +13,17 @@ _ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "cf.", "vs.", "No.", "Mr.", "Mrs.", "D
 
 #: Words that stand in every text and say nothing about this one.
 STOP_WORDS = frozenset(
-    """a about above after again against all already also although always am an and another any are as at away back be
-    because been before being below between both but by came can cannot come comes could did do does doing done down
-    during each either else end ends enough even ever every few first for from further gave get gets give given gives go
-    goes going gone got had has have having he her here hers him his how however i if in into is it its itself just keep
-    keeps kept know known last later least less let like longer made make makes many may me might more most much must my
-    need needs neither never new next no nobody none nor not nothing now of off often on once one only or other others
-    otherwise our out over own per rather same say says see seen several shall she should since so some somebody soon
-    still such take taken takes than that the their them then there therefore these they thing things this those though
-    through thus till to together told too two under until up upon us use used uses very was way we well were what
-    whatever when where whether which while who whoever whole whom whose why will with within without would yet you your
+    """a about above after again against all already also although always am an and another any are as at away
+    back be because been before being below between both but by came can cannot come comes could did do does
+    doing done down during each either else end ends enough even ever every few first for from further gave
+    get gets give given gives go goes going gone got had has have having he her here hers him his how however
+    i if in into is it its itself just keep keeps kept know known last later least less let like longer made
+    make makes many may me might more most much must my need needs neither never new next no nobody none nor
+    not nothing now of off often on once one only or other others otherwise our out over own per rather same
+    say says see seen several shall she should since so some somebody soon still such take taken takes than
+    that the their them then there therefore these they thing things this those though through thus till to
+    together told too two under until up upon us use used uses very was way we well were what whatever when
+    where whether which while who whoever whole whom whose why will with within without would yet you your
     """.split()  # noqa: SIM905 -- a list of them would be as long as it is wide
 )
 
@@ -47,8 +48,8 @@ def sentences_of(paragraph: str) -> list[str]:
 def weights_of(paragraphs: Iterable[str]) -> dict[str, float]:
     """How much each word has to do with what a text is about, 0 to 1: how often it stands there.
 
-    One that stands only once says nothing about the whole; the method is that of H. P. Luhn, The automatic creation
-    of literature abstracts, 1958.
+    One that stands only once says nothing about the whole. The method is that of H. P. Luhn, The automatic
+    creation of literature abstracts, 1958.
     """
     counts = Counter(word for text in paragraphs for word in words_of(text))
     telling = {word: n for word, n in counts.items() if n > 1 and len(word) > 2 and word not in STOP_WORDS}
@@ -64,7 +65,10 @@ def syllables_of(word: str) -> int:
 
 
 def reading_ease(text: str) -> float:
-    """Flesch's reading ease: 100 is very easy, 60 plain, below 30 hard (R. Flesch, A new readability yardstick, 1948)."""
+    """Flesch's reading ease: 100 is very easy, 60 plain, below 30 hard.
+
+    From R. Flesch, A new readability yardstick, 1948.
+    """
     words, sentences = words_of(text), sentences_of(text)
     if not words:
         return 100.0
@@ -73,7 +77,7 @@ def reading_ease(text: str) -> float:
 
 
 def one_edit_apart(one: str, other: str) -> bool:
-    """Whether a letter that is missing, too many or wrong, or two that changed places, is all that is different."""
+    """Whether all that is different is a letter missing, too many or wrong, or two that changed places."""
     if abs(len(one) - len(other)) > 1 or one == other:
         return False
     start = 0

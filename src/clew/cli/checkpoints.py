@@ -29,7 +29,7 @@ _WHY = {
 }
 
 
-@click.command(name="checkpoints", short_help="List the positions of a run that there is a reason to return to.")
+@click.command(name="checkpoints", short_help="List the positions of a run to return to.")
 @run_argument
 @json_option
 @db_option

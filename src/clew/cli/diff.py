@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LINES = 20
 
 
-@click.command(name="diff", short_help="Show how the state of a run differs between two positions.")
+@click.command(name="diff", short_help="Show how the state of a run changed between two positions.")
 @run_argument
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="[B]", required=False)

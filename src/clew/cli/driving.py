@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import click
@@ -26,6 +27,8 @@ from clew.engine.engine import Engine
 from clew.engine.run import Run
 from clew.engine.status import Result
 from clew.errors import RunFailedError
+from clew.graphs import WrittenGraph
+from clew.graphs.loading import load
 from clew.journal.records import RunRow
 
 #: Attempts at once in this process, when nothing is said.
@@ -45,11 +48,27 @@ class Settings:
     tee: bool = False
     quiet: bool = False
     as_json: bool = False
+    source: str | None = None
 
     @property
     def told_db(self) -> str:
         """What to add as ``--db`` to suggested commands."""
         return told_db(self.db)
+
+    @cached_property
+    def graph(self) -> WrittenGraph | None:
+        """The graph that the functions of runs come from, if it was named."""
+        return load(self.source) if self.source is not None else None
+
+    def refuse_other(self, row: RunRow) -> None:
+        """Refuse a run that is not one of the graph that was named.
+
+        Raises:
+            click.UsageError: it is none.
+        """
+        if self.graph is not None and self.graph.hash != row.graph:
+            what = f"{self.source} makes another graph than that of run {row.run}"
+            raise click.UsageError(f"{what}: it is not the one, or it was changed since")
 
     def engine(self, url: str | None = None) -> Engine:
         """An engine that is not yet open."""
@@ -63,6 +82,7 @@ class Settings:
                 raise click.UsageError(f"--limit {name}={value}: write a number, or a rate like 60/minute")
         return Engine(
             url or url_of(self.db),
+            graphs=[self.graph] if self.graph is not None else [],
             durability=self.durability,
             limits=limits,
             rates=rates,

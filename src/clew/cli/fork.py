@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clew.cli.changes import delete_option, set_option
-from clew.cli.options import by_option, existing, find_run, pairs, told_db, watching_options, who
+from clew.cli.options import by_option, existing, find_run, from_option, pairs, told_db, watching_options, who
 
 if TYPE_CHECKING:
     from clew.cli.driving import Session
@@ -62,6 +62,7 @@ class Fork:
 )
 @click.option("--detach", is_flag=True, help="Do not go on with it here: that is left to `clew resume`.")
 @by_option
+@from_option
 @watching_options
 def command(
     run: str,
@@ -89,11 +90,17 @@ def command(
     from clew.errors import GraphError, UnresolvedBodyError
 
     async def work(session: Session) -> int:
-        fork = await _fork(session.engine, wish)
+        engine = session.engine
+        session.settings.refuse_other(await find_run(engine, wish.run))
+        fork = await _fork(engine, wish)
         try:
-            handle = await session.engine.resume(fork.row.run)
+            handle = await engine.resume(fork.row.run)
         except (UnresolvedBodyError, GraphError) as error:
-            raise UnresolvedBodyError(f"{fork.told}, and waits for who can go on with it: {error}") from error
+            await engine.retention.delete(fork.row.run, unfinished=True)
+            what = (
+                f"a fork of {fork.origin} could not go on here and was not made (--detach makes one all the same)"
+            )
+            raise UnresolvedBodyError(f"{what}: {error}") from error
         session.print_line(fork.document)
         return await session.follow(Watched(session.engine, handle), before=fork.row, first=fork.told)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.Choice(["layers", "mermaid", "svg", "json"]),
     default="layers",
     show_default=True,
-    help="Text by layers, Mermaid text, a picture, the definition as data.",
+    help="Text by layers (of a state graph, by edges), Mermaid text, a picture, the definition as data.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it to a file."
@@ -67,24 +67,9 @@ def _document(graph: WrittenGraph) -> dict[str, Any]:
 
 
 def _layers(graph: WrittenGraph) -> list[str]:
-    from clew.cli.words import count, plain
-    from clew.kernel.topology import dependencies
+    from clew.cli.graph_text import layer_lines, step_lines
+    from clew.cli.words import plain
 
     spec = graph.spec()
-    description = f": {spec.description}" if spec.description else ""
-    lines = [plain(f"graph {spec.name}{description}")]
-    if spec.inputs:
-        lines.append("inputs:")
-    for each in spec.inputs:
-        default = "" if each.required else f" = {bytes(each.default).decode()}"
-        about = f"   {each.description}" if each.description else ""
-        lines.append(plain(f"  {each.name}: {each.type or 'any'}{default}{about}"))
-    by_id = {node.id: node for node in spec.nodes}
-    lines.append(f"{count(len(spec.nodes), 'node')} in {count(len(graph.layers()), 'layer')}:")
-    for number, layer in enumerate(graph.layers(), 1):
-        for name in layer:
-            node = by_id[name]
-            kind = f"{'map of ' if node.map else ''}{node.kind}"
-            needs = f"   after {', '.join(sorted(dependencies(node)))}" if dependencies(node) else ""
-            lines.append(plain(f"  {number:>2}  {name}  ({kind}){needs}"))
-    return lines
+    lines = step_lines(spec) if spec.routes is not None else layer_lines(spec, graph.layers())
+    return [plain(line) for line in lines]

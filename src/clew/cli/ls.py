@@ -15,7 +15,11 @@ from clew.cli.options import db_option, existing, json_option, told_db
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from clew.engine.engine import Engine
     from clew.journal.records import RunRow
+
+#: Runs of one list of which it is told what they wait for, and events that such a run may have.
+LOOKED_INTO, EVENTS = 50, 5_000
 
 
 @click.command(name="ls", short_help="List runs, newest first.")
@@ -36,7 +40,7 @@ def command(limit: int, before: str, as_json: bool, db: str | None, **given: Any
 
     now = Clock().now()
 
-    async def read() -> tuple[list[RunRow], set[str]]:
+    async def read() -> tuple[list[RunRow], set[str], dict[str, str]]:
         async with Engine(url, drives=False) as engine:
             if before:
                 await engine.looking.row(before)
@@ -45,9 +49,10 @@ def command(limit: int, before: str, as_json: bool, db: str | None, **given: Any
                 rows.append(row)
                 if len(rows) > limit:
                     break
-            return rows, await engine.journal.live_owners(now)
+            waits = {} if as_json else await _waits(engine, rows[:limit], now)
+            return rows, await engine.journal.live_owners(now), waits
 
-    rows, alive = asyncio.run(read())
+    rows, alive, waits = asyncio.run(read())
     more, rows = len(rows) > limit, rows[:limit]
     abandoned = {row.run for row in rows if is_abandoned(row, alive, now)}
     if as_json:
@@ -56,18 +61,34 @@ def command(limit: int, before: str, as_json: bool, db: str | None, **given: Any
     if not rows:
         say("no such runs" if selection.is_given or before else "no runs yet; `clew run` starts one")
         return
-    _print(rows, abandoned, now)
+    _print(rows, abandoned, waits, now)
     if more:
         say(f"the newest {limit} are listed; --limit N lists more, --before {rows[-1].run} those after them")
     if abandoned:
         _tell_abandoned(abandoned, told_db(db))
 
 
-def _print(rows: list[RunRow], abandoned: set[str], now: float) -> None:
+async def _waits(engine: Engine, rows: list[RunRow], now: float) -> dict[str, str]:
+    """What runs wait for, as far as that can be told quickly."""
+    from clew.cli.waits import open_waits, told_first
+    from clew.errors import StorageError
+
+    told: dict[str, str] = {}
+    for row in [row for row in rows if row.waiting and row.seq <= EVENTS][:LOOKED_INTO]:
+        try:
+            found = open_waits(await engine.looking.folded(row.run))
+        except StorageError:
+            continue  # it is listed all the same; `clew show` says what is wrong with it
+        if found:
+            told[row.run] = told_first(found, now)
+    return told
+
+
+def _print(rows: list[RunRow], abandoned: set[str], waits: dict[str, str], now: float) -> None:
     from clew.cli.columns import console, in_columns, print_lines
 
     head = ["RUN", "GRAPH", "STATE", "DONE", "STARTED", "TOOK", ""]
-    cells = [_cells(row, now, abandoned=row.run in abandoned) for row in rows]
+    cells = [_cells(row, now, waits.get(row.run, ""), abandoned=row.run in abandoned) for row in rows]
     print_lines(console(), in_columns([_dim(head), *cells], right=frozenset({3, 5})))
 
 
@@ -87,7 +108,7 @@ def _dim(cells: list[str]) -> list[Text]:
     return [Text(cell, "bright_black") for cell in cells]
 
 
-def _cells(row: RunRow, now: float, *, abandoned: bool) -> list[str | Text]:
+def _cells(row: RunRow, now: float, waits: str, *, abandoned: bool) -> list[str | Text]:
     from rich.text import Text
 
     from clew.cli.symbols import STYLES
@@ -107,7 +128,7 @@ def _cells(row: RunRow, now: float, *, abandoned: bool) -> list[str | Text]:
         due = f"due in {duration(row.wake_at - now)}"
     done = f"{row.settled:,}/{row.total:,}"
     took = duration(row.ended_at - row.started_at) if row.ended_at and row.started_at else ""
-    remark = "; ".join(filter(None, [first_line(row.note), first_line(row.error), due, _told(row.labels)]))
+    remark = "; ".join(filter(None, [first_line(row.note), first_line(row.error), waits, due, _told(row.labels)]))
     return [
         Text(plain(row.run), "bold"),
         plain(row.name),

@@ -26,6 +26,12 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 by_option = click.option("--by", metavar="NAME", help="Who says so, kept with the run. [default: the login name]")
+from_option = click.option(
+    "--from",
+    "source",
+    metavar="TARGET",
+    help="The graph, named as for `clew run`, if its functions are not found by their names (lambdas).",
+)
 run_argument = click.argument("run", metavar="RUN")
 
 

@@ -93,8 +93,7 @@ class Portrait:
         """Read a run; with `at`, as it was after the event of that number."""
         board = await history_of(engine, row, up_to=at, keeps_values=True)
         if at is not None:
-            (event,) = await engine.journal.read(row.run, at - 1, 1)
-            now = event.event.at
+            now = (await engine.journal.read(row.run, at - 1, 1))[0].event.at
         return cls(engine, row, board, now=now, full=full, told_db=told_db, past=at is not None)
 
     # ------------------------------------------------------------------ the run

@@ -10,7 +10,7 @@ import click
 
 from clew.cli import exits
 from clew.cli.words import plain
-from clew.errors import ClewError, GraphError, InternalError, RunBusyError
+from clew.errors import ClewError, GraphError, InternalError, RunBusyError, UnresolvedBodyError
 
 
 def tell_error(error: ClewError) -> int:
@@ -27,6 +27,8 @@ def tell_error(error: ClewError) -> int:
         click.echo(line, err=True)
     if isinstance(error, RunBusyError):
         click.echo("stop it there first (Ctrl-C, or SIGTERM to that process), then call this again", err=True)
+    if isinstance(error, UnresolvedBodyError):
+        click.echo("or say here which file or module makes the graph: --from FILE.py", err=True)
     return exits.of_error(error)
 
 

@@ -173,6 +173,15 @@ def open_waits(run: Run) -> list[tuple[Visit, str, Wait]]:
     return sorted(found, key=lambda each: each[2].opened)
 
 
+def told_first(found: list[tuple[Visit, str, Wait]], now: float) -> str:
+    """What of several things was waited for first, and how many there are besides."""
+    visit, _, wait = found[0]
+    more = f" and {count(len(found) - 1, 'more wait')}" if len(found) > 1 else ""
+    barrier = visit.node.spec.barrier if visit.is_barrier else None
+    what = told_wait(msgspec.structs.replace(wait, due=None), now, barrier=barrier)
+    return f"{plain(visit.path)} {what}{more}"
+
+
 def told_wait(wait: Wait, now: float, *, brief: bool = False, barrier: BarrierSpec | None = None) -> str:
     """What a visit waits for, since when and until when; if brief, only how long is left.
 

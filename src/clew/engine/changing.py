@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import msgspec
+from msgspec.json import decode
 
 from clew.engine.clock import Clock
 from clew.engine.definitions import Definitions, Known
@@ -14,7 +14,7 @@ from clew.engine.redefinition import OnChange, Redefinition, other_graph
 from clew.errors import RunBusyError, RunConflictError
 from clew.journal.port import Journal
 from clew.journal.records import Blob
-from clew.kernel.definition import GraphSpec
+from clew.kernel.definition import GraphSpec, InputSpec
 from clew.kernel.state import Run
 from clew.kernel.states import RunState
 
@@ -73,7 +73,7 @@ class Changing:
             before = (await self._definitions.load(row)).topology.spec
             if how is OnChange.STRICT:
                 raise other_graph(run, before, known.topology.spec)
-            but = _by_default(folded, before, given, asked)
+            but = _by_default(folded, before, known.topology.spec).difference(asked)
             await self._looking.refuse_other_inputs(folded, given, but)
             if row.state not in _OVER:
                 await self.change(run, known, how, by)
@@ -121,16 +121,14 @@ class Changing:
             )
 
 
-def _by_default(folded: Run, before: GraphSpec, given: Mapping[str, bytes], asked: Collection[str]) -> set[str]:
-    """Inputs that nobody gives, then and now: they may differ as far as the defaults of the two graphs do."""
-    defaults = {spec.name: spec.default for spec in before.inputs}
-    names: set[str] = set()
-    for name in {*given, *folded.inputs}.difference(asked):
-        value = folded.inputs.get(name)
-        if value is None or name not in given or _is(value.json, defaults.get(name)):
-            names.add(name)
-    return names
+def _by_default(folded: Run, before: GraphSpec, after: GraphSpec) -> set[str]:
+    """Inputs that nobody gave, and inputs that there are no more: what they are now is said by the graphs."""
+    declared = {spec.name for spec in after.inputs}
+    names = {name for name in declared if name not in folded.inputs}
+    names.update(name for name in folded.inputs if name not in declared)
+    return names | {spec.name for spec in before.inputs if _is_default(folded, spec)}
 
 
-def _is(json: msgspec.Raw, default: msgspec.Raw | None) -> bool:
-    return bool(json) and default is not None and msgspec.json.decode(json) == msgspec.json.decode(default)
+def _is_default(folded: Run, spec: InputSpec) -> bool:
+    value = folded.inputs.get(spec.name)
+    return value is not None and bool(value.json) and decode(value.json) == decode(spec.default)

@@ -66,9 +66,9 @@ class Narrator:
             told: list[Told] = []
         else:
             told = [each if isinstance(each, Told) else Told(each) for each in tells(self, event)]
-        if self._values and isinstance(self.run.root, Walk):
-            if any(isinstance(each.item, i.StateChanged) and not each.item.path for each in told):
-                told.append(Told(i.Values(**self._scribe.stamp, state=plain(self.run.root.cells))))
+        changed = any(isinstance(each.item, i.StateChanged) and not each.item.path for each in told)
+        if self._values and changed and isinstance(self.run.root, Walk):
+            told.append(Told(i.Values(**self._scribe.stamp, state=plain(self.run.root.cells))))
         if (found := self._checkpoints.see(recorded)) is not None:
             # The end of the run is told last.
             told.insert(len(told) - isinstance(event, e.RunCompleted), Told(self._scribe.checkpoint(found)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clew.graphs.handles import Handle, item
     from clew.graphs.layers import execution_batches
     from clew.graphs.loading import load
-    from clew.graphs.policies import Retry, exponential, fixed, linear, node
+    from clew.graphs.policies import Retry, exponential, fixed, linear, node, undo
     from clew.graphs.probing import Happened
     from clew.graphs.reducers import append, greatest, least, merge, replace, total
     from clew.graphs.route_drafts import barrier
@@ -32,7 +32,7 @@ _HOMES = {
     "handles": ("Handle", "item"),
     "layers": ("execution_batches",),
     "loading": ("load",),
-    "policies": ("Retry", "exponential", "fixed", "linear", "node"),
+    "policies": ("Retry", "exponential", "fixed", "linear", "node", "undo"),
     "probing": ("Happened",),
     "reducers": ("append", "greatest", "least", "merge", "replace", "total"),
     "route_drafts": ("barrier",),
@@ -77,6 +77,7 @@ __all__ = [
     "replace",
     "shell",
     "total",
+    "undo",
 ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from clew.graphs.names import did_you_mean
-from clew.graphs.policies import count_problems, number_problems, seconds_problems
+from clew.graphs.policies import count_problems, flag_problems, number_problems, seconds_problems
 from clew.kernel.definition import CheckpointSpec
 
 
@@ -58,9 +58,7 @@ def checkpoint_problems(checkpoints: Any) -> Iterator[tuple[str, str]]:
     """What is wrong with what was given for `checkpoints`, as (field, sentence)."""
     if isinstance(checkpoints, Checkpoints):
         for each in fields(Checkpoints)[:4]:
-            value = getattr(checkpoints, each.name)
-            if not isinstance(value, bool):
-                yield f"checkpoints.{each.name}", f"is True or False, not {value!r}"
+            yield from flag_problems(f"checkpoints.{each.name}", getattr(checkpoints, each.name))
         yield from number_problems("checkpoints.threshold", checkpoints.threshold, 0)
         if checkpoints.keep is not None:
             yield from count_problems("checkpoints.keep", checkpoints.keep, 1)

@@ -14,6 +14,7 @@ from clew.graphs.names import did_you_mean, listed, nearest
 from clew.graphs.policies import (
     choice_problems,
     count_problems,
+    flag_problems,
     map_policy_problems,
     policy_problems,
     seconds_problems,
@@ -25,6 +26,7 @@ from clew.graphs.route_drafts import Barrier
 from clew.graphs.state_checks import found_in_state, missing_parameter, schema_problems, state_node_problems
 from clew.graphs.state_writing import bind_late
 from clew.graphs.typing_of import Types
+from clew.graphs.undo_checks import NEEDS_A_PROCESS, undo_problems
 from clew.graphs.writing import makes_attempts, uses_item
 from clew.kernel.definition import ErrorPolicy
 from clew.kernel.topology import find_cycle
@@ -34,11 +36,8 @@ _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_CYCLES = 10
 _NO_ITEM = "item stands for something only in nodes with a map"
 #: What a sub-graph node cannot have, because attempts are made by the nodes inside.
-_OF_ATTEMPTS = ("retry", "timeout", "heartbeat", "on_interrupt", "probe", "exclusive", "uses", "priority")
-_NEEDS_A_PROCESS = (
-    "a synchronous function with a time limit runs in a process of its own, which cannot find this one (a lambda, "
-    "a function inside a function, or one of an interactive session); define it at the top of a module, or make "
-    "it async"
+_OF_ATTEMPTS = (
+    *("retry", "timeout", "heartbeat", "on_interrupt", "probe", "exclusive", "uses", "priority", "irreversible"),
 )
 
 
@@ -102,6 +101,7 @@ def _own_policies(graph: GraphDraft) -> Iterator[str]:
         *seconds_problems("timeout", graph.timeout),
         *count_problems("max_concurrency", graph.max_concurrency, 1),
         *count_problems("max_interruptions", graph.max_interruptions, 0),
+        *flag_problems("rollback", graph.rollback),
     ]
     if not isinstance(graph.name, str) or not graph.name.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
         found.append(("name", f"is text, not {graph.name!r}"))
@@ -116,7 +116,7 @@ def _own_policies(graph: GraphDraft) -> Iterator[str]:
         yield graph.place.before(f"{about} {sentence}" if about in _WITHOUT_COLON else f"{about}: {sentence}")
 
 
-_WITHOUT_COLON = {"on_error", "timeout", "max_concurrency", "max_interruptions", "name"}
+_WITHOUT_COLON = {"on_error", "timeout", "max_concurrency", "max_interruptions", "name", "rollback"}
 
 
 def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tuple[str, str]]:
@@ -143,6 +143,8 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
         if makes_attempts(draft):
             yield from _heartbeat_problems(draft)
             yield from probe_problems(draft, types)
+        if not isinstance(draft.body, Barrier):
+            yield from undo_problems(draft, graph, types)
 
 
 def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
@@ -160,7 +162,7 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
     if isinstance(draft.body, Description) or draft.options.timeout is None or draft.signature.is_async:
         return
     if not is_importable(draft.function_body(graph.name)):
-        yield "timeout", _NEEDS_A_PROCESS
+        yield "timeout", NEEDS_A_PROCESS
 
 
 def _stray_items(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -268,7 +270,7 @@ class _Use(NamedTuple):
 
 
 def _functions(graph: GraphDraft) -> Iterator[_Use]:
-    """The functions of a graph itself: bodies, probes, conditions, reducers."""
+    """The functions of a graph itself: bodies, probes, compensations, conditions, reducers."""
     for draft in graph.nodes:
         owner = f"node {draft.id!r} ({draft.place})"
         if callable(draft.body) and makes_attempts(draft):
@@ -277,6 +279,9 @@ def _functions(graph: GraphDraft) -> Iterator[_Use]:
         if draft.options.probe is not None:
             ref = draft.probe_body(graph.name).ref
             yield _Use(draft.options.probe, ref, graph.name, owner, "probe", partial(draft.tell, "probe"))
+        if (how := draft.options.undoing) is not None and callable(how.body):
+            ref, tell = draft.undo_body(graph.name).ref, partial(draft.tell, "compensate")
+            yield _Use(how.body, ref, graph.name, owner, "compensation", tell)
     for edge in graph.routes.edges if graph.routes is not None else ():
         if callable(edge.when):
             described = condition_of(graph, edge).function

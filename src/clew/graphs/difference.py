@@ -28,7 +28,11 @@ _LEFT_OUT = object()
 
 def differences(before: GraphSpec, after: GraphSpec) -> list[str]:
     """What has changed from one definition to the other, sub-graphs included; empty if their hashes are equal."""
-    return list(_graphs(before, after, without_places(before), without_places(after), ""))
+    plain = without_places(before), without_places(after)
+    found = list(_graphs(before, after, *plain, ""))
+    if not found and plain[0] != plain[1]:
+        found.append("a default is written out in one of them, which changes nothing but its hash")
+    return found
 
 
 def node_changes(before: NodeSpec, after: NodeSpec) -> list[str]:
@@ -152,7 +156,9 @@ def _fields(
             parts = getattr(before, name, None), getattr(after, name, None)
             found += [f"{name}.{each}" for each in _fields(_parts(was), _parts(is_), *parts)]
         else:
-            found.append(_change(name, _value(was, before, name), _value(is_, after, name)))
+            values = _value(was, before, name), _value(is_, after, name)
+            if values[0] != values[1]:
+                found.append(_change(name, *values))
     return found
 
 
@@ -167,10 +173,8 @@ def _parts(value: Any) -> Data:
 
 def _value(plain: Any, struct: object, name: str) -> Any:
     """The value of a field; one that is left out is as by default."""
-    if plain is not _LEFT_OUT:
-        return plain
-    value = getattr(struct, name, None)
-    return None if isinstance(value, msgspec.Raw) else value
+    value = getattr(struct, name, _LEFT_OUT) if plain is _LEFT_OUT else plain
+    return _LEFT_OUT if isinstance(value, msgspec.Raw | msgspec.Struct) else value
 
 
 def _change(name: str, was: Any, is_: Any) -> str:
@@ -183,6 +187,8 @@ def _change(name: str, was: Any, is_: Any) -> str:
 def _shown(value: Any, unit: str) -> str:
     match value:
         case None:
+            return "none"
+        case _ if value is _LEFT_OUT:
             return "none"
         case bool():
             return "yes" if value else "no"

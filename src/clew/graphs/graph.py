@@ -14,11 +14,11 @@ from clew.graphs.drafts import Draft, GraphDraft, InputDraft, MapDraft
 from clew.graphs.handles import Handle, bind, item
 from clew.graphs.hints import told
 from clew.graphs.names import caller
-from clew.graphs.policies import Exclusive, Options, Probe, Retry, Uses
+from clew.graphs.policies import Compensation, Exclusive, Options, Probe, Retry, Undoing, Uses
 from clew.graphs.writing import draft_of, fill
 from clew.graphs.written import WrittenGraph
 from clew.kernel.definition import ErrorPolicy, ItemPolicy, OnInterrupt
-from clew.kernel.values import FromInput, FromNode
+from clew.kernel.values import Binding, FromInput, FromNode
 
 #: The default of an input that has none.
 REQUIRED: Any = msgspec.UNSET
@@ -38,6 +38,7 @@ class Graph(WrittenGraph):
         timeout: limit of a whole run, in seconds.
         max_concurrency: attempts that may run at once in a run.
         max_interruptions: how often one visit may be interrupted before it fails.
+        rollback: a run that fails is rolled back: what was done is undone by the nodes' compensations.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Graph(WrittenGraph):
         timeout: float | None = None,
         max_concurrency: int = 4,
         max_interruptions: int = 10,
+        rollback: bool = False,
     ) -> None:
         self.draft = GraphDraft(
             name=name,
@@ -58,6 +60,7 @@ class Graph(WrittenGraph):
             timeout=timeout,
             max_concurrency=max_concurrency,
             max_interruptions=max_interruptions,
+            rollback=rollback,
         )
 
     # ------------------------------------------------------------------ writing
@@ -106,6 +109,9 @@ class Graph(WrittenGraph):
         exclusive: Exclusive | None = None,
         uses: Uses | None = None,
         priority: int | None = None,
+        compensate: Undoing | Compensation | None = None,
+        irreversible: bool | None = None,
+        expected: float | None = None,
         **more_inputs: Any,
     ) -> Handle:
         """Add a node.
@@ -127,6 +133,10 @@ class Graph(WrittenGraph):
                 of the inputs may stand, or a handle.
             uses: resources of which an attempt holds units: a name, several, or units by name.
             priority: higher ones start first when slots are short.
+            compensate: how what it did is undone when the run is rolled back: a function of some of the inputs
+                and of `output`, ``shell(…)`` or ``http(…)``; `undo` gives it policies.
+            irreversible: it cannot be undone: before it starts, somebody has to agree.
+            expected: how long it is expected to take, in seconds; for progress.
             **more_inputs: its inputs by name.
 
         Returns:
@@ -135,6 +145,7 @@ class Graph(WrittenGraph):
         options = Options(
             retry=retry, timeout=timeout, total_timeout=total_timeout, heartbeat=heartbeat, on_error=on_error,
             on_interrupt=on_interrupt, probe=probe, exclusive=exclusive, uses=uses, priority=priority,
+            compensate=compensate, irreversible=irreversible, expected=expected,
         )  # fmt: skip
         draft = self._draft(body, id, options, depends_on)
         fill(draft, self.draft, args, {**(inputs or {}), **more_inputs})
@@ -162,6 +173,9 @@ class Graph(WrittenGraph):
         exclusive: Exclusive | None = None,
         uses: Uses | None = None,
         priority: int | None = None,
+        compensate: Undoing | Compensation | None = None,
+        irreversible: bool | None = None,
+        expected: float | None = None,
         **more_inputs: Any,
     ) -> Handle:
         """Add a node that runs its body once per item of a list; its output is the list of outputs.
@@ -185,15 +199,11 @@ class Graph(WrittenGraph):
         options = Options(
             retry=retry, timeout=timeout, total_timeout=total_timeout, heartbeat=heartbeat, on_error=on_error,
             on_interrupt=on_interrupt, probe=probe, exclusive=exclusive, uses=uses, priority=priority,
+            compensate=compensate, irreversible=irreversible, expected=expected,
         )  # fmt: skip
         draft = self._draft(body, id, options, depends_on)
         named = {**(inputs or {}), **more_inputs}
-        if isinstance(over, dict) and len(cast("dict[str, Any]", over)) == 1:
-            ((parameter, over),) = cast("dict[str, Any]", over).items()
-            if parameter in named:
-                draft.report(f"parameter {parameter!r}", "is given the item by `over` and another input besides")
-            named[parameter] = item
-        bound = bind(over, self.draft, lambda sentence: draft.report("over", sentence))
+        bound = self._over(draft, over, named)
         draft.map = MapDraft(over=bound, key=key, on_item_error=on_item_error, max_concurrency=max_concurrency)
         fill(draft, self.draft, args, named)
         return self._place(draft)
@@ -220,6 +230,15 @@ class Graph(WrittenGraph):
         names = [_node_named(one, draft, self.draft) for one in several]
         draft.after = tuple(name for name in names if name is not None)
         return draft
+
+    def _over(self, draft: Draft, over: Any, named: dict[str, Any]) -> Binding:
+        """The list of a map; the parameter that it names is given the item."""
+        if isinstance(over, dict) and len(cast("dict[str, Any]", over)) == 1:
+            ((parameter, over),) = cast("dict[str, Any]", over).items()
+            if parameter in named:
+                draft.report(f"parameter {parameter!r}", "is given the item by `over` and another input besides")
+            named[parameter] = item
+        return bind(over, self.draft, lambda sentence: draft.report("over", sentence))
 
     def _place(self, draft: Draft) -> Handle:
         self.draft.place_node(draft)

@@ -293,6 +293,12 @@ def number_problems(name: str, value: Any, least: int) -> Iterator[tuple[str, st
         yield name, f"is a number of at least {least}, not {value!r}"
 
 
+def flag_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with what is true or false."""
+    if not isinstance(value, bool):
+        yield name, f"is True or False, not {value!r}"
+
+
 def choice_problems(name: str, kind: type[StrEnum], value: Any) -> Iterator[tuple[str, str]]:
     """Say what is wrong with one of a few words."""
     words = [str(member) for member in kind]
@@ -339,8 +345,8 @@ def _interrupt_problems(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _undo_problems(options: Options) -> Iterator[tuple[str, str]]:
-    if options.irreversible is not None and not isinstance(options.irreversible, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield "irreversible", f"is True or False, not {options.irreversible!r}"
+    if options.irreversible is not None:
+        yield from flag_problems("irreversible", options.irreversible)
     how = options.undoing
     if how is None:
         return

@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack, overload
 
-from clew import codec
-from clew.errors import UnstorableError
 from clew.graphs.checkpoints import Checkpoints
-from clew.graphs.conditions import When, label_of
-from clew.graphs.drafts import GraphDraft, InputDraft, MapDraft
+from clew.graphs.conditions import When
+from clew.graphs.drafts import GraphDraft, MapDraft
 from clew.graphs.names import caller
-from clew.graphs.route_drafts import EdgeDraft, RouteDraft, barrier
+from clew.graphs.route_drafts import RouteDraft, barrier
+from clew.graphs.route_writing import ON_BRANCH_ERROR, branches_draft, inputs_of, place_edge, place_router
 from clew.graphs.state_options import Branch, NodeOptions, StateBody, add_state_node, state_draft
 from clew.graphs.state_schema import graph_name, read_schema
 from clew.graphs.state_writing import fill_state_node, over_of
-from clew.graphs.updates import END
 from clew.graphs.written import WrittenGraph
-from clew.kernel.definition import Default, ErrorPolicy, ItemPolicy, OnLimit
+from clew.kernel.definition import Default, ItemPolicy, OnLimit
 
 _OF_MAPS = ("over", "item", "key", "on_item_error", "max_concurrency")
-_ON_BRANCH_ERROR = {"fail_fast": ErrorPolicy.STOP_GRAPH, "collect_all": ErrorPolicy.CONTINUE}
 
 
 class StateGraph(WrittenGraph):
@@ -42,6 +39,7 @@ class StateGraph(WrittenGraph):
         timeout: limit of a whole run, in seconds.
         max_concurrency: attempts that may run at once in a run.
         max_interruptions: how often one visit may be interrupted before it fails.
+        rollback: a run that fails is rolled back: what was done is undone by the nodes' compensations.
     """
 
     def __init__(
@@ -56,6 +54,7 @@ class StateGraph(WrittenGraph):
         timeout: float | None = None,
         max_concurrency: int = 4,
         max_interruptions: int = 10,
+        rollback: bool = False,
     ) -> None:
         keys = read_schema(schema)
         place = caller()
@@ -66,18 +65,8 @@ class StateGraph(WrittenGraph):
             timeout=timeout,
             max_concurrency=max_concurrency,
             max_interruptions=max_interruptions,
-            inputs={
-                key.name: InputDraft(
-                    name=key.name,
-                    place=place,
-                    hint=key.hint,
-                    type=key.type,
-                    required=key.required,
-                    default=key.default or None,
-                )
-                for key in keys.keys.values()
-                if "." not in key.name
-            },
+            rollback=rollback,
+            inputs=inputs_of(keys, place),
             routes=RouteDraft(
                 schema=keys, max_steps=max_steps, max_state_bytes=max_state_bytes, checkpoints=checkpoints
             ),
@@ -146,17 +135,11 @@ class StateGraph(WrittenGraph):
             The id.
         """
         place = caller()
-        inner = GraphDraft(
-            name=f"{self.name}/{id}",
-            place=place,
-            on_error=_ON_BRANCH_ERROR.get(on_branch_error, ErrorPolicy.STOP_GRAPH),
-            max_concurrency=max_concurrency if max_concurrency is not None else max(len(branches), 1),
-            branches_of=self.draft,
-        )
+        inner = branches_draft(self.draft, id, place, on_branch_error, max_concurrency, len(branches))
         options = {"max_visits": max_visits, "on_limit": on_limit, "total_timeout": total_timeout}
         draft = state_draft(inner, id, options, place, self.draft)
-        if on_branch_error not in _ON_BRANCH_ERROR:
-            draft.report("on_branch_error", f"is one of {', '.join(_ON_BRANCH_ERROR)}, not {on_branch_error!r}")
+        if on_branch_error not in ON_BRANCH_ERROR:
+            draft.report("on_branch_error", f"is one of {', '.join(ON_BRANCH_ERROR)}, not {on_branch_error!r}")
         for name, each in _by_id(branches):
             one = each if isinstance(each, Branch) else Branch(body=each)
             added = add_state_node(one.body, name if name is not None else one.id, one.options, place, inner)
@@ -258,10 +241,7 @@ class StateGraph(WrittenGraph):
             on_limit: what happens then: ``strict`` (the run fails), ``fallback`` (the fallback edge of `source` is
                 taken) or ``drop`` (it is passed over).
         """
-        self._edge(
-            source, target, when=when, label=label_of(when) if when is not None else "", max_visits=max_visits,
-            on_limit=on_limit, owner=self._owner(f"{_bare(source)}->{_bare(target)}"),
-        )  # fmt: skip
+        place_edge(self.draft, source, target, caller(), when=when, max_visits=max_visits, on_limit=on_limit)
 
     def add_router(self, source: str, function: When, targets: Mapping[Any, str] | Sequence[str]) -> None:
         """Let one function (or expression) of the state say which edge is taken.
@@ -273,22 +253,10 @@ class StateGraph(WrittenGraph):
             function: gives one of the values.
             targets: the node, or `END`, for each value; or a list of nodes, if it gives their ids (or `END`).
         """
-        owner = self._owner(f"{_bare(source)}->?")
         by_name = not isinstance(targets, Mapping)
         several = [targets] if isinstance(targets, str) else targets
         pairs = [(each, each) for each in several] if by_name else [*targets.items()]
-        name = label_of(function)
-        for value, target in pairs:
-            label = name if by_name else f"{name} = {_shown(value)}"
-            edge = self._edge(source, target, when=function, label=label, owner=owner, router=True)
-            try:
-                edge.equals = codec.encode(value)
-            except UnstorableError as error:
-                edge.problems.append(("targets", f"the value {value!r} cannot be given by it: {error}"))
-        if not pairs:
-            self._edge(source, END, when=function, owner=owner, router=True).problems.append(
-                ("targets", "there are none; give {value: node} or a list of nodes")
-            )
+        place_router(self.draft, source, function, pairs, caller(), by_name=by_name)
 
     def add_fallback(self, source: str, target: str) -> None:
         """Say where to go on when a node has failed for good, or asks for it, or a limit of visits is reached.
@@ -299,24 +267,7 @@ class StateGraph(WrittenGraph):
             source: a node.
             target: a node, or `END`.
         """
-        self._edge(source, target, fallback=True)
-
-    def _edge(self, source: Any, target: Any, **fields: Any) -> EdgeDraft:
-        edge = EdgeDraft(source=_bare(source), target=_bare(target), place=caller(), **fields)
-        for end in (source, target):
-            if not isinstance(end, str):
-                edge.problems.append(("", f"a node is named by its id, not by {end!r:.60}"))
-        assert self.draft.routes is not None
-        self.draft.routes.edges.append(edge)
-        self.draft.changed()
-        return edge
-
-    def _owner(self, edge: str) -> str:
-        """A name for the condition of an edge, and another one for the next between the same nodes."""
-        assert self.draft.routes is not None
-        owners = self.draft.routes.owners
-        owners[edge] = owners.get(edge, 0) + 1
-        return edge if owners[edge] == 1 else f"{edge}#{owners[edge]}"
+        place_edge(self.draft, source, target, caller(), fallback=True)
 
     def __repr__(self) -> str:
         assert self.draft.routes is not None
@@ -327,11 +278,3 @@ def _by_id(branches: Sequence[Any] | Mapping[str, Any]) -> list[tuple[str | None
     if isinstance(branches, Mapping):
         return [*branches.items()]
     return [(None, each) for each in branches]
-
-
-def _bare(end: Any) -> str:
-    return end if isinstance(end, str) else str(getattr(end, "__name__", end))
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.names import Place, did_you_mean, listed
-from clew.graphs.policies import Options, Probe, Retry, Uses
+from clew.graphs.policies import Compensation, Options, Probe, Retry, Undoing, Uses
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.state_writing import fill_state_node
 from clew.graphs.writing import draft_of
@@ -40,6 +40,9 @@ class BranchOptions(TypedDict, total=False):
     exclusive: str | None
     uses: Uses | None
     priority: int | None
+    compensate: Undoing | Compensation | None
+    irreversible: bool | None
+    expected: float | None
     sets: Mapping[str, Any] | None
 
 

@@ -45,6 +45,7 @@ class KeyDraft:
         default: JSON text of its value at the start; empty if it is not there until it is written.
         required: a run cannot be started without it.
         own: a node writes it by itself (a decision, what has failed), and nobody declared it.
+        description: one line for people.
     """
 
     name: str
@@ -54,6 +55,7 @@ class KeyDraft:
     default: bytes = b""
     required: bool = False
     own: bool = False
+    description: str = ""
 
     @property
     def type(self) -> str:

@@ -108,8 +108,7 @@ def _fill_description(draft: Draft, body: Description) -> None:
     draft.own_signature = Signature(parameters={name: Parameter(name) for name in names}, is_async=True)
     draft.inputs = names
     draft.stored_inputs = {
-        name: template(draft, name).binding(value, shell=body.is_line(name))
-        for name, value in body.inputs.items()
+        name: template(draft, name).binding(value, shell=body.is_line(name)) for name, value in body.inputs.items()
     }
 
 
@@ -143,7 +142,7 @@ def _inputs_of_function(draft: Draft, signature: Signature, graph: GraphDraft) -
 
 
 def _inputs_of_undo(draft: Draft, signature: Signature, graph: GraphDraft) -> dict[str, Binding]:
-    """What the function that undoes a node can take: what the node takes, the state and the item by their names."""
+    """What a function that undoes a node can take: what the node takes, and the state and the item."""
     own = {"state": STATE, **({"item": FromItem()} if draft.map is not None else {})}
     state = _state_parameter(signature.parameters, graph)
     return {**own, **draft.named_inputs, **({state: STATE} if state else {})}

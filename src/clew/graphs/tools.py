@@ -48,6 +48,9 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     shell: bool = False
 
 
+_NO_RIGHTS = Permissions()
+
+
 class Example(msgspec.Struct, frozen=True, omit_defaults=True):
     """A call of a tool for people and models: what it is given, and what comes of it."""
 
@@ -87,8 +90,8 @@ class Tool:
         function: what is called; None for a tool of a server.
         server: where it is called, if not here.
         permissions: what it may do.
-        effects: whether a call that was lost may be made again: ``none`` and ``idempotent`` are, ``unknown`` is not
-            (unless it may neither write nor connect).
+        effects: whether a call that was lost may be made again: ``none`` and ``idempotent`` are, ``unknown`` is
+            not (unless it may neither write nor connect).
         dry_run: called like `function`, it tells what would happen, and does nothing.
         examples: calls.
         isolation: where it runs; None is in a process of its own if it may start programs or has limits.
@@ -100,7 +103,7 @@ class Tool:
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     function: Callable[..., Any] | None = None
     server: Server | None = None
-    permissions: Permissions = Permissions()
+    permissions: Permissions = _NO_RIGHTS
     effects: Effects = "unknown"
     dry_run: Callable[..., Any] | None = None
     examples: tuple[Example, ...] = ()

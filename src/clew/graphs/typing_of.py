@@ -15,6 +15,7 @@ from clew.graphs.hints import NOTHING, bare, fields_of, fits, item_of, members_o
 from clew.graphs.names import did_you_mean, listed
 from clew.graphs.signatures import Parameter
 from clew.graphs.state_schema import KeyDraft
+from clew.graphs.updates import Update
 from clew.kernel.values import (
     Binding,
     DictOf,
@@ -247,14 +248,14 @@ class Types:
                 self._returns[node] = returned if draft.map is None else list[returned]
         return self._returns[node]
 
-
     def _written_by(self, draft: Draft) -> Any:
         """What a node of a state graph writes, by key, as far as it says so."""
         if isinstance(draft.body, Description):
             keys = {name: self._keys[name].written if name in self._keys else Any for name in draft.sets}
             return TypedDict("what it sets", keys)  # pyright: ignore[reportArgumentType] -- built from data
-        written = [bare(each) for each in members_of(draft.signature.returns) if each is not type(None)]
-        return written[0] if len(written) == 1 and fields_of(written[0]) is not None else Any
+        written = [each for each in members_of(draft.signature.returns) if each is not type(None)]
+        is_told = len(written) == 1 and written[0] is not Update and fields_of(written[0]) is not None
+        return written[0] if is_told else Any
 
 
 def no_key(keys: Mapping[str, KeyDraft], name: str, path: tuple[str | int, ...] = ()) -> str:

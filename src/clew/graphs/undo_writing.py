@@ -1,4 +1,4 @@
-"""Filling in the compensation of a node: what it is given of what the node was given, and of what that returned."""
+"""Filling in the compensation of a node: what it is given of what the node was given, and of what came of it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,4 @@ def bind_undo(
         given = inputs(signature) if callable(inputs) else inputs
         known = {**given, OUTPUT: FromOutput()}
         taken = known if signature.takes_any else signature.parameters
-        draft.undo = UndoDraft(
-            signature=signature, inputs={name: known[name] for name in taken if name in known}
-        )
+        draft.undo = UndoDraft(signature=signature, inputs={name: known[name] for name in taken if name in known})

@@ -70,17 +70,20 @@ def awaits_rules(run: Run) -> bool:
 
 def go_on_anywhere(flow: Mover) -> None:
     """Do what is to be done next for all state graphs: whoever had the run before may not have been able to."""
+    asked = _asked(flow)
     for walk in walks_of(flow.run):
-        go_on(flow, walk)
+        if walk.path not in asked:
+            go_on(flow, walk)
+    asked = _asked(flow)
     for visit in list(flow.run.visits.values()):
-        inner, is_part = visit.inner, visit.group.walk is not None
-        if (
-            visit.state in UNDER_WAY
-            and inner is not None
-            and (is_part or inner.walk is not None)
-            and inner.finished
-        ):
+        inner = visit.inner
+        if visit.state in UNDER_WAY and inner is not None and inner.finished and visit.path not in asked:
             flow.close(inner)
+
+
+def _asked(flow: Mover) -> set[str]:
+    """The groups that something is to be read for because of what was decided in this call."""
+    return {command.path for command in flow.commands if isinstance(command, c.Gather)}
 
 
 def take(flow: Mover, walk: Walk, way: Way) -> None:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from clew.engine.driver import Driver
-from clew.engine.parts import Parts
 from clew.engine.engine import Engine
+from clew.engine.parts import Parts
 from clew.kernel import commands as c
 from clew.testing.faults import FaultyJournal
 

@@ -5,12 +5,15 @@ group of its own (`clew.bodies.groups`); when an attempt is cancelled, all of it
 the cancellation goes on, so that nothing of a timed-out body works on.
 
 A process that has been used keeps what its bodies did to its modules, as a thread would; its folder, its
-environment and its standard streams are put back between jobs.
+environment and its standard streams are put back between jobs. A job with limits gets a process of its own
+(`clew.workers.isolation`), which ends with it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -20,8 +23,12 @@ from clew.bodies.groups import ProcessGroups
 from clew.bodies.output import MAX_KEPT, Bounded, Sink
 from clew.errors import ClewError
 from clew.workers.attempt import Attempt, ProcessGone
+from clew.workers.isolation.confinement import Confinement, order_for
+from clew.workers.isolation.jobs import IsolatedWorker, exhausted
+from clew.workers.isolation.limits import Outcome
+from clew.workers.isolation.warden import Warden
 from clew.workers.protocol import Job
-from clew.workers.warm import WarmProcess
+from clew.workers.warm import InGroup, WarmProcess
 
 
 class PoolClosed(ClewError):
@@ -34,11 +41,15 @@ class ProcessPool:
     Args:
         size: how many bodies run at once; more wait.
         groups: starts and ends the processes.
+        warden: starts those with limits; jobs with limits are refused without one.
         max_output: characters kept at either end of each output stream of an attempt.
     """
 
-    def __init__(self, size: int, groups: ProcessGroups, *, max_output: int = MAX_KEPT) -> None:
+    def __init__(
+        self, size: int, groups: ProcessGroups, *, warden: Warden | None = None, max_output: int = MAX_KEPT
+    ) -> None:
         self._groups = groups
+        self._warden = warden
         self._max_output = max_output
         self._slots = asyncio.Semaphore(size)
         self._idle: list[WarmProcess] = []  #: alive and without a job; the last used comes first
@@ -58,6 +69,8 @@ class ProcessPool:
         job: Job,
         *,
         sink: Sink,
+        isolated: Confinement | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
         on_progress: Callable[[float, str], None] | None = None,
         on_emit: Callable[[msgspec.Raw], None] | None = None,
         secret: Callable[[str], str] | None = None,
@@ -69,6 +82,8 @@ class ProcessPool:
         Args:
             job: the attempt.
             sink: takes what is printed and logged.
+            isolated: what it is held to; it then gets a process of its own, and nothing of that is left.
+            on_outcome: told what an isolated job has used, and how its process ended, whatever became of it.
             on_progress: told of `ctx.progress`.
             on_emit: given what `ctx.emit` shows, encoded.
             secret: answers `ctx.secret`; raises LookupError for those there are not.
@@ -76,25 +91,66 @@ class ProcessPool:
             on_beat: told of every sign of life: what is said here, output of any kind, and `ctx.heartbeat`.
 
         Raises:
-            BodyError: the body failed; with type ``process died`` if it took its process with it.
+            BodyError: the body failed; with type ``process died`` if it took its process with it, ``resource
+                exhausted`` if it passed a limit.
+            UnenforceableLimitError: a limit cannot be held to on this machine; nothing was started.
             PoolClosed: the pool was closed meanwhile.
         """
+        bounded = Bounded(sink, self._max_output)
+        attempt = Attempt(job, bounded, on_progress, on_emit, secret, on_beat)
         async with self._slots:
-            child = await self._take()
-            bounded = Bounded(sink, self._max_output)
             try:
-                if on_begin is not None:
-                    on_begin()
-                return await child.run(Attempt(job, bounded, on_progress, on_emit, secret, on_beat))
-            except ProcessGone:
-                if self._closed:
-                    raise PoolClosed(f"the pool was closed while {job.path or job.ref} was running") from None
-                raise BodyError(child.obituary()) from None
+                if isolated is not None:
+                    return await self._run_isolated(attempt, isolated, on_begin, on_outcome)
+                child = await self._take()
+                try:
+                    return await self._run_in(child, attempt, on_begin)
+                finally:
+                    self._busy.discard(child)
+                    if child.alive and not self._closed:
+                        self._idle.append(child)
             finally:
                 bounded.close()
-                self._busy.discard(child)
-                if child.alive and not self._closed:
-                    self._idle.append(child)
+
+    async def _run_in(self, child: WarmProcess, attempt: Attempt, on_begin: Callable[[], None] | None) -> bytes:
+        try:
+            if on_begin is not None:
+                on_begin()
+            return await child.run(attempt)
+        except ProcessGone:
+            if self._closed:
+                job = attempt.job
+                raise PoolClosed(f"the pool was closed while {job.path or job.ref} was running") from None
+            raise BodyError(child.obituary()) from None
+
+    async def _run_isolated(
+        self,
+        attempt: Attempt,
+        isolated: Confinement,
+        on_begin: Callable[[], None] | None,
+        on_outcome: Callable[[Outcome], None] | None,
+    ) -> bytes:
+        if self._warden is None:
+            raise ClewError("a job with limits needs a pool with a warden; give ProcessPool one")
+        order = order_for(isolated, await self._warden.mechanisms(), modules=sys.path)
+        worker = IsolatedWorker(self._warden, order)
+        child = await self._begin(WarmProcess(worker.spawn, self._forget))
+        output, failure = b"", None
+        try:
+            output = await self._run_in(child, attempt, on_begin)
+        except BodyError as error:
+            failure = error
+        finally:
+            await child.end()
+            self._busy.discard(child)
+        outcome = worker.outcome()
+        if on_outcome is not None:
+            on_outcome(outcome)
+        if outcome.violation is not None:
+            raise exhausted(outcome.violation) from failure
+        if failure is not None:
+            raise failure
+        return output
 
     async def close(self) -> None:
         """Kill all processes, also those with a job, and reap them."""
@@ -106,7 +162,10 @@ class ProcessPool:
     async def _take(self) -> WarmProcess:
         if self._closed:
             raise PoolClosed("the pool is closed")
-        child = self._idle.pop() if self._idle else WarmProcess(self._groups, self._forget)
+        return await self._begin(self._idle.pop() if self._idle else WarmProcess(self._spawn, self._forget))
+
+    async def _begin(self, child: WarmProcess) -> WarmProcess:
+        """Start a process, if that has not been done."""
         self._busy.add(child)
         try:
             await child.start()
@@ -118,6 +177,9 @@ class ProcessPool:
             await child.end()
             raise PoolClosed("the pool is closed")
         return child
+
+    async def _spawn(self, link: socket.socket) -> InGroup:
+        return InGroup(self._groups, link)
 
     def _forget(self, child: WarmProcess) -> None:
         """A process ended without a job; the next job gets another."""

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import IO, Protocol
 
 import msgspec
 
@@ -30,18 +31,74 @@ _BOOT = (
 )
 
 
+class Hosted(Protocol):
+    """A worker process, as whoever starts it hands it over."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """The reading end of its standard output."""
+        ...
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """The reading end of its standard error."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait until it has ended; it is not reaped by that."""
+        ...
+
+    async def reap(self) -> int:
+        """Kill what is left of it and all it started; return its exit code (negative: the signal)."""
+        ...
+
+
+#: Starts a worker process that finds its engine at the socket.
+Spawn = Callable[[socket.socket], Awaitable[Hosted]]
+
+
+class InGroup:
+    """A worker process that leads a process group.
+
+    Args:
+        groups: starts and ends it.
+        link: the socket on which it hears of jobs.
+    """
+
+    def __init__(self, groups: ProcessGroups, link: socket.socket) -> None:
+        command = [sys.executable, "-c", _BOOT, str(link.fileno()), *sys.path]
+        self._groups = groups
+        self._process: subprocess.Popen[bytes] = groups.spawn_waiting(command, pass_fds=(link.fileno(),))
+        self.pid = self._process.pid
+        self.stdout = self._process.stdout
+        self.stderr = self._process.stderr
+
+    async def wait(self) -> None:
+        """See `Hosted`."""
+        await self._groups.wait(self._process)
+
+    async def reap(self) -> int:
+        """See `Hosted`."""
+        return await self._groups.reap(self._process)
+
+
 class WarmProcess:
     """A process that takes one job after the other.
 
     Args:
-        groups: starts and ends it.
+        spawn: starts it.
         on_end: called when it has ended, for whatever reason, and is reaped.
     """
 
-    def __init__(self, groups: ProcessGroups, on_end: Callable[[WarmProcess], None]) -> None:
-        self._groups = groups
+    def __init__(self, spawn: Spawn, on_end: Callable[[WarmProcess], None]) -> None:
+        self._spawn = spawn
         self._on_end = on_end
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Hosted | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._outputs: list[PipeReader] = []
         self._attempt: Attempt | None = None
@@ -66,15 +123,14 @@ class WarmProcess:
             return
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            command = [sys.executable, "-c", _BOOT, str(theirs.fileno()), *sys.path]
-            process = self._process = self._groups.spawn_waiting(command, pass_fds=(theirs.fileno(),))
+            process = self._process = await self._spawn(theirs)
             theirs.close()
             try:
                 reader, self._writer = await asyncio.open_connection(sock=ours.dup())
                 for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
                     self._outputs.append(await read_pipe(pipe, partial(self._feed, name)))
             except BaseException:
-                await self._groups.reap(process)
+                await process.reap()
                 self._close(process)
                 raise
         self._life = asyncio.ensure_future(self._live(process, reader))
@@ -102,19 +158,19 @@ class WarmProcess:
     async def end(self) -> None:
         """Kill it with all it started, and wait until that is done."""
         if self._process is not None and self._life is not None:
-            await self._groups.reap(self._process)
+            await self._process.reap()
             await unbroken(asyncio.wait({self._life}))
 
-    async def _live(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader) -> None:
+    async def _live(self, process: Hosted, reader: asyncio.StreamReader) -> None:
         """Listen until the process ends, by itself or by others, and clear it away."""
         listening = asyncio.ensure_future(self._listen(reader))
-        exited = asyncio.ensure_future(self._groups.wait(process))
+        exited = asyncio.ensure_future(process.wait())
         try:
             await asyncio.wait({listening, exited}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({listening, exited}, timeout=_LAST_WORDS_S)
             self._hung_up = not exited.done()
         finally:
-            self._code = await self._groups.reap(process)
+            self._code = await process.reap()
             listening.cancel()
             await asyncio.gather(listening, exited, return_exceptions=True)
             await drain(self._outputs, _LAST_WORDS_S)
@@ -123,7 +179,7 @@ class WarmProcess:
             if self._attempt is not None:
                 self._last_words = self._attempt.cut_off()
 
-    def _close(self, process: subprocess.Popen[bytes]) -> None:
+    def _close(self, process: Hosted) -> None:
         for each in (self._writer, *self._outputs, process.stdout, process.stderr):
             if each is not None:
                 each.close()

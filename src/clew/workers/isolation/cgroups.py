@@ -180,15 +180,19 @@ class Group:
         self._places = dict(places)
         self._paths = {use: Path(place.folder) / name for use, place in self._places.items()}
 
+    @property
+    def _folders(self) -> set[Path]:
+        return {*self._paths.values()}
+
     def make(self) -> None:
         """Make it; raises OSError."""
-        for path in {*self._paths.values()}:
+        for path in self._folders:
             path.mkdir()
 
     @property
     def doors(self) -> list[str]:
         """The files into which a process writes 0 to join."""
-        return sorted({str(path / "cgroup.procs") for path in self._paths.values()})
+        return sorted(str(path / "cgroup.procs") for path in self._folders)
 
     # Bounds -----------------------------------------------------------------------------------------
 
@@ -269,7 +273,7 @@ class Group:
     def members(self) -> set[int]:
         """The processes in it."""
         found: set[int] = set()
-        for path in {*self._paths.values()}:
+        for path in self._folders:
             with contextlib.suppress(OSError, ValueError):
                 found.update(map(int, (path / "cgroup.procs").read_text().split()))
         return found
@@ -289,23 +293,22 @@ class Group:
 
     def remove(self) -> None:
         """Remove it when its processes have ended; raises OSError if they do not."""
-        for path in {*self._paths.values()}:
+        for path in self._folders:
             _remove(path)
 
 
 def _remove(path: Path) -> None:
+    """Remove a group and those that its processes have made below it."""
     deadline = time.monotonic() + _REMOVAL_S
-    while True:
-        for below in path.glob("*/"):  # made by the step itself, if it may
-            _remove(below)
+    while path.is_dir():
         try:
             path.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:  # what was in it has not quite vanished
+        except OSError:  # what was in it has not quite vanished, or there are groups below it
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.005)
+            for below in path.glob("*/"):
+                _remove(below)
+            time.sleep(0.002)
 
 
 def _number(path: Path) -> int | None:

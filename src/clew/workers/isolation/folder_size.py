@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from threading import Event, Thread
+from threading import Thread
 
 _BLOCK = 512  #: what `st_blocks` counts, see stat(2)
 _LEAST_PAUSE_S = 0.02
@@ -65,13 +65,13 @@ def open_files(pids: Iterable[int]) -> list[str]:
 
 
 class FolderWatch:
-    """Looks at folders until it is stopped.
+    """Looks at folders until the process ends.
 
     Args:
         folders: what is looked at.
         limit: bytes.
         processes: whose open files count, too.
-        on_over: told the bytes, once, when they are over the limit; in the thread.
+        on_over: told the bytes whenever they are over the limit; in the thread.
     """
 
     def __init__(
@@ -85,27 +85,20 @@ class FolderWatch:
         self._limit = limit
         self._processes = processes
         self._on_over = on_over
-        self._stopped = Event()
 
     def start(self) -> None:
         """Begin."""
         Thread(target=self._watch, name="clew-folder", daemon=True).start()
 
-    def stop(self) -> None:
-        """Look no more."""
-        self._stopped.set()
-
-    def compare(self) -> bool:
-        """Look now; tell whether the limit is passed, and who is to know."""
+    def compare(self) -> None:
+        """Look now."""
         used = used_bytes(self._folders, open_files(self._processes()))
         if used > self._limit:
             self._on_over(used)
-        return used > self._limit
 
     def _watch(self) -> None:
-        pause_s = 0.0
-        while not self._stopped.wait(pause_s):
+        """Never ends: what an ended thread has read would count as read by the step (`spending`)."""
+        while True:
             start = time.monotonic()
-            if self.compare():
-                return
-            pause_s = min(max(_SHARE * (time.monotonic() - start), _LEAST_PAUSE_S), _MOST_PAUSE_S)
+            self.compare()
+            time.sleep(min(max(_SHARE * (time.monotonic() - start), _LEAST_PAUSE_S), _MOST_PAUSE_S))

@@ -46,7 +46,7 @@ def keep(link: int, streams: Sequence[int]) -> None:
         link: the socket to the engine, which sends the order.
         streams: standard input, output and error of the step, and the socket of a worker process.
     """
-    os.setsid()
+    os.setpgid(0, 0)
     try:
         inbox = Inbox()
         orders: list[Message] = []
@@ -278,7 +278,6 @@ class _Keeper:
     def _outcome(self) -> Outcome:
         self._watch.last_look()
         if self._folder_watch is not None:
-            self._folder_watch.stop()
             self._folder_watch.compare()
         code = os.waitstatus_to_exitcode(self._status) if self._status is not None else None
         supervisor = self._supervisor

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import struct
 
 from clew.workers.isolation.system_calls import (
@@ -100,10 +101,19 @@ class Listener:
         self._descriptor = descriptor
         sizes = ctypes.create_string_buffer(6)
         system_call("seccomp", numbers().seccomp, SECCOMP_GET_NOTIF_SIZES, 0, sizes)
+        self._waiting = select.poll()
+        self._waiting.register(descriptor, select.POLLIN)
         self._call_size, self._answer_size, _ = struct.unpack("=HHH", sizes.raw)
 
     def receive(self) -> Call | None:
-        """The next call; waits for one, also when there can be none any more. None if it has vanished."""
+        """The next call; waits for one. None if it has vanished meanwhile.
+
+        Raises:
+            EOFError: nobody is left who could make one.
+        """
+        for _, events in self._waiting.poll():
+            if not events & select.POLLIN:
+                raise EOFError
         buffer = ctypes.create_string_buffer(self._call_size)
         try:
             # The size that counts is that of the structure as it was first published.

@@ -85,6 +85,8 @@ class Supervisor:
         while True:
             try:
                 call = self._listener.receive()
+            except EOFError:
+                return
             except OSError as error:
                 self.fault = f"notifications ended: {error}"
                 return

@@ -28,6 +28,8 @@ from clew.workers.isolation.trying import try_all
 
 #: Descriptors in one message, at most.
 _MOST = 8
+#: Bytes before what is said first: its length.
+HELLO_HEADER = 4
 
 loaded = clew.workers.child
 
@@ -38,7 +40,8 @@ def main(descriptor: int) -> NoReturn:
     offered = try_all()
     sweep(offered.places)
     with socket.socket(fileno=descriptor) as link:
-        link.sendall(msgspec.json.encode(offered))
+        hello = msgspec.json.encode(offered)
+        link.sendall(len(hello).to_bytes(HELLO_HEADER, "big") + hello)
         silence = os.open(os.devnull, os.O_RDWR)
         os.dup2(silence, 2)  # what went wrong at the start was read; later nobody does
         os.close(silence)
@@ -53,7 +56,11 @@ def main(descriptor: int) -> NoReturn:
                 break
             if not said:
                 break
-            if os.fork() == 0:
+            try:
+                pid = os.fork()
+            except OSError:  # no room for another process: the link that ends says so
+                pid = -1
+            if pid == 0:
                 link.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
