@@ -69,6 +69,57 @@ g.add(size)
 g.add(name)
 """
 
+#: Drafts until a person approves; what cannot be published is kept.
+ARTICLE = """
+from typing import Annotated, TypedDict
+from clew import END, START, StateGraph, append
+
+class Article(TypedDict, total=False):
+    topic: str
+    drafts: Annotated[list[str], append]
+    score: float
+    place: str
+
+async def draft(state: Article) -> dict:
+    print("drafting about", state["topic"])
+    number = len(state.get("drafts", [])) + 1
+    return {"drafts": [f"{state['topic']} {number}"], "score": number / 2}
+
+async def publish(state: Article) -> dict:
+    raise ConnectionError("the server does not answer")
+
+async def keep(state: Article) -> dict:
+    return {"place": "on disk"}
+
+g = StateGraph(Article, name="article", description="Writes an article.")
+g.add_node(draft)
+g.add_node(publish)
+g.add_node(keep)
+g.add_barrier("review", "Good enough?\\nThink twice.", shows=["topic", "drafts"], timeout=7_000)
+g.add_edge(START, "draft")
+g.add_edge("draft", "review")
+g.add_edge("review", "draft", when="{{ not state['review.approved'] }}")
+g.add_edge("review", "publish")
+g.add_edge("publish", END)
+g.add_fallback("publish", "keep")
+g.add_edge("keep", END)
+"""
+
+#: Two barriers that wait at once, and conditions that only the file's own graph has.
+LAWYERS = """
+from typing import TypedDict
+from clew import END, START, StateGraph, barrier
+
+class Text(TypedDict, total=False):
+    text: str
+
+g = StateGraph(Text, name="lawyers")
+g.add_parallel("ask", {"legal": barrier("Is it legal?"), "taste": barrier("Is it nice?", shows="text")})
+g.add_edge(START, "ask")
+g.add_edge("ask", END, when=lambda state: state["legal.approved"])
+g.add_edge("ask", "ask")
+"""
+
 #: Its one node has an effect, which a person is asked about if it is lost.
 DOUBTFUL = """
 import asyncio, os

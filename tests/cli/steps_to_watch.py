@@ -1,6 +1,7 @@
 """State graphs that do everything that a watcher can see of them."""
 
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Annotated, TypedDict
 
 from graphs_to_watch import numbers, odd_fails, recorded_run
@@ -8,6 +9,7 @@ from graphs_to_watch import numbers, odd_fails, recorded_run
 from clew.engine.run import Run
 from clew.graphs import END, START, Graph, StateGraph, Update, append, barrier, merge, total
 from clew.journal.records import Recorded
+
 
 class Paper(TypedDict, total=False):
     topic: str
@@ -78,7 +80,7 @@ def parts() -> StateGraph:
     graph.add_map("count", count, over="{{ ['a', 'bad', 'abc'] }}", on_item_error="collect")
     graph.add_map("again", inner, over="{{ [1, 2] }}", item="n")
     steps = [START, "inner", "sums", "check", "count", "again", END]
-    for source, target in zip(steps, steps[1:], strict=False):
+    for source, target in pairwise(steps):
         graph.add_edge(source, target)
     return graph
 

@@ -143,5 +143,5 @@ def test_steps_that_were_not_come_to_are_told_from_those_that_are_not_there() ->
         board.must_know("braeks")
     nested = board_of(steps_to_watch.parts(), recorded_run(steps_to_watch.parts()))
     nested.must_know("inner/both/facts")
-    with pytest.raises(UnknownRunError, match="has not come to inner/draft#2$"):
+    with pytest.raises(UnknownRunError, match=r"has not come to inner/draft#2$"):
         nested.must_know("inner/draft#2")

@@ -5,6 +5,7 @@ import asyncio
 from clew.engine.engine import Engine
 from clew.graphs.loading import load
 from clew.kernel import events as e
+from clew.kernel.questions import DECISION
 
 
 def leave_waiting(file: str, run: str, waits: int = 1, db: str = "clew.db", **inputs: object) -> None:
@@ -15,7 +16,9 @@ def leave_waiting(file: str, run: str, waits: int = 1, db: str = "clew.db", **in
             handle = await engine.start(load(file), inputs, id=run)
             waiting = 0
             async for recorded in handle.events():
-                waiting += isinstance(recorded.event, e.AttemptSuspended)
+                event = recorded.event
+                waiting += isinstance(event, e.AttemptSuspended)
+                waiting += isinstance(event, e.WaitOpened) and event.key == DECISION
                 if waiting == waits:
                     return
 

@@ -66,35 +66,40 @@ def _one_token(outcome: Outcome) -> Iterator[str]:
 
 def _decisions(states: States, outcome: Outcome) -> Iterator[str]:
     """Decisions are single use and as they were said; those in time count, and those too late do not."""
-    open_: set[str] = set()
+    #: Barriers that wait, and whether a decision on them was given before.
+    open_: dict[str, bool] = {}
     kept: Counter[str] = Counter()
+    standing: set[str] = set()
     for recorded in outcome.events:
         event = recorded.event
-        if isinstance(event, e.DecisionKept) and not event.standing:
-            kept[event.barrier] += 1
-        if not isinstance(event, e.WaitOpened | e.WaitResolved) or event.key != DECISION:
-            continue
-        if isinstance(event, e.WaitOpened):
-            open_.add(event.path)
-            continue
-        if event.path not in open_:
-            yield f"{recorded.seq}: {event.path} was decided on without having been asked about"
-        open_.discard(event.path)
-        asking = states.asking(event.path)
-        assert asking is not None
-        assert event.value is not None
-        judged = msgspec.json.decode(event.value.json, type=Judgement)
-        if (event.outcome == "expired") is not (asking.when == "late"):
-            yield f"{recorded.seq}: {event.path} ({asking.when}) was {event.outcome}"
-        if event.outcome == "expired":
-            if event.by or judged.kind != asking.default:
-                yield f"{recorded.seq}: nobody decided at {event.path} in time, and it says {event}"
-        elif judged.kind not in {"modify", states.said(event.path, changed=True).kind}:
-            yield f"{recorded.seq}: {event.path} took another decision than was made: {judged.kind}"
-        if event.kept and not event.standing:
-            kept[event.path] -= 1
+        if isinstance(event, e.DecisionKept):
+            kept[event.barrier] += not event.standing
+            standing |= {event.barrier} if event.standing else set()
+        elif isinstance(event, e.WaitOpened) and event.key == DECISION:
+            open_[event.path] = kept[event.path] > 0 or bare(event.path) in standing
+        elif isinstance(event, e.WaitResolved) and event.key == DECISION:
+            if event.path not in open_:
+                yield f"{recorded.seq}: {event.path} was decided on without having been asked about"
+            if open_.pop(event.path, False) and not event.kept:
+                yield f"{recorded.seq}: what had been decided about {event.path} before was forgotten"
+            yield from (f"{recorded.seq}: {each}" for each in _decided(states, event))
+            kept[event.path] -= event.kept and not event.standing
             if kept[event.path] < 0:
                 yield f"{recorded.seq}: a decision for {event.path} was used twice"
+
+
+def _decided(states: States, event: e.WaitResolved) -> Iterator[str]:
+    asking = states.asking(event.path)
+    assert asking is not None
+    assert event.value is not None
+    judged = msgspec.json.decode(event.value.json, type=Judgement)
+    if (event.outcome == "expired") is not (asking.when == "late"):
+        yield f"{event.path} ({asking.when}) was {event.outcome}"
+    if event.outcome == "expired":
+        if event.by or judged.kind != asking.default:
+            yield f"nobody decided at {event.path} in time, and it says {event}"
+    elif judged.kind not in {"modify", states.said(event.path, changed=True).kind}:
+        yield f"{event.path} took another decision than was made: {judged.kind}"
 
 
 def _state(world: World, outcome: Outcome) -> Iterator[str]:

@@ -159,9 +159,9 @@ def state_schedule_of(seed: int) -> Schedule:
     dice = random.Random(f"decisions {seed}")
     return replace(
         schedule_of(seed),
-        early=dice.choice((0, 0, 1, 3)),
-        standing=dice.random() < 0.25,
-        wrong=dice.choice((0, 0, 1, 3)),
+        early=dice.choice((0, 1, 2, 4)),
+        standing=dice.random() < 0.35,
+        wrong=dice.choice((0, 1, 2, 4)),
     )
 
 

@@ -79,4 +79,4 @@ def summarise(
 
 def pages(out: Path) -> dict[str, str]:
     """The reports by name."""
-    return {path.name: path.read_text("utf-8") for path in sorted(out.iterdir())}
+    return {path.name: path.read_text("utf-8") for path in sorted(out.glob("*.md"))}

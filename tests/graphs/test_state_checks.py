@@ -312,7 +312,7 @@ def test_what_descriptions_write() -> None:
         "sets.topic: the value cannot be stored: a set has no order and no JSON form; return a sorted list"
     )
     assert problem(keep, sets={"page": "x"}) == (
-        "sets: it returns what it changes; `sets` is for what shell(…) and http(…) return"
+        "sets: it returns what it changes; `sets` is for what programs and requests return"
     )
     assert problem(barrier("?"), sets={"page": "x"}).startswith("sets: a barrier writes its decision; `sets` is")
 

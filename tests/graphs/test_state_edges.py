@@ -108,7 +108,7 @@ def test_a_node_has_one_edge_without_a_condition() -> None:
     assert found("a", "b", edges="START>a a>b a>END b>END") == [
         (
             "edge 'a' -> END: a second edge without a condition; the first is 'a' -> 'b' (PLACE). Give one of "
-            "them when=…, or run both side by side with add_parallel"
+            "them a condition, or run both side by side in a parallel node"
         )
     ]
     (both,) = found("a", "b", edges="START>a START>b a>END b>END")
@@ -134,7 +134,7 @@ def test_limits() -> None:
         "edge 'a' -> 'a', max_visits: is a whole number of at least 1, not 0",
         "edge 'a' -> 'a', on_limit: is one of strict, fallback, drop, not 'dropp'; did you mean 'drop'?",
         "edge 'a' -> 'a', on_limit: says what happens at a limit, and max_visits sets none",
-        "edge 'a' -> 'a', on_limit: 'a' has no fallback edge; add_fallback gives it one",
+        "edge 'a' -> 'a', on_limit: 'a' has no fallback edge; give it one",
     ]
 
 
@@ -148,7 +148,7 @@ def limited(*fallbacks: str) -> StateGraph:
 
 
 def test_the_fallback_of_a_limited_node_is_its_own_or_that_of_the_node_before() -> None:
-    assert problems(limited()) == ["node 'b', on_limit: it has no fallback edge; add_fallback gives it one"]
+    assert problems(limited()) == ["node 'b', on_limit: it has no fallback edge; give it one"]
     limited("a").spec()
     limited("b").spec()
 
@@ -216,7 +216,7 @@ def ends_itself(state) -> Update: ...
 
 
 def test_the_graph_has_a_beginning() -> None:
-    assert found("a", "b", edges="a>b b>END") == ["edges: none leaves START; say add_edge(START, 'a')"]
+    assert found("a", "b", edges="a>b b>END") == ["edges: none leaves START; add one from START to 'a'"]
 
 
 def test_every_node_is_reached_from_the_start() -> None:
@@ -229,7 +229,7 @@ def test_every_node_is_reached_from_the_start() -> None:
 
 def test_a_node_is_left_by_an_edge() -> None:
     assert found("a", "b", edges="START>a a>b") == [
-        "node 'b': no edge leaves it; if the graph ends here, say add_edge('b', END)"
+        "node 'b': no edge leaves it; if the graph ends here, add one to END"
     ]
     graph("a", edges="START>a", say=lambda g: g.add_fallback("a", END)).spec()
 

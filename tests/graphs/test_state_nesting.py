@@ -74,7 +74,7 @@ def test_what_a_graph_returns_are_changes() -> None:
         "it has 'topic', 'sections', 'drafts', 'page' and 'score'"
     )
     graph.returns(one)
-    assert problem(graph) == f"{start}this one returns list[str]; say g.returns({{'KEY': …}})"
+    assert problem(graph) == f"{start}this one returns list[str]; let it return {{'KEY': …}}"
     graph.returns({"page": one})
     assert problem(graph) == f"{start}its 'page' is list[str], but the key is str"
     graph.returns({"pages": one})
@@ -198,7 +198,7 @@ def test_maps() -> None:
     )
     assert mapped(lambda item: None, over="topic") == "over: state.topic is str, and a map runs over a list"
     assert mapped(number) == "parameter 'item': item is str, but int is declared"
-    assert mapped(no_parameter) == "node 'one': no parameter is left for the item of the map; say which by item=…"
+    assert mapped(no_parameter) == "node 'one': no parameter is left for the item of the map; say which one takes it"
     assert mapped(ambiguous) == (
         "parameter 'section': nothing is given to it, only the item and the state; call the one `item`, the other "
         "`state`"
@@ -216,7 +216,7 @@ def test_maps() -> None:
     )
     assert mapped(lambda item: None, itme="x") == "itme: there is no such option; did you mean 'item'?"
     assert mapped(barrier("?")) == (
-        "node 'one': a map does not wait for decisions itself; map over a StateGraph that has the barrier"
+        "node 'one': a map does not wait for decisions itself; map over a state graph that has the barrier"
     )
     assert problem(keep, item="x") == "item: only a map has items; see add_map"
     assert problem(keep, over="x") == "over: a node that runs over a list is added by add_map"

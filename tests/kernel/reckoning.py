@@ -220,8 +220,8 @@ class Reckoning:
 
     def _failures(self, path: str) -> list[Op]:
         """Which branches and items have failed, for the keys that tell it."""
-        members = self._members(path)
-        if members is None or path in self.failed:
+        members = self._members(path) if path not in self.failed else None
+        if members is None:
             return []
         names = [name for member, name in members if member in self.failed]
         told = Op("put", f"{self.node_at(path)[0].id}.failed", names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,10 +21,13 @@ def report_path(out: str, file: str) -> str:
 
 
 def write_page(path: str, page: str) -> str:
-    """Write a page, replacing an earlier one only when the new one is complete; its path."""
+    """Write a page, replacing an earlier one only when the new one is complete; its path.
+
+    A thread that is cut off writes on for a moment, and may meet the one that writes the page anew.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f"{target.name}.part")
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     unfinished.write_text(page, encoding="utf-8")
     unfinished.replace(target)
     return path
@@ -70,8 +75,9 @@ def _figures(draft: Draft, figures: Mapping[str, float], ended: str) -> Iterator
     if "links" in figures:
         inside, dead = int(figures["links checked"]), int(figures["dead links"])
         outside = int(figures["links"]) - inside
-        lead = f"{dead} of them dead" if dead else "none of them dead"
-        yield f"| links | {inside} to files{', ' + lead if inside else ''}; {outside} to elsewhere, not followed |"
+        told = [f"{inside} to files, {dead or 'none'} of them dead"] if inside else []
+        told += [f"{outside} to elsewhere, not followed"] if outside else []
+        yield f"| links | {'; '.join(told) or 'none'} |"
     yield f"| review | {ended} |"
     yield ""
 

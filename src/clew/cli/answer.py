@@ -43,17 +43,19 @@ def command(
     from clew.cli.asking import document, fitting, lines
     from clew.cli.telling import print_json, say
 
-    row, questions = asyncio.run(_look(url, run))
+    row, questions, barriers = asyncio.run(_look(url, run))
+    nothing = _nothing(row, barriers, told_db(db))
     node, text = (words[0], words[1]) if len(words) == 2 else ("", words[0] if words else None)
     if text is None:
-        return _show(url, row, [each for each in questions if key in ("", each.key)], who(by), as_json, db)
+        wanted = [each for each in questions if key in ("", each.key)]
+        return _show(url, row, wanted, nothing, who(by), as_json, db)
     found = fitting(questions, node, key)
     if len(found) == 1:
         return _give(url, row, found[0], found[0].read(text), shown, who(by), as_json, db)
     if as_json:
         print_json([document(each) for each in found or questions])
     elif not questions:
-        say(_nothing(row))
+        say(nothing)
     else:
         say(f"run {row.run} asks {'several things; say which one is answered' if found else 'no such thing'}:")
         for line in lines(row.run, found or questions, told_db(db)):
@@ -61,21 +63,34 @@ def command(
     return exits.USAGE
 
 
-async def _look(url: str, run: str) -> tuple[RunRow, list[Asked]]:
+async def _look(url: str, run: str) -> tuple[RunRow, list[Asked], list[str]]:
+    """The run, its questions, and the barriers at which it waits."""
     from clew.cli.asking import asked_by
     from clew.engine.clock import Clock
     from clew.engine.engine import Engine
 
     async with Engine(url, drives=False) as engine:
         row = await find_run(engine, run)
-        return row, await asked_by(engine, row.run, Clock().now()) if row.ended_at is None else []
+        if row.ended_at is not None:
+            return row, [], []
+        barriers = [each.path for each in await engine.looking.barriers(row.run)]
+        return row, await asked_by(engine, row.run, Clock().now()), barriers
 
 
-def _nothing(row: RunRow) -> str:
-    return f"run {row.run} asks nothing{f': it has ended ({row.state})' if row.ended_at is not None else ' now'}"
+def _nothing(row: RunRow, barriers: list[str], db: str) -> str:
+    from clew.cli.words import command as command_line
+
+    if row.ended_at is not None:
+        return f"run {row.run} asks nothing: it has ended ({row.state})"
+    if not barriers:
+        return f"run {row.run} asks nothing now"
+    how = f"{command_line('approve', row.run, barriers[0], db=db)} (or reject, modify, reroute)"
+    return f"run {row.run} asks nothing now, but {barriers[0]} waits for a decision: {how}"
 
 
-def _show(url: str, row: RunRow, questions: list[Asked], by: str, as_json: bool, db: str | None) -> int:
+def _show(
+    url: str, row: RunRow, questions: list[Asked], nothing: str, by: str, as_json: bool, db: str | None
+) -> int:
     """Show the open questions; on a terminal, ask for an answer."""
     from clew.cli import exits
     from clew.cli.asking import document, lines
@@ -85,7 +100,7 @@ def _show(url: str, row: RunRow, questions: list[Asked], by: str, as_json: bool,
         print_json([document(each) for each in questions])
         return exits.COMPLETED
     if not questions:
-        say(_nothing(row))
+        say(nothing)
         return exits.COMPLETED
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not row.imported
     number = asks and len(questions) > 1

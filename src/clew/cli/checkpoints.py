@@ -53,7 +53,7 @@ def command(run: str, as_json: bool, db: str | None) -> None:
 
     row, found = asyncio.run(read())
     if as_json:
-        print_json(msgspec.to_builtins(found))
+        print_json([msgspec.structs.asdict(each) for each in found])
         return
     if not found:
         say(f"run {row.run} has no checkpoints; clew checkpoint {row.run} NAME makes one")

@@ -56,8 +56,11 @@ def choose_steps(board: Board, limit: int) -> tuple[list[Line], int]:
     assert last is not None
     inside = [*islice(_inside(board, last), limit // 2)]
     room = limit - len(inside)
-    first = 0 if len(root.members) <= room else len(root.members) - max(1, room - 1)
-    return [*map(_step, filter(None, root.members[first:])), *inside], first
+    first = 0
+    if len(root.members) > room:
+        first = len(root.members) - max(1, room - 1)
+    earlier = first if room > 1 else 0  # there is no line to say it in
+    return [*map(_step, filter(None, root.members[first:])), *inside], earlier
 
 
 def _step(visit: Visit, depth: int = 0, above: str = "") -> Line:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from clew.cli.judgements import told_decision
-from clew.cli.words import plain, shortened
+from clew.cli.words import count, plain, shortened
 from clew.engine.state_changes import Delta, changes_between
 from clew.journal.records import Recorded
 from clew.kernel import events as e
@@ -204,9 +204,9 @@ def _told_key(key: str, before: Cell | None, after: Cell) -> str:
     name = plain(key)
     if after.items is not None:
         more = after.count - (before.count if before is not None and before.items is not None else 0)
-        return f"{name} +{more}" if more > 0 else f"{name}: {after.count} items"
+        return f"{name} +{more}" if more > 0 else f"{name}: {count(after.count, 'item')}"
     if after.fields is not None:
-        return f"{name}: {len(after.fields)} fields"
+        return f"{name}: {count(len(after.fields), 'field')}"
     return f"{name}={short_json(after.json)}"
 
 

@@ -104,11 +104,14 @@ class Narrator:
     def _run_resumed(self, event: e.RunResumed) -> Iterator[str]:
         yield f"run {plain(self._board.run.id)} goes on after its pause{_by(event.by)}"
 
+    def _redefined(self, event: e.DefinitionChanged) -> Iterator[str]:
+        how = " (forced)" if event.forced else ""
+        yield f"run {plain(self._board.run.id)} goes on with a changed graph{_by(event.by)}{how}"
+
     def _run_retried(self, event: e.RunRetried) -> Iterator[str]:
         run = self._board.run
         yield (
-            f"run {plain(run.id)} is taken up again{_by(event.by)}: "
-            f"{steps.nodes_done(self._board)} had completed and are kept"
+            f"run {plain(run.id)} is taken up again{_by(event.by)}: {steps.is_kept(self._board, 'had completed')}"
         )
 
     def _group_stopping(self, event: e.GroupStopping) -> Iterator[str]:
@@ -258,6 +261,10 @@ class Narrator:
     def _state_changed(self, event: e.StateChanged) -> Iterator[str]:
         yield from steps.state_changed(self._board, event)
 
+    def _definition_changed(self, event: e.DefinitionChanged) -> Iterator[str]:
+        how = ", although what had run was changed, too" if event.forced else ""
+        yield f"run {plain(self._board.run.id)} goes on with a changed graph{_by(event.by)}{how}"
+
     def _checkpoint_taken(self, event: e.CheckpointTaken) -> Iterator[str]:
         yield from steps.checkpoint_taken(event, self._board.run.seq)
 
@@ -323,6 +330,7 @@ class Narrator:
         e.RunPaused: _run_paused,
         e.RunResumed: _run_resumed,
         e.RunRetried: _run_retried,
+        e.DefinitionChanged: _redefined,
         e.GroupStopping: _group_stopping,
         e.MapOpened: _map_opened,
         e.ScopeOpened: _scope_opened,
@@ -330,6 +338,7 @@ class Narrator:
         e.DecisionKept: _decision_kept,
         e.StateChanged: _state_changed,
         e.CheckpointTaken: _checkpoint_taken,
+        e.DefinitionChanged: _definition_changed,
         e.AttemptStarted: _attempt_started,
         e.AttemptInterrupted: _attempt_interrupted,
         e.AttemptStopping: _attempt_stopping,

@@ -21,6 +21,12 @@ def nodes_done(board: Board) -> str:
     return f"{board.run.settled:,} of {board.expected:,}{more} nodes"
 
 
+def is_kept(board: Board, done: str) -> str:
+    """The same in a sentence; `done` says what became of them: ``are done``, ``had completed``."""
+    one = board.is_walk and board.run.settled == 1
+    return f"{nodes_done(board)} {done.replace('are', 'is') if one else done} and {'is' if one else 'are'} kept"
+
+
 def described(board: Board) -> str:
     """What a run is one of, and how large that is."""
     topology = board.run.topology

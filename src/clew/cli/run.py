@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from clew.cli.options import pairs, told_db, watching_options
+from clew.cli.options import pairs, told_db, watching_options, who
 from clew.cli.words import command as command_line
 
 _HELP = """Run a graph, or go on with a run of it.
@@ -39,6 +39,11 @@ _HELP = """Run a graph, or go on with a run of it.
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of the whole run."
 )
+@click.option(
+    "--on-change", type=click.Choice(["strict", "compatible", "force"]), default="strict", show_default=True,
+    help="With --id, if the graph was changed since: say what has changed, go on if what has run is unchanged, "
+    "go on in any case.",
+)  # fmt: skip
 @watching_options
 def command(
     target: str,
@@ -48,6 +53,7 @@ def command(
     anew: bool,
     labels: tuple[str, ...],
     timeout: float | None,
+    on_change: str,
     **settings: Any,
 ) -> int:
     """Run a graph."""
@@ -73,12 +79,16 @@ def command(
                 run = f"{run_id}-{number}"
                 row = await engine.journal.row(run)
                 number += 1
-        handle = await engine.start(graph, inputs, id=run, labels=label_map, timeout=timeout)
+        handle = await engine.start(
+            graph, inputs, id=run, labels=label_map, timeout=timeout, on_change=on_change, by=who(None)
+        )
         watched = Watched(engine, handle)
         if row is None:
             return await session.follow(watched, before=None)
         if row.ended_at is not None:
             again = "; --anew starts another one" if run_id and not anew else ""
+            if (await engine.looking.row(run)).graph != row.graph:
+                again = f", and has the changed graph now; to go on: {command_line('retry', run, db=db)}"
             return await session.show_ended(handle, row, f"run {run} has ended before{again}")
         if watched.driver is None:
             first = f"run {run} is driven by another process ({row.owner}); this one only shows it"

@@ -25,6 +25,8 @@ _BELOW = 1
 _FIGURES = 48
 #: Columns of the time that a node took.
 _TOOK = 12
+#: Columns that are left to what a step wrote, however much is to be told of where it went.
+_NOTE = 12
 _DIM = "bright_black"
 
 
@@ -56,6 +58,7 @@ def frame(
     top = [_header(board, now, state), overall]
     bottom = [Text(line, "blue") for line in _in_lines(hints, width)[: max(1, height // 4)]]
     bottom += [Text(words.plain(notice), _DIM)] if notice else []
+    bottom = bottom[: height - len(top) - 1]
     room = height - len(top) - len(bottom)
     if room > 8:
         top.append(Text())
@@ -171,7 +174,7 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
     if visit is None:
         return Text()
     if visit.group.walk is not None and line.state in SETTLED:
-        return _step_note(board, line, room)
+        return _step_note(board, line, room, symbols)
     if isinstance(visit.inner, Walk):
         return _walk_note(visit.inner)
     if visit.inner is not None:
@@ -195,7 +198,7 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
             return Text(_attempts(visit.attempt).rstrip(": "), _DIM)
 
 
-def _step_note(board: Board, line: Line, room: int) -> Text:
+def _step_note(board: Board, line: Line, room: int, symbols: Symbols) -> Text:
     """What a step of a state graph did, or a branch of one: what it wrote, and where the run went on from it."""
     visit, journey = line.visit, board.journey
     assert visit is not None
@@ -210,7 +213,7 @@ def _step_note(board: Board, line: Line, room: int) -> Text:
     if route is None or route.why == "edge":
         return text
     told = Text(f"-> {route.told()}", "yellow" if route.why == "fallback" else _DIM)
-    text.truncate(max(room // 3, room - told.cell_len - 2), overflow="ellipsis")
+    text = _fitted(text, max(_NOTE, room - told.cell_len - 2), symbols)
     return text.append("  " if text else "").append_text(told)
 
 
@@ -285,6 +288,8 @@ def error_line(error: ErrorInfo | None) -> str:
 
 
 def _fitted(text: Text, width: int, symbols: Symbols) -> Text:
+    if symbols is not UNICODE:
+        text.plain = text.plain.replace(UNICODE.ellipsis, symbols.ellipsis)
     if text.cell_len > width:
         text.truncate(max(0, width - 1))
         text.rstrip()

@@ -102,7 +102,7 @@ def early_document(run: Run) -> list[dict[str, Any]]:
             "barrier": address.removesuffix("#*"),
             "standing": kept.standing,
             "by": kept.by,
-            **msgspec.to_builtins(judgement_of(kept.value)),
+            **msgspec.json.decode(kept.value.json),
         }
         for address, kept in run.kept.items()
     ]

@@ -10,7 +10,7 @@ from rich.text import Text
 from clew import codec
 from clew.cli import exits
 from clew.cli.board import Board
-from clew.cli.narrating_steps import nodes_done
+from clew.cli.narrating_steps import is_kept
 from clew.cli.screen import error_line
 from clew.cli.symbols import STYLES
 from clew.cli.waits import standing
@@ -125,7 +125,7 @@ def _what_next(board: Board, result: Result, db: str) -> list[Text]:
 def stopped(board: Board, db: str) -> list[str]:
     """The last lines when the watcher leaves a run that has not ended."""
     run = board.run
-    told = [f"run {run.id} stopped: {nodes_done(board)} are done and are kept"]
+    told = [f"run {run.id} stopped: {is_kept(board, 'are done')}"]
     told += standing(board, db)
     if run.state is not RunState.PAUSED:
         told.append(f"to go on: {command('resume', run.id, db=db)}")

@@ -96,8 +96,8 @@ class Changing:
         if row.graph == known.hash or row.state in _OVER:
             return
         folded = await self._looking.folded(run)
-        blobs = Blob(known.digest, known.json), Blob(row.definition, await self._journal.blob(row.definition))
-        change = Redefinition(known, how, blobs, self._clock.now(), by)
+        before = Blob(row.definition, await self._journal.blob(row.definition))
+        change = Redefinition(known, how, self._clock.now(), by, before)
         change.signal(folded)  # refused before anything is taken from anybody
         await self._rest(run)
         idle = await self._drivers.undriven(run)

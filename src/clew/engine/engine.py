@@ -26,7 +26,7 @@ from clew.engine.looking import Looking
 from clew.engine.mailroom import Letter, Mailroom, encode_letter
 from clew.engine.observers import Bus, Observer
 from clew.engine.parts import Parts
-from clew.engine.redefinition import on_change_of
+from clew.engine.redefinition import Redefinition, on_change_of
 from clew.engine.retention import Retention
 from clew.engine.run import Run
 from clew.engine.secrets import Secrets
@@ -332,11 +332,20 @@ class Engine:
         delete: Sequence[str] = (),
         labels: Mapping[str, str] | None = None,
         by: str = "",
+        graph: WrittenGraph | None = None,
+        on_change: str = "strict",
     ) -> Run:
-        """Go on as another run from where a run was after its event `at`; see `travel.Travel.fork`."""
+        """Go on as another run from where a run was after its event `at`; see `travel.Travel.fork`.
+
+        With a graph, that is the one it goes on with, see `start`; else it has the one that the run had there.
+        """
         self._check_open()
+        how = on_change_of(on_change)
+        change = Redefinition(self._known(graph), how, self.clock.now(), by) if graph is not None else None
         written = {key: self.encode(value) for key, value in (changes or {}).items()}
-        forked = await self.travel.fork(run, at, id, changes=written, delete=delete, labels=labels, by=by)
+        forked = await self.travel.fork(
+            run, at, id, changes=written, delete=delete, labels=labels, by=by, change=change
+        )
         return await self.resume(forked.run)
 
     async def runs(

@@ -13,7 +13,7 @@ import msgspec
 from clew import codec
 from clew.errors import InternalError, InvalidInputError, UnstorableError
 from clew.graphs import expressions
-from clew.graphs.conditions import named_state
+from clew.graphs.conditions import missing_keys, named_state
 from clew.journal.port import Journal
 from clew.kernel.cells import text_of
 from clew.kernel.values import (
@@ -73,7 +73,13 @@ class InputReader:
                 return bytes(text_of(cells))
             case Expression(source=source, names=names, where=where):
                 known = {name: await self._named(part, name, source) for name, part in names.items()}
-                return codec.encode(expressions.evaluate(source, known, where))
+                try:
+                    return codec.encode(expressions.evaluate(source, known, where))
+                except expressions.ExpressionError as error:
+                    states = {name: part.cells for name, part in names.items() if isinstance(part, View)}
+                    if (missing := missing_keys(source, states, where)) is None:
+                        raise
+                    raise missing from error
             case FromInput() | FromNode() | FromItem() | FromState() | FromOutput():
                 raise InternalError(f"an input was not resolved: {binding}")
             case _:

@@ -49,14 +49,17 @@ class Redefinition:
     Args:
         known: the graph.
         how: whether what has run may have changed.
-        blobs: the definitions of now and of before: both are kept with the run.
         now: the time, in seconds since the epoch.
         by: who wants it.
+        kept: other blobs that are kept with the run from now on.
+
+    Attributes:
+        blobs: what is to be stored with it.
     """
 
-    def __init__(self, known: Known, how: OnChange, blobs: tuple[Blob, ...], now: float, by: str) -> None:
+    def __init__(self, known: Known, how: OnChange, now: float, by: str, *kept: Blob) -> None:
         self.known = known
-        self.blobs = blobs
+        self.blobs = Blob(known.digest, known.json), *kept
         self._how = how
         self._now = now
         self._by = by

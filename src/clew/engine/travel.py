@@ -17,6 +17,7 @@ from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions
 from clew.engine.looking import Looking
 from clew.engine.positions import Checkpoint, Checkpoints
+from clew.engine.redefinition import Redefinition
 from clew.engine.status import RunStatus, row_of, status_of
 from clew.engine.writing import Writing
 from clew.errors import InvalidInputError, RefusedError, RunConflictError, StorageError
@@ -137,6 +138,7 @@ class Travel:
         delete: Sequence[str],
         labels: Mapping[str, str] | None,
         by: str,
+        change: Redefinition | None = None,
     ) -> RunRow:
         """Store a run that begins with the events of another one, up to a position; nobody drives it yet.
 
@@ -148,12 +150,13 @@ class Travel:
             delete: keys that are taken out of it.
             labels: of the new run; those of the other one if None.
             by: who forks.
+            change: the graph that it goes on with, if that is not the one of then.
 
         Raises:
             UnknownRunError: there is no such run.
             InvalidInputError: it has no such event.
             RefusedError: it has ended there, or the changes do not fit its state.
-            RunConflictError: the id is taken.
+            RunConflictError: the id is taken, or it does not go on with that graph.
         """
         row = await self._looking.row(run)
         new = id or f"{row.name}-{random.token_hex(4)}"
@@ -169,17 +172,20 @@ class Travel:
             delete=tuple(delete),
             by=by,
         )
-        decision = machine.handle([signal], self._clock.now())
+        changes_graph = change is not None and change.known.hash != machine.run.graph
+        redefine = [change.signal(machine.run)] if change is not None and changes_graph else []
+        decision = machine.handle([signal, *redefine], self._clock.now())
         if decision.refusals:
-            raise RefusedError(f"run {run} cannot be forked after its event {len(events)}: {decision.refusals[0]}")
-        await self._store(machine, [*events, *decision.events])
+            why = next(iter(decision.refusals.values()))
+            raise RefusedError(f"run {run} cannot be forked after its event {len(events)}: {why}")
+        await self._store(machine, [*events, *decision.events], change.blobs if change is not None else ())
         return await self._looking.row(new)
 
-    async def _store(self, machine: Machine, events: list[e.AnyEvent]) -> None:
+    async def _store(self, machine: Machine, events: list[e.AnyEvent], new: Sequence[Blob]) -> None:
         run = machine.run
         before = RunRow(run=run.id, created_at=self._clock.now(), labels=run.labels)
-        named = {digest for event in events for digest in blobs_of(event)}
-        blobs = [Blob(digest, await self._journal.blob(digest)) for digest in sorted(named)]
+        named = {digest for event in events for digest in blobs_of(event)}.difference(blob.digest for blob in new)
+        blobs = [*new, *[Blob(digest, await self._journal.blob(digest)) for digest in sorted(named)]]
         after = row_of(run, before, machine.wake_at, idle=machine.is_idle)
         await Writing(self._committer).append(Append(row=after, after=0, events=events, blobs=blobs))
 

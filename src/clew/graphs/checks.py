@@ -75,6 +75,9 @@ def _containing_itself(graph: GraphDraft, above: tuple[GraphDraft, ...]) -> str:
 
 
 def _graph_problems(graph: GraphDraft) -> Iterator[str]:
+    if graph.unread:
+        yield from graph.problems
+        return
     bind_late(graph)
     types = Types(graph)
     if graph.branches_of is None:  # the policies of branches are those of their node

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -127,12 +127,26 @@ def _evaluated(condition: Condition, cells: Cells) -> Any:
     try:
         return evaluate(source, {"state": named_state(source, cells)}, condition.where)
     except ExpressionError as error:
-        missing = [key for key in _named_keys(source, cells) if key not in cells]
-        if not missing:
+        missing = missing_keys(source, {"state": cells}, condition.where)
+        if missing is None:
             raise
-        names = listed(missing, last="and")
-        why = f"nothing has been written to {names} yet; write `| default(…)`, or let a node write it first"
-        raise ExpressionError(why, source, condition.where) from error
+        raise missing from error
+
+
+def missing_keys(source: str, states: Mapping[str, Cells], where: str) -> ExpressionError | None:
+    """Why an expression has no value: keys that it names are not in the state yet; None if that is not why.
+
+    Args:
+        source: the text of the expression.
+        states: the names of the expression that stand for a state.
+        where: where it was written, for messages.
+    """
+    keys = [key for name, cells in states.items() for key in _named_keys(source, cells, name) if key not in cells]
+    if not keys:
+        return None
+    told = listed(keys, last="and")
+    why = f"nothing has been written to {told} yet; write `| default(…)`, or let a node write it first"
+    return ExpressionError(why, source, where)
 
 
 def named_state(source: str, cells: Cells, name: str = "state") -> dict[str, Any]:

@@ -38,7 +38,7 @@ def differences(before: GraphSpec, after: GraphSpec) -> list[str]:
 def node_changes(before: NodeSpec, after: NodeSpec) -> list[str]:
     """Which fields of a node differ; not those of its sub-graph."""
     old, new = (without_places(GraphSpec(name="", nodes=(node,)))["nodes"][0] for node in (before, after))
-    return _fields(old, new, before, after, without=frozenset({"graph"}))
+    return _fields_of_node(old, new, before, after)
 
 
 def key_changes(before: KeySpec, after: KeySpec) -> list[str]:
@@ -85,13 +85,18 @@ def _graphs(before: GraphSpec, after: GraphSpec, old: Data, new: Data, place: st
 def _node(before: NodeSpec, after: NodeSpec, old: Data, new: Data, place: str) -> Iterator[str]:
     at = f"{place}: " if place else ""
     inner = f"{place}/{before.id}" if place else before.id
-    fields = _fields(old, new, before, after, without=frozenset({"graph"}))
+    fields = _fields_of_node(old, new, before, after)
     if (before.graph is None) != (after.graph is None):
         fields.append("it is no sub-graph now" if after.graph is None else "it is a sub-graph now")
     if fields:
         yield f"{at}node {before.id}: {', '.join(fields)}"
     if before.graph is not None and after.graph is not None:
         yield from _graphs(before.graph, after.graph, old["graph"], new["graph"], inner)
+
+
+def _fields_of_node(old: Data, new: Data, before: NodeSpec, after: NodeSpec) -> list[str]:
+    """The fields of a node; bodies of different kinds have nothing to compare."""
+    return _fields(old, new, before, after, without=frozenset({"graph", *["body"] * (before.kind != after.kind)}))
 
 
 def _keys(before: GraphSpec, after: GraphSpec, old: Data, new: Data) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,7 @@ class Draft:
         undo: its compensation with its inputs; None without one, and of one that cannot be.
         sets: in a state graph, what is written to which key of what a description returns.
         item: in a state graph, the parameter that was named for the item of a map.
+        called: what errors at run time call it; its id, if that is empty.
         branch_of: the parallel node of a state graph that it is a branch of; empty for all others.
         max_visits: in a state graph, how often it may be entered.
         on_limit: what happens then.
@@ -89,6 +90,7 @@ class Draft:
     undo: UndoDraft | None = None
     sets: dict[str, Binding] = field(default_factory=dict[str, Binding])
     item: str | None = None
+    called: str = ""
     branch_of: str = ""
     max_visits: int | None = None
     on_limit: OnLimit | str = OnLimit.STRICT
@@ -185,6 +187,7 @@ class GraphDraft:
         problems: what was wrong when it was written, as it is shown.
         parents: the graphs that this one is a node of.
         rollback: a run of it that fails is rolled back.
+        unread: it could not be read, so that no more is said about it than what is in `problems`.
         routes: what makes it a state graph.
         branches_of: the state graph whose parallel node this is; its nodes are the branches.
         built: set by the first `Graph.spec`. It is None in all parents when it is None here, because
@@ -199,6 +202,7 @@ class GraphDraft:
     max_concurrency: int = 4
     max_interruptions: int = 10
     rollback: bool = False
+    unread: bool = False
     inputs: dict[str, InputDraft] = field(default_factory=dict[str, InputDraft])
     nodes: list[Draft] = field(default_factory=list[Draft])
     index: dict[str, Draft] = field(default_factory=dict[str, Draft])

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from clew.errors import GraphError
-from clew.graphs.bodies import Description, ShellBody, http, shell
-from clew.graphs.documents import Document, Keys, is_graph_file
+from clew.graphs.bodies import Description
+from clew.graphs.documents import Document, Keys
 from clew.graphs.drafts import Draft, GraphDraft, MapDraft
 from clew.graphs.expressions import Reference
-from clew.graphs.importing import ImportProblem, import_from, refuse_missing
+from clew.graphs.file_bodies import (
+    BodyReader,
+    Problems,
+    ReadFile,
+    ReadInPlace,
+    listed_names,
+    place_of_text,
+    places_of_fields,
+)
+from clew.graphs.importing import ImportProblem, import_from
 from clew.graphs.names import did_you_mean
-from clew.graphs.policies import Delays, Options, Retry, seconds_of
 from clew.graphs.signatures import Parameter, Signature
 from clew.graphs.templates import Meaning, Template, UnknownNameError, template_names
+from clew.graphs.undo_writing import OUTPUT, bind_undo, wanted_by
 from clew.graphs.writing import bind_exclusive, complete, draft_of, makes_attempts
-from clew.graphs.written import WrittenGraph
-from clew.kernel.definition import Backoff
-from clew.kernel.values import Binding, DictOf, FromInput, FromItem, FromNode
+from clew.kernel.values import Binding, DictOf, FromInput, FromItem, FromNode, FromOutput
 
 #: Names that expressions give a meaning of their own, so that no node can have them.
 TAKEN = ("input", "item", "nodes", "range")
-
-ReadFile = Callable[[Path], GraphDraft]
-ReadInPlace = Callable[[Keys, dict[str, Any]], GraphDraft]
 
 
 class FileScope:
@@ -120,73 +122,30 @@ class NodeReader:
 
     def __init__(self, around: Surroundings, read_file: ReadFile, read_in_place: ReadInPlace) -> None:
         self._around = around
-        self._read_file = read_file
-        self._read_in_place = read_in_place
+        self._bodies = BodyReader(around.graph, around.document, read_file, read_in_place)
 
     def read(self, node_id: str, keys: Keys, data: dict[str, Any]) -> Draft:
         """One node; its form is right."""
         document = self._around.document
         place = document.place(keys, of_key=True)
-        problems: list[tuple[str, str]] = []
-        body = self._body(keys, data, problems)
-        options = _options(data, self._probe(data, problems))
+        problems: Problems = []
+        body = self._bodies.body(keys, data, problems)
+        options = self._bodies.options(data, problems)
         if body is None:
             draft = Draft(id=node_id, place=place, body=None, options=options)
         else:
             draft = draft_of(body, node_id, options, place, self._around.graph)
         draft.problems += problems
         draft.places = {
-            **{name: document.place((*keys, name)) for name in data},
+            **places_of_fields(document, keys, data),
             "depends_on": document.place((*keys, "needs" if "needs" in data else "depends_on")),
             **{f"parameter {name!r}": document.place((*keys, "with", name)) for name in data.get("with", {})},
         }
         if node_id in TAKEN:
             draft.report("id", f"{node_id!r} has a meaning of its own in expressions; choose another id")
-        draft.after = tuple(name for key in ("needs", "depends_on") for name in _listed(data.get(key, ())))
+        draft.after = tuple(name for key in ("needs", "depends_on") for name in listed_names(data.get(key, ())))
         self._fill(draft, keys, data)
         return draft
-
-    # ------------------------------------------------------------------ bodies
-
-    def _body(self, keys: Keys, data: dict[str, Any], problems: list[tuple[str, str]]) -> Any:
-        try:
-            if "run" in data:
-                return self._function(data["run"])
-            if "shell" in data:
-                return _shell(data["shell"])
-            if "http" in data:
-                return _http(data["http"])
-            return self._sub_graph((*keys, "graph"), data["graph"])
-        except ImportProblem as error:
-            problems.append(("run" if "run" in data else "graph", str(error)))
-        except GraphError as error:
-            self._around.graph.problems += error.problems
-        return None
-
-    def _probe(self, data: dict[str, Any], problems: list[tuple[str, str]]) -> Any:
-        try:
-            return self._function(data["probe"]) if "probe" in data else None
-        except ImportProblem as error:
-            problems.append(("probe", str(error)))
-            return None
-
-    def _function(self, reference: str) -> Any:
-        found = import_from(reference, self._around.folder)
-        if not callable(found):
-            raise ImportProblem(f"{reference} is of type {type(found).__name__}, not a function")
-        return found
-
-    def _sub_graph(self, keys: Keys, value: Any) -> GraphDraft:
-        if isinstance(value, dict):
-            return self._read_in_place(keys, cast("dict[str, Any]", value))
-        if is_graph_file(value):
-            path = self._around.folder / value
-            refuse_missing(path)
-            return self._read_file(path)
-        found = import_from(value, self._around.folder)
-        if not isinstance(found, WrittenGraph):
-            raise ImportProblem(f"{value} is of type {type(found).__name__}, not a graph")
-        return found.draft
 
     # ------------------------------------------------------------------ inputs
 
@@ -203,6 +162,22 @@ class NodeReader:
         else:
             complete(draft)
         self._exclusive(draft, keys, data, in_map=in_map)
+        self._undo(draft, keys, in_map=in_map)
+
+    def _undo(self, draft: Draft, keys: Keys, *, in_map: bool) -> None:
+        how = draft.options.undoing
+        if how is None:
+            return
+        document, at = self._around.document, (*keys, "compensate")
+        names = self._around.scope({**draft.inputs, OUTPUT: FromOutput()}, in_map=in_map)
+        kind = how.body.kind if isinstance(how.body, Description) else "run"
+
+        def text(about: str) -> Template:
+            place = place_of_text(document, at, kind, about.removeprefix("compensate."))
+            draft.places[about] = document.place(place)
+            return self._template(draft, names, about, place)
+
+        bind_undo(draft, draft.named_inputs, text)
 
     def _exclusive(self, draft: Draft, keys: Keys, data: dict[str, Any], *, in_map: bool) -> None:
         if "exclusive" not in data:
@@ -213,18 +188,16 @@ class NodeReader:
             draft.exclusive = template.binding(data["exclusive"])
 
     def _fill_description(self, draft: Draft, body: Description, keys: Keys, *, in_map: bool) -> None:
-        used = template_names([body.inputs, draft.options.exclusive])
+        used = [*template_names([body.inputs, draft.options.exclusive]), *wanted_by(draft.options.undoing)]
         known = {name: Parameter(name, required=False) for name in used if name in draft.inputs}
         draft.own_signature = Signature(parameters=known, is_async=True)
         scope = self._around.scope(draft.inputs, in_map=in_map)
         draft.stored_inputs = {}
         for name, value in body.inputs.items():
-            is_line = name == "command" and isinstance(body.body, ShellBody) and body.body.shell
-            at = (*keys, body.kind, name)
-            if at not in self._around.document.values:
-                at = (*keys, body.kind)
+            at = place_of_text(self._around.document, keys, body.kind, name)
             draft.places[name] = self._around.document.place(at)
-            draft.stored_inputs[name] = self._template(draft, scope, name, at).binding(value, shell=is_line)
+            template = self._template(draft, scope, name, at)
+            draft.stored_inputs[name] = template.binding(value, shell=body.is_line(name))
 
     def _map(self, draft: Draft, value: Any, keys: Keys) -> None:
         if value is None:
@@ -259,75 +232,3 @@ class NodeReader:
             draft.report(full, sentence)
 
         return Template(scope, f"{document.path.name}: {where}", report)
-
-
-def _shell(value: Any) -> Description:
-    if not isinstance(value, dict):
-        return shell(_command(value))
-    fields = cast("dict[str, Any]", value)
-    given = {name: fields[name] for name in ("cwd", "stdin", "capture") if name in fields}
-    if "env" in fields:
-        given["env"] = {name: str(text) for name, text in fields["env"].items()}
-    if "ok_codes" in fields:
-        given["ok_codes"] = [int(code) for code in fields["ok_codes"]]
-    if "max_output" in fields:
-        given["max_output"] = int(fields["max_output"])
-    return shell(_command(fields["command"]), **given)
-
-
-def _command(value: Any) -> str | list[str]:
-    return value if isinstance(value, str) else [str(part) for part in value]
-
-
-def _http(value: Any) -> Description:
-    if isinstance(value, str):
-        return http("GET", value)
-    fields = dict(cast("dict[str, Any]", value))
-    if "headers" in fields:
-        fields["headers"] = {name: str(text) for name, text in fields["headers"].items()}
-    if "ok_statuses" in fields:
-        fields["ok_statuses"] = [int(status) for status in fields["ok_statuses"]]
-    return http(fields.pop("method", "GET"), fields.pop("url"), **fields)
-
-
-def _options(data: dict[str, Any], probe: Any) -> Options:
-    priority = data.get("priority")
-    return Options(
-        retry=_retry(data.get("retry")),
-        timeout=seconds_of(data.get("timeout")),
-        total_timeout=seconds_of(data.get("total_timeout")),
-        heartbeat=seconds_of(data.get("heartbeat")),
-        on_error=data.get("on_error"),
-        # Of a probe that is not found, nothing more is said.
-        on_interrupt=data.get("on_interrupt") if probe is not None or "probe" not in data else None,
-        probe=probe,
-        exclusive=data.get("exclusive"),
-        uses=_uses(data.get("uses")),
-        priority=None if priority is None else int(priority),
-    )
-
-
-def _retry(value: Any) -> Retry | int | None:
-    if not isinstance(value, dict):
-        return None if value is None else int(value)
-    fields = cast("dict[str, Any]", value)
-    backoff = Backoff(fields.get("backoff", Backoff.EXPONENTIAL))
-    delay = seconds_of(fields.get("delay", 1.0)) or 0.0
-    longest = seconds_of(fields.get("max_delay", 300.0)) or 0.0
-    return Retry(
-        max_attempts=int(fields.get("max_attempts", 3)),
-        backoff=Delays(backoff, delay, fields.get("factor", 2.0), longest),
-        jitter=fields.get("jitter", 0.1),
-        on=_listed(fields.get("on", ())),
-        not_on=_listed(fields.get("not_on", ())),
-    )
-
-
-def _uses(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: int(units) for name, units in cast("dict[str, Any]", value).items()}
-    return value
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)

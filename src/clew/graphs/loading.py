@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from clew.errors import GraphError
 from clew.graphs.documents import is_graph_file
+from clew.graphs.drafts import GraphDraft
 from clew.graphs.files import load_file
 from clew.graphs.importing import ImportProblem, import_module, importable, refuse_missing
 from clew.graphs.names import did_you_mean, listed
@@ -68,7 +70,7 @@ def _from_module(module_name: str, name: str, target: str, folder: Path) -> Writ
             near = did_you_mean(name, graphs) or (f"; it has {listed(graphs, last='and')}" if graphs else "")
             raise ImportProblem(f"{name!r} {is_else}{near or '; it has no graphs'}")
         return found
-    inner = {id(child) for graph in graphs.values() for child in graph.draft.children()}
+    inner = {id(child) for graph in graphs.values() for child in _children(graph.draft)}
     different = {id(graph.draft): key for key, graph in graphs.items() if id(graph.draft) not in inner}
     if len(different) == 1:
         return graphs[next(iter(different.values()))]
@@ -76,6 +78,14 @@ def _from_module(module_name: str, name: str, target: str, folder: Path) -> Writ
         raise ImportProblem("there is no Graph or StateGraph in it; make one at the top level of the module")
     candidates = " or ".join(f"{target}:{key}" for key in different.values())
     raise ImportProblem(f"it has {len(different)} graphs; say which: {candidates}")
+
+
+def _children(draft: GraphDraft) -> Iterator[GraphDraft]:
+    """The graphs that are nodes of a graph, or branches of its parallel nodes."""
+    for child in draft.children():
+        yield child
+        if child.branches_of is not None:
+            yield from child.children()
 
 
 def _module_of(path: Path) -> tuple[Path, str]:

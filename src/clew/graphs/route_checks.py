@@ -38,10 +38,11 @@ def edge_problems(graph: GraphDraft, types: Types) -> Iterator[str]:
         for about, sentence in found:
             yield edge.tell(about, sentence)
     yield from _rivals(edges)
-    yield from _limits_without_fallback(graph, edges)
     yield from _router_problems(edges)
     yield from _fallback_cycles(edges)
-    yield from _ways(graph, edges)
+    if not graph.routes.partial:
+        yield from _limits_without_fallback(graph, edges)
+        yield from _ways(graph, edges)
 
 
 # One edge ----------------------------------------------------------------------------------------------
@@ -50,7 +51,8 @@ def edge_problems(graph: GraphDraft, types: Types) -> Iterator[str]:
 def _end_problems(edge: EdgeDraft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
     for end in dict.fromkeys((edge.source, edge.target)):
         if end not in (START, END) and end not in graph.index and not edge.problems:
-            near = did_you_mean(end, graph.index) or f"; the graph has {listed(graph.index, last='and')}"
+            known = [*graph.index, "START" if end == edge.source else "END"]
+            near = did_you_mean(end, known) or f"; the graph has {listed(graph.index, last='and')}"
             yield "", f"there is no node {end!r}{near if graph.index else ''}"
     if edge.source == END:
         yield "", "no edge leaves END; the graph is done there"
@@ -116,7 +118,7 @@ def _rivals(edges: list[EdgeDraft]) -> Iterator[str]:
             yield edge.tell("", f"a node has one fallback, and {other.arrow} is that ({other.place})")
         else:
             what = f"a second edge without a condition; the first is {other.arrow} ({other.place})"
-            yield edge.tell("", f"{what}. Give one of them when=…, or run both side by side with add_parallel")
+            yield edge.tell("", f"{what}. Give one of them a condition, or run both side by side in a parallel node")
 
 
 def _limits_without_fallback(graph: GraphDraft, edges: list[EdgeDraft]) -> Iterator[str]:
@@ -128,13 +130,13 @@ def _limits_without_fallback(graph: GraphDraft, edges: list[EdgeDraft]) -> Itera
             and edge.max_visits is not None
             and not {edge.source, edge.target} & have
         ):
-            yield edge.tell("on_limit", f"{end_told(edge.source)} has no fallback edge; add_fallback gives it one")
+            yield edge.tell("on_limit", f"{end_told(edge.source)} has no fallback edge; give it one")
     for draft in graph.nodes:
         if draft.on_limit != OnLimit.FALLBACK or draft.max_visits is None or draft.id in have:
             continue
         before = [edge.source for edge in edges if edge.target == draft.id and not edge.fallback]
         if not before or not have.issuperset(before):
-            yield draft.tell("on_limit", "it has no fallback edge; add_fallback gives it one")
+            yield draft.tell("on_limit", "it has no fallback edge; give it one")
 
 
 def _router_problems(edges: list[EdgeDraft]) -> Iterator[str]:
@@ -204,14 +206,14 @@ def _ways(graph: GraphDraft, edges: list[EdgeDraft]) -> Iterator[str]:
         backwards.setdefault(target, []).append(edge.source)
     if START not in forwards:
         first = next(iter(graph.index))
-        yield graph.place.before(f"edges: none leaves START; say add_edge(START, {first!r})")
+        yield graph.place.before(f"edges: none leaves START; add one from START to {first!r}")
         return
     reached = _reached([START], forwards)
     for name, draft in graph.index.items():
         if name not in reached:
             yield draft.tell("", "no way leads here from START; add an edge to it, or take it out")
         elif name not in forwards and not may_end(draft):
-            yield draft.tell("", f"no edge leaves it; if the graph ends here, say add_edge({name!r}, END)")
+            yield draft.tell("", f"no edge leaves it; if the graph ends here, add one to END")
     yield from _without_exit(graph, forwards, backwards, reached)
 
 

@@ -118,6 +118,7 @@ class RouteDraft:
         max_state_bytes: JSON text that the state may have.
         checkpoints: a preset's name, or what it stands for.
         owners: how many conditions there are by the ends of their edges.
+        partial: some of its edges could not be read, so that nothing is said about ways.
     """
 
     schema: Schema
@@ -126,6 +127,7 @@ class RouteDraft:
     max_state_bytes: int = 16_000_000
     checkpoints: Checkpoints | str = "conservative"
     owners: dict[str, int] = field(default_factory=dict[str, int])
+    partial: bool = False
 
 
 def end_told(node: str) -> str:

@@ -42,7 +42,10 @@ class Misfit(NamedTuple):
 
 def misfits(data: Any, schema: Schema = SCHEMA, keys: Keys = ()) -> Iterator[Misfit]:
     """Everything about `data` that the schema refuses."""
-    schema = _followed(schema)
+    schema = _followed(schema, data)
+    if "not" in schema:
+        yield Misfit(keys, schema["description"], unknown_key=True)
+        return
     if "anyOf" in schema:
         yield from _alternatives(data, schema["anyOf"], keys)
         return
@@ -68,14 +71,18 @@ def misfits(data: Any, schema: Schema = SCHEMA, keys: Keys = ()) -> Iterator[Mis
             pass
 
 
-def _followed(schema: Schema) -> Schema:
-    while "$ref" in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+def _followed(schema: Schema, data: Any) -> Schema:
+    """The form that is meant, where another place or the data says which that is."""
+    while "$ref" in schema or "if" in schema:
+        if "$ref" in schema:
+            schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        else:
+            schema = schema["else" if any(misfits(data, schema["if"])) else "then"]
     return schema
 
 
 def _alternatives(data: Any, schemas: list[Schema], keys: Keys) -> Iterator[Misfit]:
-    flat = [inner for each in schemas for inner in _followed(each).get("anyOf", [_followed(each)])]
+    flat = [inner for each in schemas for inner in _followed(each, data).get("anyOf", [_followed(each, data)])]
     fitting = [schema for schema in flat if _is_a(data, schema.get("type", [*_WORDS]))]
     if not fitting:
         types = [schema["type"] for schema in flat]
@@ -96,7 +103,8 @@ def _of_mapping(data: dict[str, Any], schema: Schema, keys: Keys) -> Iterator[Mi
         elif key in properties:
             yield from misfits(value, properties[key], (*keys, key))
         elif others is False:
-            near = did_you_mean(key, properties) or f"; there are {listed(properties, limit=30, last='and')}"
+            known = [name for name, each in properties.items() if "not" not in each]
+            near = did_you_mean(key, known) or f"; there are {listed(known, limit=30, last='and')}"
             yield Misfit((*keys, key), f"is an unknown key{near}", unknown_key=True)
         elif isinstance(others, dict):
             yield from misfits(value, cast("Schema", others), (*keys, key))

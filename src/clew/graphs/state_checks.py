@@ -65,7 +65,7 @@ def state_node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterat
         case Barrier() as barrier:
             yield from _barrier_problems(barrier, keys)
             if draft.map is not None:
-                yield "", "a map does not wait for decisions itself; map over a StateGraph that has the barrier"
+                yield "", "a map does not wait for decisions itself; map over a state graph that has the barrier"
         case GraphDraft(branches_of=None, routes=None) as inner:
             yield from _item_problem(draft)
             yield from _graph_output_problems(inner, keys)
@@ -193,7 +193,7 @@ def _graph_output_problems(inner: GraphDraft, keys: Keys) -> Iterator[Problem]:
         hint = types.of(inner.output, Any)
         parts = {name: each for name, (each, _) in (fields_of(bare(hint)) or {}).items()}
         if stored_as(hint) not in ("mapping", "object", "any", "unknown"):
-            yield "", f"{what}this one returns {told(hint)}; say g.returns({{'KEY': …}})"
+            yield "", f"{what}this one returns {told(hint)}; let it return {{'KEY': …}}"
     for name, hint in parts.items():
         yield from _change_problems(name, hint, keys, what)
 

@@ -86,7 +86,7 @@ def template(draft: Draft, about: str, **others: Binding) -> Template:
     def report(_: object, sentence: str) -> None:
         draft.report(about, sentence)
 
-    return Template(StateNames(**names), f"{draft.id}.{about}", report)
+    return Template(StateNames(**names), f"{draft.called or draft.id}.{about}", report)
 
 
 def over_of(draft: Draft, over: Any) -> Binding:
@@ -115,7 +115,7 @@ def _fill_description(draft: Draft, body: Description) -> None:
 def _fill_sets(draft: Draft, sets: Mapping[str, Any]) -> None:
     if sets and not isinstance(draft.body, Description) and draft.body is not None:
         what = "a barrier writes its decision" if isinstance(draft.body, Barrier) else "it returns what it changes"
-        draft.report("sets", f"{what}; `sets` is for what shell(…) and http(…) return")
+        draft.report("sets", f"{what}; `sets` is for what programs and requests return")
         return
     if not isinstance(sets, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         draft.report("sets", f"is a mapping of keys to what is written to them, not {sets!r:.60}")
@@ -165,5 +165,5 @@ def _item_parameter(draft: Draft, signature: Signature, state: str) -> tuple[str
         return "item", False
     free = next((name for name, p in parameters.items() if p.required and name != state), "")
     if not free:
-        draft.report("", "no parameter is left for the item of the map; say which by item=…")
+        draft.report("", "no parameter is left for the item of the map; say which one takes it")
     return free, True

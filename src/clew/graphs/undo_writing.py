@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, UndoDraft
+from clew.graphs.policies import Compensation
 from clew.graphs.signatures import Signature, signature_of
-from clew.graphs.templates import Template
+from clew.graphs.templates import Template, template_names
 from clew.kernel.values import Binding, FromOutput
 
 #: What the node returned, as a parameter or in the texts of its compensation.
@@ -42,3 +43,14 @@ def bind_undo(
         known = {**given, OUTPUT: FromOutput()}
         taken = known if signature.takes_any else signature.parameters
         draft.undo = UndoDraft(signature=signature, inputs={name: known[name] for name in taken if name in known})
+
+
+def wanted_by(how: Compensation | None) -> list[str]:
+    """The names of inputs that a compensation asks for, whether the node has them or not."""
+    if how is None:
+        return []
+    if isinstance(how.body, Description):
+        names = template_names(how.body.inputs)
+    else:
+        names = [*signature_of(how.body).parameters] if callable(how.body) else []  # pyright: ignore[reportUnnecessaryComparison]
+    return [name for name in names if name != OUTPUT]

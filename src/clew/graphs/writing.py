@@ -13,7 +13,7 @@ from clew.graphs.policies import Options, attached_to
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import Parameter, Signature, signature_of
 from clew.graphs.templates import GivenNames, OwnInputs, Template, template_names
-from clew.graphs.undo_writing import OUTPUT, bind_undo
+from clew.graphs.undo_writing import OUTPUT, bind_undo, wanted_by
 from clew.kernel.values import Binding, DictOf, Expression, FromItem, FromOutput, ListOf, Pick
 
 
@@ -22,7 +22,7 @@ def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: 
     wanted = id_ if id_ is not None else graph.free_id(_named_after(body))
     draft = Draft(id=wanted, place=place, body=body, options=options.over(attached_to(body)))
     if isinstance(body, Description):
-        draft.own_signature = _template_signature(body, options.exclusive)
+        draft.own_signature = _template_signature(body, options)
         given = Options(timeout=body.timeout_s, on_interrupt=body.on_interrupt)
         draft.options = options.over(given)
     elif callable(body):
@@ -115,10 +115,12 @@ def _positional(draft: Draft, args: Sequence[Any], named: Mapping[str, Any]) -> 
     return given
 
 
-def _template_signature(body: Description, exclusive: object) -> Signature:
-    """A description takes the names that its texts use, that of its key included."""
-    names = template_names([body.inputs, exclusive])
-    return Signature(parameters={name: Parameter(name) for name in names}, is_async=True)
+def _template_signature(body: Description, options: Options) -> Signature:
+    """A description takes the names that its texts use; also those of its key, and those of its compensation."""
+    parameters = {name: Parameter(name) for name in template_names([body.inputs, options.exclusive])}
+    for name in wanted_by(options.undoing):
+        parameters.setdefault(name, Parameter(name, required=False))
+    return Signature(parameters=parameters, is_async=True)
 
 
 def _resolve_templates(draft: Draft, body: Description) -> None:

@@ -125,7 +125,7 @@ def _stand(flow: Mover, signal: s.Decide, barrier: str, found: _Named) -> str | 
     value = Value(json=msgspec.Raw(msgspec.json.encode(signal.judgement)))
     flow.emit(e.DecisionKept(at=flow.now, barrier=barrier, value=value, by=signal.by, standing=True))
     kept = flow.run.kept[addresses.all_visits(barrier)]
-    for visit in list(flow.run.visits.values()):
+    for visit in flow.run.in_turn():
         waits = visit.is_barrier and visit.open_wait(DECISION) is not None
         if waits and addresses.bare(visit.path) == barrier:
             _use(flow, visit, kept)

@@ -33,7 +33,7 @@ def fork(flow: Flow, signal: s.Fork) -> str | None:
     )
     if run.state is RunState.PAUSED:
         flow.emit(e.RunResumed(at=flow.now, by=signal.by))
-    for visit in list(run.visits.values()):
+    for visit in run.in_turn():
         if visit.state in UNDER_WAY and not visit.is_group:
             flow.emit(e.AttemptInterrupted(at=flow.now, path=visit.path, attempt=visit.attempt, left=True))
     if not any(changes):

@@ -223,7 +223,7 @@ class Machine:
 
     def _take_over(self, signal: s.TakeOver) -> None:
         self._flow.emit(e.OwnershipTaken(at=self._flow.now, epoch=signal.epoch, owner=signal.owner))
-        lost = [v for v in self.run.visits.values() if v.state in UNDER_WAY and not v.is_group]
+        lost = [v for v in self.run.in_turn() if v.state in UNDER_WAY and not v.is_group]
         for visit in lost:
             self._interrupt(visit)
         go_on_anywhere(self._flow)
@@ -323,7 +323,7 @@ class Machine:
             return f"only a running one can be paused, and it is {self.run.state}"
         self._flow.emit(e.RunPaused(at=self._flow.now, by=signal.by))
         if signal.stop_attempts:
-            for visit in list(self.run.visits.values()):
+            for visit in self.run.in_turn():
                 harmless = visit.node.spec.on_interrupt is OnInterrupt.RETRY and not visit.is_group
                 if visit.state is NodeState.RUNNING and harmless:
                     self._flow.stop_attempt(visit, "pause")

@@ -30,7 +30,7 @@ def redefine(flow: Mover, signal: s.Redefine) -> str | None:
             forced=signal.forced,
         )
     )
-    for visit in list(flow.run.visits.values()):
+    for visit in flow.run.in_turn():
         wait = visit.open_wait(DECISION) if visit.is_barrier else None
         if wait is not None and wait.digest != barriers.digest_of(visit):
             barriers.ask_again(flow, visit)

@@ -58,7 +58,7 @@ def _route(flow: Mover, walk: Walk, rules: Rules) -> None:
 
 def walks_of(run: Run) -> Iterator[Walk]:
     """The state graphs that are under way."""
-    inner: list[Group | None] = [visit.inner for visit in run.visits.values() if visit.state in UNDER_WAY]
+    inner: list[Group | None] = [visit.inner for visit in run.in_turn() if visit.state in UNDER_WAY]
     return (group for group in (run.root, *inner) if isinstance(group, Walk))
 
 
@@ -75,7 +75,7 @@ def go_on_anywhere(flow: Mover) -> None:
         if walk.path not in asked:
             go_on(flow, walk)
     asked = _asked(flow)
-    for visit in list(flow.run.visits.values()):
+    for visit in flow.run.in_turn():
         inner = visit.inner
         if visit.state in UNDER_WAY and inner is not None and inner.finished and visit.path not in asked:
             flow.close(inner)

@@ -271,7 +271,7 @@ class Redefine(Signal, frozen=True, kw_only=True):
         definition: digest of the blob that holds it.
         spec: the definition.
         by: who changes it.
-        forced: although what has run was changed, too.
+        forced: whether what has run was changed, too, was not asked.
     """
 
     graph: str

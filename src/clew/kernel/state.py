@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import attrgetter
 
 from clew.kernel.definition import NodeSpec
 from clew.kernel.errors import IllegalTransition
@@ -27,6 +28,8 @@ from clew.kernel.writes import Kept
 
 #: States in which a visit's total time limit can be reached.
 _TIMED = frozenset({NodeState.READY, NodeState.RUNNING, NodeState.RETRYING})
+
+_turn = attrgetter("order")
 
 ReadyQueue = list[tuple[int, int, "Visit"]]
 Waiting = tuple[int, "Visit", str]  # `Wait.opened`, whose wait it is, and its key
@@ -169,6 +172,10 @@ class Run:
         if scope.reports and scope.finished:
             assert scope.owner is not None
             self.gathering[scope.path] = scope.owner
+
+    def in_turn(self) -> list[Visit]:
+        """All visits, in the order in which they became ready; in whichever order they are kept."""
+        return sorted(self.visits.values(), key=_turn)
 
     def touch(self, group: Group, touched: int) -> None:
         """The members of a group below this index are not all as its opening has made them."""

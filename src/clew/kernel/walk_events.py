@@ -75,7 +75,7 @@ class DefinitionChanged(Event, frozen=True, kw_only=True):
         definition: digest of the blob that holds it.
         spec: the definition itself: who follows the run has no other way to it.
         by: who has changed it.
-        forced: although what had run was changed, too.
+        forced: whether what has run was changed, too, was not asked.
     """
 
     graph: str

@@ -15,6 +15,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,12 +24,13 @@ from clew.bodies.groups import ProcessGroups
 from clew.bodies.output import MAX_KEPT, Bounded, Sink
 from clew.errors import ClewError
 from clew.workers.attempt import Attempt, ProcessGone
-from clew.workers.isolation.confinement import Confinement, order_for
-from clew.workers.isolation.jobs import IsolatedWorker, exhausted
-from clew.workers.isolation.limits import Outcome
-from clew.workers.isolation.warden import Warden
 from clew.workers.protocol import Job
 from clew.workers.warm import InGroup, WarmProcess
+
+if TYPE_CHECKING:
+    from clew.workers.isolation.confinement import Confinement
+    from clew.workers.isolation.limits import Outcome
+    from clew.workers.isolation.warden import Warden
 
 
 class PoolClosed(ClewError):
@@ -132,6 +134,9 @@ class ProcessPool:
     ) -> bytes:
         if self._warden is None:
             raise ClewError("a job with limits needs a pool with a warden; give ProcessPool one")
+        from clew.workers.isolation.confinement import order_for  # noqa: PLC0415 - few programs have limits
+        from clew.workers.isolation.jobs import IsolatedWorker, exhausted  # noqa: PLC0415
+
         order = order_for(isolated, await self._warden.mechanisms(), modules=sys.path)
         worker = IsolatedWorker(self._warden, order)
         child = await self._begin(WarmProcess(worker.spawn, self._forget))

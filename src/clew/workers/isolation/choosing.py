@@ -164,6 +164,20 @@ def _in_group(use: str, does: str) -> Callable[[_Choice, str], str]:
     return hold
 
 
+def _processes(choice: _Choice, name: str) -> str:
+    offered = choice.offered
+    if (place := offered.places.get("processes")) is not None:
+        return f"control group (version {place.version}): the kernel lets no more be started"
+    if offered.notifications and offered.process_tree:
+        choice.filter = msgspec.structs.replace(choice.filter, notify_forking=True)
+        return "a supervisor is asked for each process (seccomp user notification)"
+    if offered.root:
+        why = f"no control group ({offered.why('processes')}) and no supervisor ({offered.why('notifications')})"
+        why += "; the limit on a user's processes does not bind the superuser"
+        raise choice.refuse(name, why, "run as another user")
+    return choice.watch(name)
+
+
 def _cores(choice: _Choice, name: str) -> str:
     wanted = choice.limits.cores or 0.0
     offered = choice.offered
@@ -234,7 +248,7 @@ def _roots(choice: _Choice, name: str) -> str:
 _HOLDERS: dict[str, Callable[[_Choice, str], str]] = {
     "memory_bytes": _in_group("memory", "the kernel counts all of the step's memory and gives no more"),
     "cpu_s": _in_group("cpu", "the kernel adds up all of the step's processor time; it is looked at"),
-    "processes": _in_group("processes", "the kernel lets no more be started"),
+    "processes": _processes,
     "cores": _cores,
     "disk_bytes": _disk,
     "wall_s": _wall,

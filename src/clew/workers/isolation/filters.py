@@ -1,4 +1,4 @@
-"""A seccomp filter that puts a step's connections before its supervisor, see seccomp(2).
+"""A seccomp filter that puts some of a step's system calls before its supervisor, see seccomp(2).
 
 The filter is a program of the classic Berkeley packet filter that the kernel runs at each system call of the
 step, in all of its processes. It sees numbers only, so what depends on memory (an address, a message) is asked
@@ -39,6 +39,7 @@ _EQUAL, _AT_LEAST, _ANY_BIT = 0x15, 0x35, 0x45  # jump if ==, >=, &
 #: Offsets in `struct seccomp_data`.
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _X32 = 0x4000_0000
+_CLONE_THREAD = 0x0001_0000
 
 #: Protocols of sockets whose destination a supervisor understands: the default, TCP, UDP, MPTCP.
 _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP, 262)
@@ -55,6 +56,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         sockets: ``guarded``: those to the internet, and local ones; ``no network``: local ones only.
         notify_connect: the supervisor is asked about connections.
         notify_sending: it is asked about each message that may name its destination, too.
+        notify_forking: it is asked for each process that is to be made.
         keep_affinity: a process cannot choose its processors.
         keep_apart: processes cannot reach into others, because Landlock is not there to keep them from it.
     """
@@ -62,13 +64,14 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sockets: Sockets = "any"
     notify_connect: bool = False
     notify_sending: bool = False
+    notify_forking: bool = False
     keep_affinity: bool = False
     keep_apart: bool = False
 
     @property
     def listens(self) -> bool:
         """A supervisor is needed."""
-        return self.notify_connect or self.notify_sending
+        return self.notify_connect or self.notify_sending or self.notify_forking
 
 
 def install(wanted: Filter) -> int | None:
@@ -113,6 +116,10 @@ def program(wanted: Filter) -> bytes:
         code.jump(_EQUAL, known.sendmsg, then="ask")
         code.jump(_EQUAL, known.sendmmsg, then="ask")
         code.jump(_EQUAL, known.sendto, then="sendto")
+    if wanted.notify_forking:
+        code.jump(_EQUAL, known.clone, then="clone")
+        for number in known.forks:
+            code.jump(_EQUAL, number, then="ask")
     if wanted.sockets != "any":
         code.jump(_EQUAL, known.socket, then="socket")
         code.jump(_EQUAL, known.setsockopt, then="setsockopt")
@@ -135,6 +142,10 @@ def program(wanted: Filter) -> bytes:
         code.jump(_EQUAL, 0, otherwise="ask")
         code.load_argument(4, upper=True)
         code.jump(_EQUAL, 0, then="allow", otherwise="ask")
+    if wanted.notify_forking:
+        code.label("clone")
+        code.load_argument(0)
+        code.jump(_ANY_BIT, _CLONE_THREAD, then="allow", otherwise="ask")
     if wanted.sockets != "any":
         _sockets(code, guarded=wanted.sockets == "guarded")
     code.ends(

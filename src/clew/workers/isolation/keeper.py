@@ -67,6 +67,10 @@ def keep(link: int, streams: Sequence[int]) -> None:
         return
 
 
+def _notice(number: int, frame: object) -> None:
+    """A child has ended: the signal wakes the loop. Were it ignored, the children would not be reaped here."""
+
+
 class _Keeper:
     """One step.
 
@@ -153,7 +157,7 @@ class _Keeper:
 
     def _launch(self, streams: Sequence[int]) -> Failure | None:
         """Start the first process; what went wrong, or None."""
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # not ignored: children are reaped here
+        signal.signal(signal.SIGCHLD, _notice)
         signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         told, telling = os.pipe()
         waiting, ready = os.pipe()
@@ -191,6 +195,7 @@ class _Keeper:
             guards=how.guards,
             network_limited=limited,
             on_over=lambda asked: self._watch.report("connections", asked),
+            may_start=self._watch.may_start,
         )
         self._supervisor.start()
 

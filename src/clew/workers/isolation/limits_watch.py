@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from clew.workers.isolation.cgroups import Group
 from clew.workers.isolation.choosing import Enforcement
-from clew.workers.isolation.descendants import Ledger
+from clew.workers.isolation.descendants import Ledger, below
 from clew.workers.isolation.limits import Violation, violation
 
 #: Where the kernel bounds, it is asked so often whether it had to; in seconds.
@@ -54,6 +54,15 @@ class LimitsWatch:
             self.found = violation(limit, allowed, used)
             self._wake()
 
+    def may_start(self) -> bool:
+        """Whether one more process may be made; from any thread."""
+        allowed = self._limits.processes
+        count = sum(1 for each in below(os.getpid()) if each.state not in "ZX")
+        if allowed is not None and count >= allowed:
+            self.report("processes", count + 1)
+            return False
+        return True
+
     def look(self) -> None:
         """Look at everything that is due."""
         now = time.monotonic()
@@ -63,10 +72,11 @@ class LimitsWatch:
         if now < self._next_look:
             return
         pause_s = _ASK_S
-        if self._how.watched:
+        if self._how.watched or "memory" not in self._how.places:  # in a group the kernel measures
             self._ledger.look(self._limits.memory_bytes)
             self._compare_ledger()
-            pause_s = min(max((time.monotonic() - now) / _SHARE, _LOOK_S), _MOST_S)
+            pause_s = (time.monotonic() - now) / _SHARE
+            pause_s = min(max(pause_s, _LOOK_S if self._how.watched else _ASK_S), _MOST_S)
         self._compare_group()
         self._next_look = time.monotonic() + min(pause_s, self._cpu_left_s())
 

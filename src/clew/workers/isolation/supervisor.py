@@ -1,10 +1,11 @@
-"""Decides about the connections of a step and makes them in its place.
+"""Decides about the connections of a step, and makes them in its place; and about its processes, if need be.
 
 A step's call of connect(2), and of what sends to an address, is held until it is answered here (`filters`,
 `notifications`). Letting it go on after a look at its arguments would be no check: another thread of the step
 can exchange the address, or the socket behind the number, between the look and the use. So the arguments are
 copied, the socket is duplicated, the decision is made on the copies, and the call is made here with just these;
-the step only gets the result. What is merely counted is let go on.
+the step only gets the result. What is merely counted is let go on, and so is what makes a process: of that no
+argument matters.
 
 What a peer on a local socket learns about the sender (SO_PEERCRED) is then the supervisor's process number.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from threading import Lock, Thread
 
@@ -43,6 +44,7 @@ class Supervisor:
         guards: decide, and make the calls here; else they are only counted.
         network_limited: only sockets of the internet and local ones are understood, and others refused.
         on_over: told how many connections were asked for when that is one too many.
+        may_start: whether one more process may be made; None if that is not asked.
 
     Attributes:
         made: stream connections that were let through.
@@ -60,6 +62,7 @@ class Supervisor:
         guards: bool,
         network_limited: bool,
         on_over: Callable[[int], None],
+        may_start: Callable[[], bool] | None = None,
     ) -> None:
         self._listener = listener
         self._rules = rules
@@ -68,11 +71,13 @@ class Supervisor:
         self._guards = guards
         self._network_limited = network_limited
         self._on_over = on_over
+        self._may_start = may_start
         self.made = 0
         self.refused: list[str] = []
         self.fault = ""
         self._counted: set[tuple[int, Endpoint]] = set()
         self._lock = Lock()
+        self._starting = Lock()  #: one process after the other is decided on
         self._calls: SimpleQueue[Call] = SimpleQueue()
         self._threads = 0
         self._idle = 0
@@ -122,6 +127,11 @@ class Supervisor:
         known = numbers()
         if call.number == known.connect:
             self._connect(call)
+        elif call.number == known.clone or call.number in known.forks:
+            with self._starting:
+                if self._may_start is not None and not self._may_start():
+                    raise OSError(errno.EAGAIN, "one process too many")
+                call.let_go()
         elif call.number == known.sendmmsg:
             messages = messages_at(call, call.arguments[1], call.arguments[2])
             self._send_many(call, messages)
@@ -211,7 +221,7 @@ class Supervisor:
 
     # Messages ---------------------------------------------------------------------------------------
 
-    def _send_many(self, call: Call, messages: Sequence[tuple[Sent, int]]) -> None:
+    def _send_many(self, call: Call, messages: Iterable[tuple[Sent, int]]) -> None:
         done = 0
         with _Socket(call, call.arguments[0]) as taken:
             for sent, length_at in messages:

@@ -53,6 +53,9 @@ class Numbers:
         self.sched_setaffinity = numbers["sched_setaffinity"]
         self.process_vm_writev = numbers["process_vm_writev"]
         self.seccomp = numbers["seccomp"]
+        self.clone = numbers["clone"]
+        #: what makes a process besides clone(2), and has no flags in its arguments
+        self.forks = tuple(numbers[name] for name in ("fork", "vfork") if name in numbers) + (435,)  # clone3
         # From 424 on they are the same everywhere.
         self.io_uring_setup = 425
         self.pidfd_getfd = PIDFD_GETFD
@@ -74,6 +77,9 @@ _NUMBERS = {
         sched_setaffinity=203,
         process_vm_writev=311,
         seccomp=317,
+        clone=56,
+        fork=57,
+        vfork=58,
     ),
     "aarch64": Numbers(
         audit=0xC000_00B7,
@@ -87,6 +93,7 @@ _NUMBERS = {
         sched_setaffinity=122,
         process_vm_writev=271,
         seccomp=277,
+        clone=220,
     ),
 }
 
