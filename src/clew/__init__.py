@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from clew.engine.feed import Progress as Progress
     from clew.engine.observers import Observed as Observed
     from clew.engine.observers import Observer as Observer
+    from clew.engine.positions import Checkpoint as Checkpoint
     from clew.engine.run import Run as Run
     from clew.engine.simple import run_graph as run_graph
     from clew.engine.simple import run_sync as run_sync
     from clew.engine.status import NodeStatus as NodeStatus
+    from clew.engine.status import OpenBarrier as OpenBarrier
+    from clew.engine.status import OpenQuestion as OpenQuestion
     from clew.engine.status import Result as Result
     from clew.engine.status import RunStatus as RunStatus
     from clew.engine.stream_items import Custom as Custom
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from clew.engine.stream_items import StateChanged as StateChanged
     from clew.engine.stream_items import StreamItem as StreamItem
     from clew.engine.stream_items import Values as Values
+    from clew.engine.travel import KeyChange as KeyChange
+    from clew.engine.travel import Moment as Moment
+    from clew.engine.undoables import Undoable as Undoable
     from clew.errors import ClewError as ClewError
     from clew.errors import GraphError as GraphError
     from clew.errors import InvalidInputError as InvalidInputError
@@ -91,7 +97,7 @@ _HOMES = {
     "clew.engine.observers": ("Observed", "Observer"),
     "clew.engine.run": ("Run",),
     "clew.engine.simple": ("run_graph", "run_sync"),
-    "clew.engine.status": ("NodeStatus", "Result", "RunStatus"),
+    "clew.engine.status": ("NodeStatus", "OpenBarrier", "OpenQuestion", "Result", "RunStatus"),
     "clew.engine.stream_items": (
         "Custom",
         "NodeOutput",
@@ -100,6 +106,9 @@ _HOMES = {
         "StreamItem",
         "Values",
     ),
+    "clew.engine.positions": ("Checkpoint",),
+    "clew.engine.travel": ("KeyChange", "Moment"),
+    "clew.engine.undoables": ("Undoable",),
     "clew.errors": (
         "ClewError",
         "GraphError",

@@ -63,20 +63,21 @@ def test_a_step_is_shown_with_what_it_was_given_and_wrote(clew, article) -> None
 
 
 def test_a_run_is_shown_as_it_was(clew, article) -> None:
-    points = {each["path"] or each["why"]: each["seq"] for each in clew("checkpoints", "a", "--json").json}
-    seq = points["draft"]
+    found = clew("checkpoints", "a", "--json").json
+    points = {(each["why"], each["path"]): each["seq"] for each in found}
+    seq, waited = points["step", "draft"], points["barrier", "review"]
     shown = clew("show", "a", "--at", str(seq)).out
     assert shown.startswith(f"run a of state graph article, as it was after its event {seq} at 20")
     assert "score  0.5" in re.sub(r" {2,}", "  ", shown)
     assert "draft#2" not in shown
-    assert "clew approve" not in clew("show", "a", "--at", str(points["review"])).out  # it is over
+    assert "clew approve" not in clew("show", "a", "--at", str(waited)).out  # it is over
     document = clew("show", "a", "--at", str(seq), "--json").json
     assert (document["run"], document["seq"], document["state"]["score"]) == ("a", seq, 0.5)
     assert [node["path"] for node in document["status"]["nodes"]] == ["draft", "review"]
     assert clew("show", "a", "--at", str(seq), "--state").json["drafts"] == ["cats 1"]
     assert clew("show", "a", "--state").json["drafts"] == ["cats 1", "cats 2"]
     assert "state: " not in clew("show", "a", "--at", "1").out
-    node = clew("show", "a", "--at", str(points["review"]), "--node", "review").out
+    node = clew("show", "a", "--at", str(waited), "--node", "review").out
     assert "waits for a decision" in node
     assert "rejected" not in node
     assert "run a has no event 999; it has 1 to" in clew("show", "a", "--at", "999", code=2).err

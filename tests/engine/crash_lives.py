@@ -12,7 +12,7 @@ from crash_plans import Death, Plan, Schedule
 from crash_worlds import World
 from engine_kit import pass_time
 
-from clew import ClewError, Engine, Recorded, RunFailedError
+from clew import ClewError, Engine, Recorded, RunFailedError, StateGraph
 from clew.engine import drivers, parking
 from clew.errors import InternalError
 from clew.journal.memory import MemoryJournal
@@ -233,7 +233,8 @@ class Life:
                     result = await run.result()
                 except RunFailedError as error:
                     result = error.result
-                if result.state == "cancelled" or LOST & {info.type for info in result.failures.values()}:
+                lost = LOST & {info.type for info in result.failures.values()}
+                if result.state == "cancelled" or (lost and not self._goes_on(result.state)):
                     await run.retry(by="ada")
                     continue
             except InternalError:
@@ -247,6 +248,10 @@ class Life:
             failures = {path: info.type for path, info in result.failures.items() if not set("[/") & set(path)}
             return result.state, dict(result), failures
         raise AssertionError(f"the run does not come to an end: {self.world.troubles[-5:]}")
+
+    def _goes_on(self, state: str) -> bool:
+        """Whether a run has ended well although something was lost: a way led on from there."""
+        return state == "completed" and isinstance(self.world.graph, StateGraph)
 
     async def _neighbour(self, engine: Engine) -> None:
         while True:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from crash_deciders import MALLORY
-from crash_lives import Outcome
+from crash_lives import LOST, Outcome
 from crash_routes import StatePlan
 from crash_states import States
 from crash_worlds import World
@@ -24,10 +24,17 @@ from clew.kernel.writes import Judgement
 
 
 def is_determined(world: World, outcome: Outcome) -> bool:
-    """Whether a run has to end as the undisturbed one: limits of visits count anew after each retry."""
+    """Whether a run has to end as the undisturbed one.
+
+    Limits of visits count anew after each retry of a run; and from a failure that is a loss, a way may lead on.
+    """
     plan = world.plan
-    again = any(isinstance(r.event, e.RunRetried) for r in outcome.events)
-    return not (isinstance(plan, StatePlan) and plan.has_limits and again)
+    if not isinstance(plan, StatePlan):
+        return True
+    events = [recorded.event for recorded in outcome.events]
+    again = any(isinstance(event, e.RunRetried) for event in events)
+    lost = any(isinstance(event, e.NodeFailed) and event.error.type in LOST for event in events)
+    return not ((plan.has_limits and again) or (lost and outcome.state == "completed"))
 
 
 def route_problems(world: World, outcome: Outcome, plain_: Outcome) -> Iterator[str]:

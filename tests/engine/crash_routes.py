@@ -147,7 +147,8 @@ def state_plan_of(seed: int) -> StatePlan:
     for number in range(dice.choice((1, 2, 3))):
         reads = tuple(sorted(dice.sample(range(number), min(number, dice.choice((0, 1))))))
         if number == 0 or dice.random() < 0.5:
-            walks.append((number, _walk(dice, 0, dice.choice((1, 2, 3)))))
+            # Of a graph that completed with failures, people would ask for more than it has to give.
+            walks.append((number, _walk(dice, 0, dice.choice((1, 2, 3)), loses=False)))
             nodes.append(Sketch(dice.choice(("walk", "walk", "walks")), reads))
         else:
             nodes.append(Sketch(dice.choice(BODIES), reads, dice.randrange(4)))
@@ -206,12 +207,12 @@ def _less(stops: tuple[Stop, ...]) -> Iterator[tuple[Stop, ...]]:
                 yield (*before, replace(stop, parts=parts), *after)
 
 
-def _walk(dice: random.Random, depth: int, length: int, *, guarded: bool = False) -> Walk:
-    return Walk(tuple(_stop(dice, depth, guarded=guarded) for _ in range(length)))
+def _walk(dice: random.Random, depth: int, length: int, *, loses: bool = True) -> Walk:
+    return Walk(tuple(_stop(dice, depth, loses=loses) for _ in range(length)))
 
 
-def _stop(dice: random.Random, depth: int, *, guarded: bool) -> Stop:
-    """A node; `guarded` if a failure of it would be gone on from by what is around it."""
+def _stop(dice: random.Random, depth: int, *, loses: bool) -> Stop:
+    """A node; without `loses`, the loss of an attempt is no failure in it."""
     kinds = ("body",) * 6 + ("barrier",) * 3
     if depth < 2:
         kinds += ("parallel", "parallel", "map", "map", "sub", "subs", "graph")
@@ -221,10 +222,9 @@ def _stop(dice: random.Random, depth: int, *, guarded: bool) -> Stop:
         way = dice.choice(WAYS_OF_BODIES)
     fallback = dice.random() < 0.3 or way in _NEED_FALLBACK
     collects = kind in {"parallel", "map", "subs"} and dice.random() < 0.4
-    guarded = guarded or fallback or collects
     stop = Stop(
         kind,
-        _body(dice, guarded=guarded, early=depth == 0 and kind == "body"),
+        _body(dice, loses=loses, early=depth == 0 and kind == "body"),
         dice.randrange(4),
         _writes(dice, KEYS if depth == 0 and kind == "body" else SHARED if depth else MERGED),
         way,
@@ -235,35 +235,35 @@ def _stop(dice: random.Random, depth: int, *, guarded: bool) -> Stop:
     )
     if way in {"goto", "wants_fallback"} and stop.body in TOLD:
         stop = replace(stop, body="steps")
-    return replace(stop, parts=_parts(dice, kind, depth, guarded=guarded))
+    return replace(stop, parts=_parts(dice, kind, depth, loses=loses))
 
 
-def _parts(dice: random.Random, kind: str, depth: int, *, guarded: bool) -> tuple[Stop, ...]:
+def _parts(dice: random.Random, kind: str, depth: int, *, loses: bool) -> tuple[Stop, ...]:
     if kind == "parallel":
-        return tuple(_branch(dice, depth, guarded=guarded) for _ in range(dice.randint(2, 3)))
+        return tuple(_branch(dice, depth, loses=loses) for _ in range(dice.randint(2, 3)))
     if kind in {"sub", "subs"}:
-        return _walk(dice, depth + 1, dice.choice((1, 2, 2, 3)), guarded=guarded).stops
+        return _walk(dice, depth + 1, dice.choice((1, 2, 2, 3)), loses=loses).stops
     return ()
 
 
-def _branch(dice: random.Random, depth: int, *, guarded: bool) -> Stop:
+def _branch(dice: random.Random, depth: int, *, loses: bool) -> Stop:
     kind = dice.choice(("body", "body", "body", "barrier", "sub", "graph"))
     keys = SHARED if depth else (*MERGED, *(("text",) if dice.random() < 0.1 else ()))
     stop = Stop(
         kind,
-        _body(dice, guarded=guarded),
+        _body(dice, loses=loses),
         dice.randrange(4),
         _writes(dice, keys),
         asking=replace(_asking(dice), says=dice.choice(("approve", "reject", "changes"))),
     )
     if kind == "sub":
-        stop = replace(stop, parts=_walk(dice, depth + 1, dice.choice((1, 2)), guarded=guarded).stops)
+        stop = replace(stop, parts=_walk(dice, depth + 1, dice.choice((1, 2)), loses=loses).stops)
     return stop
 
 
-def _body(dice: random.Random, *, guarded: bool, early: bool = False) -> str:
+def _body(dice: random.Random, *, loses: bool, early: bool = False) -> str:
     body = dice.choice(FAILING) if dice.random() < 0.12 else dice.choice(BODIES)
-    unfit = (guarded and body in LOSING) or (body == "early" and not early)
+    unfit = (body in LOSING and not loses) or (body == "early" and not early)
     return "steps" if unfit else body
 
 

@@ -223,8 +223,9 @@ def test_no_file_is_too_bad_to_be_told_about(data: object) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.json"
         path.write_text(json.dumps(data))
-        for needed in ("good_tasks.py", "listed.toml"):
-            (Path(folder) / needed).symlink_to(HERE / "good" / needed)
+        for needed in (HERE / "good").iterdir():
+            if needed.is_file():
+                (Path(folder) / needed.name).symlink_to(needed)
         try:
             load(path).spec()
         except GraphError as error:

@@ -326,7 +326,7 @@ def test_barriers() -> None:
     assert problem(barrier(3)) == "text: is text, not 3"  # type: ignore[arg-type]
     assert problem(barrier("?"), retry=3) == "retry: a barrier makes no attempts"
     assert problem(barrier("?"), timeout=3) == (
-        "timeout: a barrier makes no attempts; barrier(timeout=…) limits how long it waits"
+        "timeout: a barrier makes no attempts; its own timeout, beside its text, limits how long it waits"
     )
 
 

@@ -174,8 +174,8 @@ def test_branches() -> None:
         ),
         (
             "branch 'limited' of 'some', max_visits: there is no such option; there are 'retry', 'timeout', "
-            "'total_timeout', 'heartbeat', 'on_interrupt', 'probe', 'exclusive', 'uses', 'priority', 'compensate', "
-            "'irreversible', 'expected' and 'sets'"
+            "'total_timeout', 'heartbeat', 'on_interrupt', 'probe', 'exclusive', 'uses', 'priority', "
+            "'compensate', 'irreversible', 'expected' and 'sets'"
         ),
         "branch 'review' of 'some', shows: the state has no key 'topics'; did you mean 'topic'?",
         "branch 'list' of 'some', sets.pag: the state has no key 'pag'; did you mean 'page'?",
@@ -198,7 +198,9 @@ def test_maps() -> None:
     )
     assert mapped(lambda item: None, over="topic") == "over: state.topic is str, and a map runs over a list"
     assert mapped(number) == "parameter 'item': item is str, but int is declared"
-    assert mapped(no_parameter) == "node 'one': no parameter is left for the item of the map; say which one takes it"
+    assert mapped(no_parameter) == (
+        "node 'one': no parameter is left for the item of the map; say which one takes it"
+    )
     assert mapped(ambiguous) == (
         "parameter 'section': nothing is given to it, only the item and the state; call the one `item`, the other "
         "`state`"

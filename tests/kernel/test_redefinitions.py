@@ -355,6 +355,25 @@ def test_a_step_in_doubt_goes_on_being_asked_about():
     assert trip.state("a") is N.WAITING
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"), [("timeout_s", "the attempt"), ("total_timeout_s", "the node with its")]
+)
+def test_a_step_that_is_stopped_for_a_limit_that_is_no_more_has_reached_it(limit: str, told: str):
+    trip = Changing(step("a", **{limit: 5.0}), keys=N_KEY)
+    trip.at(5.0)
+    assert trip.state("a") is N.STOPPING
+    assert trip.change(row(step("a")), s.TakeOver(epoch=2, owner="another"), forced=True) == ""
+    assert trip.run.error.message.startswith(f"a: {told}")
+    assert trip.run.error.message.endswith("took longer than its time limit")
+
+
+def test_a_step_that_was_silent_for_longer_than_a_limit_that_is_no_more():
+    trip = Changing(step("a", heartbeat_s=5.0), keys=N_KEY)
+    trip.hand(s.HeartbeatMissed(path="a", attempt=1))
+    assert trip.change(row(step("a")), s.TakeOver(epoch=2, owner="another"), forced=True) == ""
+    assert "silent for longer than its heartbeat; it is to call" in trip.run.error.message
+
+
 # What is refused ----------------------------------------------------------------------------------------
 
 

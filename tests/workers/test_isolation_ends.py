@@ -259,12 +259,11 @@ def wait_until_free(held: Held) -> None:
 
 def test_nothing_outlives_an_engine_that_is_killed(tmp_path: Path) -> None:
     held = Held(tmp_path)
-    engine = run_engine(tmp_path, DAEMONS + "print('up', flush=True)\nos.read(wait, 1)", held.path)
-    assert engine.stdout is not None
-    while "up" not in engine.stdout.readline():
-        pass
-    engine.kill()
-    engine.wait()
+    with run_engine(tmp_path, DAEMONS + "print('up', flush=True)\nos.read(wait, 1)", held.path) as engine:
+        assert engine.stdout is not None
+        while "up" not in engine.stdout.readline():
+            pass
+        engine.kill()
     wait_until_free(held)
     # The keepers are ending; their groups are the last that they remove.
     play(lambda steps: steps.run("true"), tmp_path)  # type: ignore[arg-type, return-value]

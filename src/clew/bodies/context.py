@@ -157,6 +157,16 @@ class Context(ABC):
         """Show how far the body is, from 0 to 1. Not stored."""
 
     @abstractmethod
+    def checkpoint(self, name: str) -> Awaitable[None]:
+        """Name the position that the run has now, to be returned to; when this returns, the name is on disk.
+
+        Entering the body again names the position again.
+
+        Raises:
+            InvalidInputError: the name is empty or too long.
+        """
+
+    @abstractmethod
     def emit(self, item: Any) -> None:
         """Show an item (a token, a partial result) to those who watch. Not stored."""
 

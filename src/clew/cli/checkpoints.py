@@ -59,7 +59,7 @@ def command(run: str, as_json: bool, db: str | None) -> None:
         say(f"run {row.run} has no checkpoints; clew checkpoint {row.run} NAME makes one")
         return
     _print(found)
-    last = str(found[-1].seq)
+    last = str(next((each for each in reversed(found) if each.why != "end"), found[-1]).seq)
     say(f"to see one:   {command_line('show', row.run, '--at', last, db=told_db(db))}")
     say(f"to go on there as another run:   {command_line('fork', row.run, '--at', last, db=told_db(db))}")
 

@@ -18,7 +18,7 @@ from clew import codec
 from clew.cli import exits, summing_up
 from clew.cli.board import Board
 from clew.cli.interrupts import Interrupts
-from clew.cli.options import pairs, told_db, url_of
+from clew.cli.options import pairs, told_db, url_of, who
 from clew.cli.views import JsonLines, Live, Plain, Quiet, View, write
 from clew.cli.watching import WarningsTo, Watched, board_of, goes_on, history_of, watch
 from clew.cli.words import command, count, plain
@@ -49,6 +49,7 @@ class Settings:
     quiet: bool = False
     as_json: bool = False
     source: str | None = None
+    on_change: str = "strict"
 
     @property
     def told_db(self) -> str:
@@ -57,18 +58,16 @@ class Settings:
 
     @cached_property
     def graph(self) -> WrittenGraph | None:
-        """The graph that the functions of runs come from, if it was named."""
+        """The graph that was named, which the functions of runs come from."""
         return load(self.source) if self.source is not None else None
 
-    def refuse_other(self, row: RunRow) -> None:
-        """Refuse a run that is not one of the graph that was named.
+    def load(self) -> None:
+        """Import that graph now, when no loop is running: its module may start one.
 
         Raises:
-            click.UsageError: it is none.
+            GraphError: it cannot be found or is not valid.
         """
-        if self.graph is not None and self.graph.hash != row.graph:
-            what = f"{self.source} makes another graph than that of run {row.run}"
-            raise click.UsageError(f"{what}: it is not the one, or it was changed since")
+        _ = self.graph
 
     def engine(self, url: str | None = None) -> Engine:
         """An engine that is not yet open."""
@@ -130,6 +129,15 @@ class Session:
         if work.done():
             work.result()
         return work.done()
+
+    async def resume(self, run: str) -> Run:
+        """Take a run up that nobody drives; with the graph that was named, if one was.
+
+        Raises:
+            RunConflictError: it has another graph, and is not to go on with this one.
+        """
+        settings = self.settings
+        return await self.engine.resume(run, settings.graph, on_change=settings.on_change, by=who(None))
 
     async def follow(self, run: Watched, *, before: RunRow | None, first: str = "") -> int:
         """Watch a run that goes on here to its end and sum up.
@@ -284,6 +292,7 @@ def drive(settings: Settings, url: str | None, work: Callable[[Session], Awaitab
         url: of the journal, if it is not the one of the settings.
         work: what to do; returns the exit code.
     """
+    settings.load()
 
     async def session() -> int:
         with Interrupts() as interrupts:

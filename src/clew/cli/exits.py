@@ -31,7 +31,13 @@ MEANINGS = {
     TERMINATED: "stopped by SIGTERM; the run can be resumed",
 }
 
-OF_STATE = {"completed": COMPLETED, "failed": FAILED, "cancelled": CANCELLED}
+OF_STATE = {
+    "completed": COMPLETED,
+    "failed": FAILED,
+    "cancelled": CANCELLED,
+    "rolled_back": FAILED,
+    "rollback_failed": FAILED,
+}
 
 _OF_ERROR = {
     "GraphError": USAGE,

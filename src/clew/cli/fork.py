@@ -5,18 +5,18 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clew.cli.changes import delete_option, set_option
-from clew.cli.options import by_option, existing, find_run, from_option, pairs, told_db, watching_options, who
+from clew.cli.options import by_option, existing, find_run, from_options, pairs, watching_options, who
 
 if TYPE_CHECKING:
-    from clew.cli.driving import Session
+    from clew.cli.driving import Session, Settings
     from clew.engine.engine import Engine
-    from clew.journal.records import RunRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +34,27 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Fork:
-    """A fork that is on disk, and where it comes from."""
+    """A fork that is on disk.
 
-    row: RunRow
+    Attributes:
+        run: its id.
+        origin: the run that it comes from.
+        seq: the last event that is of that one.
+    """
+
+    run: str
     origin: str
     seq: int
 
     @property
     def told(self) -> str:
         """The same in words."""
-        return f"run {self.row.run} is a fork of {self.origin}, after its event {self.seq}"
+        return f"run {self.run} is a fork of {self.origin}, after its event {self.seq}"
 
     @property
     def document(self) -> dict[str, Any]:
         """The same as data."""
-        return {"type": "forked", "run": self.row.run, "origin": self.origin, "seq": self.seq}
+        return {"type": "forked", "run": self.run, "origin": self.origin, "seq": self.seq}
 
 
 @click.command(name="fork", short_help="Go on as another run from where a run was.")
@@ -62,7 +68,7 @@ class Fork:
 )
 @click.option("--detach", is_flag=True, help="Do not go on with it here: that is left to `clew resume`.")
 @by_option
-@from_option
+@from_options
 @watching_options
 def command(
     run: str,
@@ -84,54 +90,53 @@ def command(
         run=run, at=at, changes=changes, delete=delete, id=run_id, labels=pairs(labels, "--label"), by=who(by)
     )
     url = existing(settings["db"])
-    if detach:
-        return _leave(url, wish, settings["as_json"], told_db(settings["db"]))
+    from msgspec.structs import replace
+
     from clew.cli.driving import Settings, Watched, drive
-    from clew.errors import GraphError, UnresolvedBodyError
+
+    options = Settings(**settings)
+    if detach:
+        return _leave(url, wish, options)
 
     async def work(session: Session) -> int:
         engine = session.engine
-        session.settings.refuse_other(await find_run(engine, wish.run))
-        fork = await _fork(engine, wish)
-        try:
-            handle = await engine.resume(fork.row.run)
-        except (UnresolvedBodyError, GraphError) as error:
-            await engine.retention.delete(fork.row.run, unfinished=True)
-            what = (
-                f"a fork of {fork.origin} could not go on here and was not made (--detach makes one all the same)"
-            )
-            raise UnresolvedBodyError(f"{what}: {error}") from error
+        fork = await _fork(engine, wish, options)
         session.print_line(fork.document)
-        return await session.follow(Watched(session.engine, handle), before=fork.row, first=fork.told)
+        # What was done to it when it was forked is told as well.
+        before = replace(await engine.looking.row(fork.run), seq=fork.seq + 1)
+        handle = await engine.open_run(fork.run)
+        return await session.follow(Watched(engine, handle), before=before, first=fork.told)
 
-    return drive(Settings(**settings), url, work)
+    return drive(options, url, work)
 
 
-def _leave(url: str, wish: Wish, as_json: bool, db: str) -> int:
+def _leave(url: str, wish: Wish, settings: Settings) -> int:
     """Fork a run and start nothing."""
     from clew.cli import exits
     from clew.cli.telling import print_json, say
     from clew.cli.words import command as command_line
     from clew.engine.engine import Engine
 
+    settings.load()
+
     async def work() -> Fork:
         async with Engine(url, drives=False) as engine:
-            return await _fork(engine, wish)
+            return await _fork(engine, wish, settings)
 
     fork = asyncio.run(work())
-    if as_json:
+    if settings.as_json:
         print_json(fork.document)
     else:
-        say(f"{fork.told}; to go on with it: {command_line('resume', fork.row.run, db=db)}")
+        say(f"{fork.told}; to go on with it: {command_line('resume', fork.run, db=settings.told_db)}")
     return exits.COMPLETED
 
 
-async def _fork(engine: Engine, wish: Wish) -> Fork:
-    """Store the new run."""
+async def _fork(engine: Engine, wish: Wish, settings: Settings) -> Fork:
+    """Store the new run, and take it up if this engine drives; what cannot go on here is not kept."""
     from clew.cli.barriers import key_types
     from clew.cli.changes import known_key, read_changes
     from clew.cli.positions import position
-    from clew.errors import RefusedError
+    from clew.errors import GraphError, RefusedError, UnresolvedBodyError
 
     row = await find_run(engine, wish.run)
     if wish.at is None and row.ended_at is not None:
@@ -143,16 +148,24 @@ async def _fork(engine: Engine, wish: Wish) -> Fork:
     if (wish.changes or wish.delete) and topology.routing is None:
         raise RefusedError(f"run {row.run} is none of a state graph: it has no state that could be changed")
     types = key_types(topology)
-    written = {key: engine.encode(value) for key, value in read_changes(wish.changes, types).items()}
-    forked = await engine.travel.fork(
-        row.run,
-        None if wish.at is None else await position(engine, row, wish.at),
-        wish.id,
-        changes=written,
-        delete=[known_key(key, types) for key in wish.delete],
-        labels=wish.labels or None,
-        by=wish.by,
-    )
-    origin = (await engine.looking.folded(forked.run)).origin
+    new = wish.id or f"{row.name}-{secrets.token_hex(3)}"
+    try:
+        await engine.fork(
+            row.run,
+            None if wish.at is None else await position(engine, row, wish.at),
+            id=new,
+            changes=read_changes(wish.changes, types),
+            delete=[known_key(key, types) for key in wish.delete],
+            labels=wish.labels or None,
+            by=wish.by,
+            graph=settings.graph,
+            on_change=settings.on_change,
+        )
+    except (UnresolvedBodyError, GraphError) as error:
+        if await engine.journal.row(new) is not None:
+            await engine.retention.delete(new, unfinished=True)
+        what = f"a fork of {row.run} could not go on here and was not made (--detach makes one all the same)"
+        raise UnresolvedBodyError(f"{what}: {error}") from error
+    origin = (await engine.looking.folded(new)).origin
     assert origin is not None
-    return Fork(row=forked, origin=origin[0], seq=origin[1])
+    return Fork(run=new, origin=origin[0], seq=origin[1])

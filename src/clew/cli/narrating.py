@@ -147,6 +147,8 @@ class Narrator:
                 yield f"{plain(event.path)} is stopped for the pause, and is made again"
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> Iterator[str]:
+        if event.left:
+            return  # it goes on in the run that this one was forked from
         if event.path in self._paused:
             self._paused.discard(event.path)
         elif self._board.map_of(self._visit(event.path)) is None:

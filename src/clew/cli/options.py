@@ -26,11 +26,13 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 by_option = click.option("--by", metavar="NAME", help="Who says so, kept with the run. [default: the login name]")
-from_option = click.option(
-    "--from",
-    "source",
-    metavar="TARGET",
-    help="The graph, named as for `clew run`, if its functions are not found by their names (lambdas).",
+on_change_option = click.option(
+    "--on-change",
+    type=click.Choice(["strict", "compatible", "force"]),
+    default="strict",
+    show_default=True,
+    help="If that graph is another one than the run has: say what has changed, go on with it if what has run is "
+    "unchanged, go on in any case.",
 )
 run_argument = click.argument("run", metavar="RUN")
 
@@ -67,6 +69,17 @@ def watching_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def from_options(command: F) -> F:
+    """Options that give runs their graph, where it is not found by what they have stored of it."""
+    source = click.option(
+        "--from",
+        "source",
+        metavar="TARGET",
+        help="The graph, named as for `clew run`: if it was changed, or has functions without a name (lambdas).",
+    )
+    return source(on_change_option(command))
 
 
 def deciding_options(command: F) -> F:

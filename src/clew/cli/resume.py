@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clew.cli.options import existing, find_run, from_option, watching_options, who
+from clew.cli.options import existing, find_run, from_options, watching_options, who
 
 if TYPE_CHECKING:
     from clew.cli.driving import Session
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command(name="resume", short_help="Go on with runs that were paused, or whose process ended.")
 @click.argument("run", required=False)
 @click.option("--all", "every", is_flag=True, help="Every unfinished run that nobody drives.")
-@from_option
+@from_options
 @watching_options
 def command(run: str | None, every: bool, **settings: Any) -> int:
     """Go on with a run that was paused or stopped, or whose process ended.
@@ -34,7 +34,8 @@ def command(run: str | None, every: bool, **settings: Any) -> int:
         assert run is not None
         engine = session.engine
         row = await find_run(engine, run)
-        session.settings.refuse_other(row)
+        if session.settings.graph is not None and row.ended_at is None:
+            await session.resume(row.run)
         if row.state == "paused" and not row.imported:
             handle = await engine.open_run(row.run)
             await handle.resume(by=who(None))

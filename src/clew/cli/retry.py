@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clew.cli.filters import ENDED, Selection, bulk_options, filter_options
-from clew.cli.options import existing, find_run, from_option, told_db, watching_options
+from clew.cli.options import existing, find_run, from_options, told_db, watching_options
 from clew.cli.words import command as command_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _FILTERS = ("states", "graph", "labels", "older", "abandoned")
 @click.argument("run", required=False)
 @filter_options
 @bulk_options
-@from_option
+@from_options
 @watching_options
 def command(run: str | None, yes: bool, dry_run: bool, **settings: Any) -> int:
     """Take a failed or cancelled run up again.
@@ -43,12 +43,13 @@ def command(run: str | None, yes: bool, dry_run: bool, **settings: Any) -> int:
     async def work(session: Session) -> int:
         assert run is not None
         row = await find_run(session.engine, run)
-        session.settings.refuse_other(row)
         if row.ended_at is None and not row.imported:
             how = command_line("resume", row.run, db=told_db(settings["db"]))
             raise click.UsageError(f"run {row.run} has not ended; to go on with it: {how}")
         if row.state == "completed" and not row.failed:
             raise click.UsageError(f"run {row.run} completed; there is nothing to try again")
+        if session.settings.graph is not None:
+            await session.resume(row.run)  # it is retried with the graph that was named
         handle = await session.engine.open_run(row.run)
         await handle.retry(by="clew retry")
         return await session.follow(Watched(session.engine, handle), before=row)

@@ -19,6 +19,9 @@ STYLES = {
     "cancelled": "magenta",
     "queued": "bright_black",
     "paused": "blue",
+    "rolling_back": "magenta",
+    "rolled_back": "magenta",
+    "rollback_failed": "bold red",
 }
 
 

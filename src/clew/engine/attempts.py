@@ -194,7 +194,8 @@ class Attempt:
             self._tell(s.AttemptStopped(path=self.path, attempt=self.number))
 
     async def _read(self, binding: Binding) -> bytes:
-        return await or_lose(self._host, self._workshop.reader.read(binding))
+        secrets = self._workshop.secrets
+        return await or_lose(self._host, self._workshop.reader.read(binding, secrets))
 
     def _keep_slot(self) -> Callable[[], None]:
         return self._host.keep_slot(self.path)

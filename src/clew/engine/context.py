@@ -243,6 +243,12 @@ class BodyContext(face.Context):
         fraction = min(1.0, max(0.0, fraction))
         self._show(Progress(self.path, self.attempt, fraction, self._secrets.mask(message)))
 
+    async def checkpoint(self, name: str) -> None:
+        """Name the position that the run has now; see `bodies.context.Context.checkpoint`."""
+        self._entry.check(name, "the checkpoint")
+        self._entry.check_attached()
+        await self._entry.submit(s.Checkpoint(name=name, path=self.path))
+
     def emit(self, item: Any) -> None:
         """Show an item to whoever looks; see `bodies.context.Context.emit`."""
         plain = self._secrets.mask_plain(codec.decode(codec.encode(item)))

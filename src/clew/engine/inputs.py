@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import msgspec
 
 from clew import codec
+from clew.engine.secrets import MARK, Secrets, guard, unguard
 from clew.errors import InternalError, InvalidInputError, UnstorableError
 from clew.graphs import expressions
 from clew.graphs.conditions import missing_keys, named_state
@@ -53,28 +54,37 @@ class InputReader:
         #: Lists and mappings taken apart, by digest, most recently used last.
         self._parts: OrderedDict[str, list[msgspec.Raw] | dict[str, msgspec.Raw]] = OrderedDict()
 
-    async def read(self, binding: Binding) -> bytes:
-        """The JSON text of a resolved binding; what is absent inside of it is null."""
+    async def read(self, binding: Binding, secrets: Secrets | None = None) -> bytes:
+        """The JSON text of a resolved binding; what is absent inside of it is null.
+
+        Args:
+            binding: what is read.
+            secrets: fill the references in what the definition says, and in what the run was started with. What
+                nodes made is data: a page that was fetched cannot ask for a secret.
+        """
         match binding:
-            case Known(value=value):
-                return await self.value(value)
+            case Known(value=value, given=given):
+                json = await self.value(value)
+                return secrets.fill(json) if secrets is not None and given else json
             case Literal(json=json):
-                return bytes(json)
+                return secrets.fill(bytes(json)) if secrets is not None else bytes(json)
             case Absent():
                 return b"null"
             case Pick(of=of, path=path):
-                return await self._pick(of, path)
+                json = await self._pick(of, path)
+                own = isinstance(of, Literal) or (isinstance(of, Known) and of.given)
+                return secrets.fill(json) if secrets is not None and own else json
             case ListOf(items=items):
-                return b"[" + b",".join([await self.read(item) for item in items]) + b"]"
+                return b"[" + b",".join([await self.read(item, secrets) for item in items]) + b"]"
             case DictOf(items=items):
-                parts = [codec.encode(key) + b":" + await self.read(item) for key, item in items.items()]
+                parts = [codec.encode(key) + b":" + await self.read(item, secrets) for key, item in items.items()]
                 return b"{" + b",".join(parts) + b"}"
             case View(cells=cells):
                 return bytes(text_of(cells))
             case Expression(source=source, names=names, where=where):
-                known = {name: await self._named(part, name, source) for name, part in names.items()}
+                known = {name: await self._named(part, name, source, secrets) for name, part in names.items()}
                 try:
-                    return codec.encode(expressions.evaluate(source, known, where))
+                    return _evaluated(source, known, where, secrets)
                 except expressions.ExpressionError as error:
                     states = {name: part.cells for name, part in names.items() if isinstance(part, View)}
                     if (missing := missing_keys(source, states, where)) is None:
@@ -96,10 +106,10 @@ class InputReader:
         """A resolved binding as plain JSON data."""
         return codec.decode(await self.read(binding))
 
-    async def _named(self, part: Binding, name: str, source: str) -> Any:
+    async def _named(self, part: Binding, name: str, source: str, secrets: Secrets | None) -> Any:
         """What a name of an expression means; of a state, only the keys that the expression names."""
         if not isinstance(part, View):
-            return codec.decode(await self.read(part))
+            return codec.decode(await self.read(part, secrets))
         return named_state(source, part.cells, name)
 
     async def _pick(self, of: Binding, path: tuple[str | int, ...]) -> bytes:
@@ -135,6 +145,14 @@ def store(json: bytes) -> tuple[Value, bytes | None]:
     if len(json) <= INLINE:
         return Value(json=msgspec.Raw(json)), None
     return Value(blob=codec.digest(json), size=len(json)), json
+
+
+def _evaluated(source: str, known: dict[str, Any], where: str, secrets: Secrets | None) -> bytes:
+    """The value of an expression; references to secrets in its own text are filled, not those in what it names."""
+    if secrets is None or MARK not in source:
+        return codec.encode(expressions.evaluate(source, known, where))
+    guarded = {name: guard(value) for name, value in known.items()}
+    return unguard(secrets.fill(codec.encode(expressions.evaluate(source, guarded, where))))
 
 
 def _take_apart(json: bytes) -> list[msgspec.Raw] | dict[str, msgspec.Raw]:

@@ -17,7 +17,10 @@ from clew import codec
 from clew.errors import UnknownSecretError, UnstorableError
 
 _REFERENCE = re.compile(r"secret://([A-Za-z_][A-Za-z0-9_.-]*)")
-_MARK = b"secret://"
+#: What a reference begins with.
+MARK = "secret://"
+#: The same in data, while a text that it stands in is filled: a character for private use parts it.
+_GUARDED = "secret:\ue000//"
 #: Shorter values are not masked: they would blot out half of every text.
 _MASKED_FROM = 4
 _LINE_FROM = 8
@@ -66,7 +69,7 @@ class Secrets:
 
     def fill(self, json: bytes) -> bytes:
         """JSON text with its references replaced by their values."""
-        if _MARK not in json:
+        if MARK.encode() not in json:
             return json
         return codec.encode(self._fill(codec.decode(json)))
 
@@ -118,3 +121,19 @@ class Secrets:
         if isinstance(value, dict):
             return {key: self._fill(item) for key, item in cast("dict[str, Any]", value).items()}
         return value
+
+
+def guard(value: Any) -> Any:
+    """Plain data in which nothing is taken for a reference; `unguard` makes it what it was."""
+    if isinstance(value, str):
+        return value.replace(MARK, _GUARDED)
+    if isinstance(value, list):
+        return [guard(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: guard(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def unguard(json: bytes) -> bytes:
+    """JSON text of guarded data, without the guard."""
+    return json.replace(_GUARDED.encode(), MARK.encode())

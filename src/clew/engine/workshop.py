@@ -298,7 +298,7 @@ class Workshop:
             if isinstance(binding, Absent | View):
                 inputs[name] = binding
             else:
-                inputs[name] = self.secrets.fill(await job.read(binding))
+                inputs[name] = await job.read(binding)
         return inputs
 
     async def _plain_inputs(self, job: Job) -> dict[str, Any]:
@@ -307,9 +307,7 @@ class Workshop:
 
     def _plain_texts(self, inputs: Mapping[str, Input]) -> dict[str, bytes]:
         """The JSON text of inputs that are there; of a state, all of it."""
-        whole = {
-            name: self.secrets.fill(bytes(text_of(v.cells))) for name, v in inputs.items() if isinstance(v, View)
-        }
+        whole = {name: bytes(text_of(v.cells)) for name, v in inputs.items() if isinstance(v, View)}
         return whole | {name: json for name, json in inputs.items() if isinstance(json, bytes)}
 
     def _filled(self, text: str) -> str:

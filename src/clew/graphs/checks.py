@@ -77,6 +77,7 @@ def _containing_itself(graph: GraphDraft, above: tuple[GraphDraft, ...]) -> str:
 def _graph_problems(graph: GraphDraft) -> Iterator[str]:
     if graph.unread:
         yield from graph.problems
+        yield from (draft.tell(*problem) for draft in graph.nodes for problem in draft.problems)
         return
     bind_late(graph)
     types = Types(graph)
@@ -159,7 +160,7 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
         return
     if isinstance(draft.body, Barrier):
         for name in draft.options.given():
-            hint = "; barrier(timeout=…) limits how long it waits" if "timeout" in name else ""
+            hint = "; its own timeout, beside its text, limits how long it waits" if "timeout" in name else ""
             yield name, f"a barrier makes no attempts{hint}"
         return
     if isinstance(draft.body, Description) or draft.options.timeout is None or draft.signature.is_async:

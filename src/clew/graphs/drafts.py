@@ -187,7 +187,7 @@ class GraphDraft:
         problems: what was wrong when it was written, as it is shown.
         parents: the graphs that this one is a node of.
         rollback: a run of it that fails is rolled back.
-        unread: it could not be read, so that no more is said about it than what is in `problems`.
+        unread: it could not be read, so that no more is said about it than what was wrong when it was read.
         routes: what makes it a state graph.
         branches_of: the state graph whose parallel node this is; its nodes are the branches.
         built: set by the first `Graph.spec`. It is None in all parents when it is None here, because

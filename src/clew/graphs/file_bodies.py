@@ -70,10 +70,18 @@ class BodyReader:
         Raises:
             ImportProblem: there is none, or it is no function.
         """
-        found = import_from(reference, self._folder)
+        found = self.named(reference)
         if not callable(found):
             raise ImportProblem(f"{reference} is of type {type(found).__name__}, not a function")
         return found
+
+    def named(self, reference: str) -> Any:
+        """What ``module:name`` names, whatever it is.
+
+        Raises:
+            ImportProblem: there is nothing of this name.
+        """
+        return import_from(reference, self._folder)
 
     def _probe(self, data: dict[str, Any], problems: Problems) -> Any:
         try:
@@ -106,10 +114,23 @@ class BodyReader:
             path = self._folder / value
             refuse_missing(path)
             return self._read_file(path)
-        found = import_from(value, self._folder)
+        found = self.named(value)
         if not isinstance(found, WrittenGraph):
             raise ImportProblem(f"{value} is of type {type(found).__name__}, not a graph")
         return found.draft
+
+
+def begun(document: Document, keys: Keys, data: dict[str, Any]) -> GraphDraft:
+    """A graph with what all graphs have besides their nodes."""
+    return GraphDraft(
+        name=data.get("name", document.path.stem if not keys else str(keys[-2])),
+        place=document.place(keys),
+        description=data.get("description", ""),
+        timeout=seconds_of(data.get("timeout")),
+        max_concurrency=int(data.get("max_concurrency", 4)),
+        max_interruptions=int(data.get("max_interruptions", 10)),
+        rollback=data.get("rollback", False),
+    )
 
 
 def places_of_fields(document: Document, keys: Keys, data: dict[str, Any]) -> dict[str, Place]:

@@ -14,23 +14,24 @@ from clew import codec
 from clew.errors import GraphError, InvalidInputError
 from clew.graphs.checks import problems_of
 from clew.graphs.documents import Document, Keys
-from clew.graphs.drafts import Draft, GraphDraft, InputDraft
+from clew.graphs.drafts import GraphDraft, InputDraft
+from clew.graphs.file_bodies import begun
 from clew.graphs.file_nodes import NodeReader, Surroundings
+from clew.graphs.file_states import StateGraphReader, is_state_graph
+from clew.graphs.forms import Wrong, bad_below, broken, is_named, nodes_by_id, readable, without
 from clew.graphs.graph import Graph
 from clew.graphs.importing import ImportProblem, importable
 from clew.graphs.input_types import TypeTextError, parse_type
-from clew.graphs.policies import seconds_of
 from clew.graphs.reading import read
-from clew.graphs.schema import BODIES
 from clew.graphs.shapes import Misfit, misfits
+from clew.graphs.state_graph import StateGraph
 from clew.graphs.templates import Template
+from clew.graphs.written import WrittenGraph
 
-#: Keys of a node without which nothing can be said about it.
-_SUBSTANCE = (*BODIES, "with", "map")
 _PLACE = re.compile(r"(.*?):(\d+)(?::(\d+))?: ")
 
 
-def load_file(path: str | Path) -> Graph:
+def load_file(path: str | Path) -> WrittenGraph:
     """Load a graph file.
 
     Raises:
@@ -41,7 +42,7 @@ def load_file(path: str | Path) -> Graph:
     problems = problems_of(draft)
     if problems:
         raise GraphError(sorted(problems, key=_in_order), path.name)
-    return Graph.of(draft)
+    return (Graph if draft.routes is None else StateGraph).of(draft)
 
 
 def _in_order(problem: str) -> tuple[int, int]:
@@ -88,32 +89,30 @@ class FileReader:
         draft.problems[:0] = [*document.problems, *(_told(document, misfit) for misfit in wrong)]
         return draft
 
-    def _graph(self, document: Document, keys: Keys, data: dict[str, Any], wrong: list[Misfit]) -> GraphDraft:
+    def _graph(self, document: Document, keys: Keys, data: dict[str, Any], wrong: Wrong) -> GraphDraft:
         """One graph of a file: the file's own, or one in place of a node's body."""
-        data = _without(data, keys, wrong)
-        default_name = document.path.stem if not keys else str(keys[-2])
-        draft = GraphDraft(
-            name=data.get("name", default_name),
-            place=document.place(keys),
-            description=data.get("description", ""),
-            on_error=data.get("on_error", "stop_graph"),
-            timeout=seconds_of(data.get("timeout")),
-            max_concurrency=int(data.get("max_concurrency", 4)),
-            max_interruptions=int(data.get("max_interruptions", 10)),
-        )
+
+        def in_place(at: Keys, inner: dict[str, Any]) -> GraphDraft:
+            return self._graph(document, at, inner, wrong)
+
+        if is_state_graph(data):
+            return StateGraphReader(document, self.graph, in_place, wrong).read(keys, data)
+        data = without(data, keys, wrong, ("nodes", "inputs"))
+        bad_inputs = bad_below((*keys, "inputs"), wrong)
+        draft = begun(document, keys, data)
+        draft.on_error = data.get("on_error", "stop_graph")
+        draft.unread = "nodes" not in data
         for name, declared in data.get("inputs", {}).items():
-            _add_input(draft, document, (*keys, "inputs", name), declared)
-        nodes = _nodes_by_id(data.get("nodes", {}))
+            # One that does not have the form is there, of any type.
+            _add_input(draft, document, (*keys, "inputs", name), None if name in bad_inputs else declared)
+        nodes = nodes_by_id(data.get("nodes", {}))
         around = Surroundings(draft, document, [node_id for node_id, _, _ in nodes])
-        reader = NodeReader(around, self.graph, lambda at, inner: self._graph(document, at, inner, wrong))
+        reader = NodeReader(around, self.graph, in_place)
         for node_id, key, node in nodes:
             at = (*keys, "nodes", key)
-            if any(misfit.keys == at and misfit.unknown_key for misfit in wrong):
-                continue  # its id is none
-            readable = _readable(node, at, wrong)
-            draft.place_node(
-                _broken(document, at, node_id) if readable is None else reader.read(node_id, at, readable)
-            )
+            if is_named(at, wrong):
+                kept = readable(node, at, wrong)
+                draft.place_node(broken(document, at, node_id) if kept is None else reader.read(node_id, at, kept))
         if "returns" in data:
             at = (*keys, "returns")
 
@@ -145,57 +144,6 @@ def _add_input(draft: GraphDraft, document: Document, keys: Keys, declared: Any)
         place = document.place((*keys, "default"))
         draft.problems.append(place.before(f"input {name!r}: the default does not fit: {error}"))
     draft.inputs[name] = made
-
-
-def _nodes_by_id(nodes: Any) -> list[tuple[str, str | int, dict[str, Any]]]:
-    """Id, key in the file and content of each node that can be read at all."""
-    if isinstance(nodes, dict):
-        pairs = cast("dict[str, Any]", nodes).items()
-        whole = ((name, cast("dict[str, Any]", node) if isinstance(node, dict) else {}) for name, node in pairs)
-        return [(name, name, node) for name, node in whole]
-    found: list[tuple[str, str | int, dict[str, Any]]] = []
-    for i, item in enumerate(cast("list[Any]", nodes)):
-        node = cast("dict[str, Any]", item if isinstance(item, dict) else {})
-        if isinstance(node.get("id"), str):
-            found.append((node["id"], i, node))
-    return found
-
-
-def _without(data: dict[str, Any], keys: Keys, wrong: list[Misfit]) -> dict[str, Any]:
-    """A graph without the parts that do not have the form; inputs lose their type, nodes are looked at singly."""
-    bad = _bad_below(keys, wrong)
-    kept = {key: value for key, value in data.items() if key not in bad or key in ("nodes", "inputs")}
-    for key in ("nodes", "inputs"):
-        if any(misfit.keys == (*keys, key) for misfit in wrong):
-            del kept[key]
-    inputs = cast("dict[str, Any]", kept.get("inputs", {}))
-    bad_inputs = _bad_below((*keys, "inputs"), wrong)
-    kept["inputs"] = {name: None if name in bad_inputs else value for name, value in inputs.items()}
-    return kept
-
-
-def _readable(node: dict[str, Any], keys: Keys, wrong: list[Misfit]) -> dict[str, Any] | None:
-    """A node without the policies that do not have the form; None if what it runs or is given does not."""
-    own = [misfit for misfit in wrong if misfit.keys[: len(keys)] == keys]
-    if any(_spoils(misfit, len(keys)) for misfit in own):
-        return None
-    bad = _bad_below(keys, wrong)
-    return {key: value for key, value in node.items() if key not in bad}
-
-
-def _spoils(misfit: Misfit, depth: int) -> bool:
-    if len(misfit.keys) == depth or misfit.keys[depth] in _SUBSTANCE:
-        return True
-    return misfit.unknown_key and any(f"did you mean {name!r}" in misfit.why for name in _SUBSTANCE)
-
-
-def _bad_below(keys: Keys, wrong: list[Misfit]) -> set[str | int]:
-    depth = len(keys)
-    return {misfit.keys[depth] for misfit in wrong if misfit.keys[:depth] == keys and len(misfit.keys) > depth}
-
-
-def _broken(document: Document, keys: Keys, node_id: str) -> Draft:
-    return Draft(id=node_id, place=document.place(keys, of_key=True), body=None)
 
 
 def _told(document: Document, misfit: Misfit) -> str:

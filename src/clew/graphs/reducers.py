@@ -23,9 +23,9 @@ _OBJECTS = frozenset(("mapping", "object", "any", "unknown"))
 #: What fits a reducer, and in which words that is told.
 _KINDS: dict[Reducer, tuple[frozenset[str], str]] = {
     Reducer.MERGE: (_OBJECTS, "merge puts the fields of mappings and objects together"),
-    Reducer.SUM: (_NUMBERS, "total adds numbers"),
-    Reducer.MAX: (_NUMBERS | {"str"}, "greatest compares numbers or text"),
-    Reducer.MIN: (_NUMBERS | {"str"}, "least compares numbers or text"),
+    Reducer.SUM: (_NUMBERS, "only numbers are added up"),
+    Reducer.MAX: (_NUMBERS | {"str"}, "only numbers or text are compared"),
+    Reducer.MIN: (_NUMBERS | {"str"}, "only numbers or text are compared"),
 }
 
 

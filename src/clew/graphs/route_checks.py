@@ -118,7 +118,8 @@ def _rivals(edges: list[EdgeDraft]) -> Iterator[str]:
             yield edge.tell("", f"a node has one fallback, and {other.arrow} is that ({other.place})")
         else:
             what = f"a second edge without a condition; the first is {other.arrow} ({other.place})"
-            yield edge.tell("", f"{what}. Give one of them a condition, or run both side by side in a parallel node")
+            how = "Give one of them a condition, or run both side by side in a parallel node"
+            yield edge.tell("", f"{what}. {how}")
 
 
 def _limits_without_fallback(graph: GraphDraft, edges: list[EdgeDraft]) -> Iterator[str]:
@@ -213,7 +214,7 @@ def _ways(graph: GraphDraft, edges: list[EdgeDraft]) -> Iterator[str]:
         if name not in reached:
             yield draft.tell("", "no way leads here from START; add an edge to it, or take it out")
         elif name not in forwards and not may_end(draft):
-            yield draft.tell("", f"no edge leaves it; if the graph ends here, add one to END")
+            yield draft.tell("", "no edge leaves it; if the graph ends here, add one to END")
     yield from _without_exit(graph, forwards, backwards, reached)
 
 

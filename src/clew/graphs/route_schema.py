@@ -96,6 +96,10 @@ BRANCH_KEYS: Schema = {
     "needs": refused(_NO_NEEDS),
     "depends_on": refused(_NO_NEEDS),
     "on_error": refused(_NO_POLICY),
+    "map": refused("is not for branches: map inside of a graph that stands in the branch"),
+    "parallel": refused("is not for branches: put it into a graph that stands in the branch"),
+    "max_visits": refused("is not for branches: they are entered with their node"),
+    "on_limit": refused("is not for branches: they are entered with their node"),
 }
 STATE_NODE_KEYS: Schema = {
     **BRANCH_KEYS,

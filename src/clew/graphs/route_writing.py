@@ -68,7 +68,7 @@ def place_edge(
     max_visits: int | None = None,
     on_limit: OnLimit | str = OnLimit.STRICT,
     fallback: bool = False,
-) -> None:
+) -> EdgeDraft:
     """Add an edge; see `StateGraph.add_edge` and `StateGraph.add_fallback`."""
     edge = EdgeDraft(
         source=_bare(source), target=_bare(target), place=place, when=when, max_visits=max_visits,
@@ -78,6 +78,7 @@ def place_edge(
         edge.owner = _owner(graph, f"{edge.source}->{edge.target}")
         edge.label = label_of(when)
     _placed(graph, edge, source, target)
+    return edge
 
 
 def place_router(

@@ -167,44 +167,61 @@ def tool(
         InvalidInputError: the name is none, or the function has parameters that cannot be given by name.
     """
 
+    options: dict[str, Any] = {
+        "permissions": Permissions(
+            read=_places("read", read),
+            write=_places("write", write),
+            network=_places("network", network),
+            shell=shell,
+        ),
+        "effects": effects,
+        "dry_run": dry_run,
+        "examples": tuple(examples),
+        "isolation": isolation,
+        "limits": dict(limits or {}),
+    }
+
     def attach(body: F) -> F:
-        made = Tool(
-            name=name or body.__name__,
-            description=described(body) if description is None else description,
-            parameters=parameters_of(body),
-            function=body,
-            permissions=Permissions(
-                read=None if read is None else tuple(read),
-                write=None if write is None else tuple(write),
-                network=None if network is None else tuple(network),
-                shell=shell,
-            ),
-            effects=effects,
-            dry_run=dry_run,
-            examples=tuple(examples),
-            isolation=isolation,
-            limits=dict(limits or {}),
-        )
-        _refuse_name(made.name)
-        setattr(body, ATTACHED, made)
+        setattr(body, ATTACHED, _made_of(body, name, description, options))
         return body
 
     return attach(function) if function is not None else attach
 
 
 def tool_of(body: Tool | Callable[..., Any]) -> Tool:
-    """The tool that a function is; any typed function is one without rights.
+    """The tool that a function is; any typed function is one, with the rights that `@tool` gives by itself.
 
     Raises:
-        InvalidInputError: it has parameters that cannot be given by name.
+        InvalidInputError: it is no function, or has parameters that cannot be given by name.
     """
     if isinstance(body, Tool):
         return body
     attached = getattr(body, ATTACHED, None)
     if isinstance(attached, Tool):
         return attached
-    tool(body)
-    return getattr(body, ATTACHED)
+    if not callable(body):  # pyright: ignore[reportUnnecessaryComparison]
+        raise InvalidInputError(f"a tool is a function, or a Tool, and not {body!r:.80}")
+    return _made_of(body, None, None, {})
+
+
+def _made_of(
+    body: Callable[..., Any], name: str | None, description: str | None, options: Mapping[str, Any]
+) -> Tool:
+    made = Tool(
+        name=name or str(getattr(body, "__name__", type(body).__name__)),
+        description=described(body) if description is None else description,
+        parameters=parameters_of(body),
+        function=body,
+        **options,
+    )
+    _refuse_name(made.name)
+    return made
+
+
+def _places(what: str, given: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(given, str):
+        raise InvalidInputError(f"{what} is a list of places, not one text; write {what}=[{given!r}]")
+    return None if given is None else tuple(given)
 
 
 class Tools:
@@ -236,8 +253,16 @@ class Tools:
         return added
 
     def add_module(self, module: ModuleType) -> list[Tool]:
-        """Add every function of a module that is marked with `@tool`."""
-        found = [each for each in vars(module).values() if isinstance(getattr(each, ATTACHED, None), Tool)]
+        """Add every function of a module that is marked with `@tool`, and every `Tool` in it.
+
+        Raises:
+            InvalidInputError: two of them, or one of them and one that is here, have the same name.
+        """
+        found = [
+            each
+            for each in vars(module).values()
+            if isinstance(each, Tool) or isinstance(getattr(each, ATTACHED, None), Tool)
+        ]
         return [self.add(each) for each in found]
 
     def get(self, name: str) -> Tool:

@@ -15,6 +15,7 @@ def run_forked(run: Run, event: e.RunForked) -> None:
     run.origin = run.id, run.seq
     run.id, run.labels = event.run, event.labels
     run.generation = run.epoch = 1
+    run.kept = {}  # what was decided beforehand was decided about the other run
     if run.due is not None:
         run.due += event.shift_s
         run.timers.set(run.due, "run", None)

@@ -15,15 +15,19 @@ def because(visit: Visit, others: int = 0) -> ErrorInfo:
 
 
 def timed_out(what: str, limit_s: float | None) -> ErrorInfo:
-    """A time limit in seconds was reached."""
-    message = f"{what} took longer than its time limit of {limit_s:g} s"
+    """A time limit in seconds was reached; None if the graph was changed and declares none any more."""
+    message = f"{what} took longer than its time limit{_of(limit_s)}"
     return ErrorInfo(type="timeout", message=message, classes=("TimeoutError", "OSError", "Exception"))
+
+
+def _of(limit_s: float | None) -> str:
+    return f" of {limit_s:g} s" if limit_s is not None else ""
 
 
 def silent(limit_s: float | None) -> ErrorInfo:
     """A body gave no sign of life for so many seconds."""
     message = (
-        f"the body was silent for longer than its heartbeat of {limit_s:g} s; it is to call ctx.heartbeat() or "
+        f"the body was silent for longer than its heartbeat{_of(limit_s)}; it is to call ctx.heartbeat() or "
         "ctx.progress() more often, or needs a longer heartbeat="
     )
     return ErrorInfo(type="heartbeat", message=message, classes=("TimeoutError", "OSError", "Exception"))

@@ -175,7 +175,7 @@ def _graph_input(run: Run, name: str, scope: Scope | Walk) -> Binding:
     if scope.owner is None:
         given = run.inputs.get(name)
         if given is not None:
-            return Known(given)
+            return Known(given, given=True)
     else:
         outer, item = surroundings(scope.owner)
         binding = scope.owner.node.spec.inputs.get(name)

@@ -154,10 +154,11 @@ class Expression(msgspec.Struct, frozen=True, tag="expression", omit_defaults=Tr
     where: str = ""
 
 
-class Known(msgspec.Struct, frozen=True, tag="known"):
-    """A resolved leaf: a value that is on disk."""
+class Known(msgspec.Struct, frozen=True, tag="known", omit_defaults=True):
+    """A resolved leaf: a value that is on disk; `given` if the run was started with it, and no node made it."""
 
     value: Value
+    given: bool = False
 
 
 class Absent(msgspec.Struct, frozen=True, tag="absent"):

@@ -245,6 +245,9 @@ class _ChildContext(Context):
     def receive(self, name: str, **_: Any) -> NoReturn:
         raise ClewError(_SYNC_ONLY.format(what=f"that the message {name!r} was received"))
 
+    def checkpoint(self, name: str) -> NoReturn:
+        raise ClewError(_SYNC_ONLY.format(what=f"the checkpoint {name!r}"))
+
     def heartbeat(self) -> None:
         if self._pause_s is not None and time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + self._pause_s

@@ -16,10 +16,12 @@ from clew.graphs.tools import tool
 
 #: Bytes of a file that is read or searched, by default.
 MAX_BYTES = 10_000_000
+#: Characters of a line that was found.
+MAX_TOLD = 500
 
 
 class Written(TypedDict):
-    """What was written."""
+    """What was written, in bytes."""
 
     path: str
     bytes: int
@@ -57,38 +59,55 @@ def read_file(path: str, start_line: int = 1, max_lines: int | None = None, max_
         raise Permanent(
             f"{path} has {size:,} bytes, more than max_bytes ({max_bytes:,}); read a part of it otherwise"
         )
-    text = _text(file, path)
-    if start_line == 1 and max_lines is None:
-        return text
-    lines = text.splitlines(keepends=True)[start_line - 1 :]
-    return "".join(lines if max_lines is None else lines[:max_lines])
+    lines = _text(file, path).split("\n")[start_line - 1 :]
+    if max_lines is None or len(lines) <= max_lines:
+        return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines[:max_lines])
 
 
-def _would_write(path: str, content: str, append: bool = False) -> str:
-    file = Path(path)
-    what = "append to" if append and file.exists() else "replace" if file.exists() else "make"
-    return f"would {what} {path} ({len(content.encode()):,} bytes)"
+def _would_write(path: str, content: str) -> str:
+    what = "replace" if Path(path).exists() else "make"
+    return f"would {what} {path} ({len(_bytes(content)):,} bytes)"
 
 
 @tool(effects="idempotent", dry_run=_would_write)
-def write_file(path: str, content: str, append: bool = False) -> Written:
-    """Write a text file; folders that are missing are made.
+def write_file(path: str, content: str) -> Written:
+    """Write a text file, in place of what is there; folders that are missing are made.
 
     Args:
         path: of the file.
         content: its text.
-        append: add the text to what is there.
     """
+    data = _bytes(content)
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a" if append else "w", encoding="utf-8", newline="") as out:
-        out.write(content)
-    return {"path": path, "bytes": file.stat().st_size}
+    file.write_bytes(data)
+    return {"path": path, "bytes": len(data)}
+
+
+def _would_append(path: str, content: str) -> str:
+    what = "append to" if Path(path).exists() else "make"
+    return f"would {what} {path} ({len(_bytes(content)):,} bytes)"
+
+
+@tool(effects="unknown", dry_run=_would_append)
+def append_file(path: str, content: str) -> Written:
+    """Add text to the end of a file; it is made if it is not there, and so are folders that are missing.
+
+    Args:
+        path: of the file.
+        content: what is added.
+    """
+    data = _bytes(content)
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab") as out:
+        out.write(data)
+    return {"path": path, "bytes": len(data)}
 
 
 def _would_edit(path: str, old: str, new: str, count: int = 1) -> str:  # noqa: ARG001 - called like `edit_file`
-    found = _text(_file(path), path).count(old)
-    return f"would replace {count or found} of {found} in {path}"
+    return f"would replace {_found(_text(_file(path), path), path, old, count)} times in {path}"
 
 
 @tool(effects="unknown", dry_run=_would_edit)
@@ -101,16 +120,23 @@ def edit_file(path: str, old: str, new: str, count: int = 1) -> Edited:
         new: what takes its place.
         count: how often it has to be there; 0 is any number of times.
     """
-    if not old:
-        raise InvalidInputError("old is the text that is replaced, and is empty")
     file = _file(path)
     text = _text(file, path)
+    found = _found(text, path, old, count)
+    file.write_bytes(_bytes(text.replace(old, new)))
+    return {"path": path, "replaced": found}
+
+
+def _found(text: str, path: str, old: str, count: int) -> int:
+    """How often a piece of text is there, if that is as often as was said."""
+    if not old:
+        raise InvalidInputError("old is the text that is replaced, and is empty")
     found = text.count(old)
     if not found or (count and found != count):
-        wanted = count or "at least one"
-        raise Permanent(f"{path} holds the text {found} times, not {wanted}; give more of what stands around it")
-    file.write_text(text.replace(old, new), encoding="utf-8", newline="")
-    return {"path": path, "replaced": found}
+        wanted = f"{count}" if count else "at least once"
+        hint = "; give more of what stands around it" if found > count else ""
+        raise Permanent(f"{path} holds the text {found} times, not {wanted}{hint}")
+    return found
 
 
 @tool(effects="none", write=())
@@ -134,7 +160,7 @@ def list_files(path: str = ".", pattern: str = "**/*", max_entries: int = 1_000)
 def search_files(
     text: str, path: str = ".", pattern: str = "**/*", regex: bool = False, max_matches: int = 200
 ) -> list[Match]:
-    """Search the text files of a folder line by line.
+    """Search the text files of a folder line by line; files that are no text, or too large, are left out.
 
     Args:
         text: what is searched for.
@@ -152,12 +178,12 @@ def search_files(
         if file.stat().st_size > MAX_BYTES:
             continue
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8").split("\n")
         except UnicodeDecodeError:
             continue
         for number, line in enumerate(lines, 1):
             if wanted.search(line):
-                matches.append({"path": str(file), "line": number, "text": line[:500]})
+                matches.append({"path": str(file), "line": number, "text": line[:MAX_TOLD]})
                 if len(matches) >= max_matches:
                     return matches
     return matches
@@ -166,8 +192,12 @@ def search_files(
 def _files(path: str, pattern: str) -> Iterator[Path]:
     folder = Path(path)
     if not folder.is_dir():
-        raise Permanent(f"{path} is no folder")
-    yield from sorted(file for file in folder.glob(pattern) if file.is_file())
+        raise Permanent(f"{path} is no folder" if folder.exists() else f"there is no folder {path}")
+    try:
+        found = sorted(file for file in folder.glob(pattern) if file.is_file())
+    except (NotImplementedError, ValueError) as error:
+        raise InvalidInputError(f"pattern {pattern!r} names no files below a folder: {error}") from None
+    yield from found
 
 
 def _file(path: str) -> Path:
@@ -177,9 +207,16 @@ def _file(path: str) -> Path:
     return file
 
 
+def _bytes(text: str) -> bytes:
+    """The text as it is stored; made before a file is opened, so that none is lost to text that cannot be."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"the text cannot be written in UTF-8: {error.reason}") from None
+
+
 def _text(file: Path, path: str) -> str:
     try:
-        with file.open(encoding="utf-8", newline="") as opened:
-            return opened.read()
+        return file.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise Permanent(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start})") from None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TypedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, TypedDict
 
-from clew.errors import Permanent
+from clew.bodies.errors import BodyError
+from clew.errors import InvalidInputError
 from clew.graphs.tools import tool
+from clew.kernel.values import ErrorInfo
 
 #: Bytes of each stream that are returned.
 MAX_OUTPUT = 1_000_000
+#: Characters of standard error that are told of a program that failed.
+_TOLD = 2_000
 
 
 class Ran(TypedDict):
@@ -26,44 +31,49 @@ def _would_run(command: str | list[str], cwd: str = ".", ok_codes: list[int] | N
 
 @tool(name="shell", effects="unknown", shell=True, isolation="process", dry_run=_would_run)  # noqa: S604
 def run(command: str | list[str], cwd: str = ".", ok_codes: list[int] | None = None) -> Ran:
-    """Run a program, and wait for its end.
+    """Run a program, and wait until it and all that writes to its output have ended.
 
     Args:
         command: a line for the shell, or a list of arguments, which no shell reads.
         cwd: the folder it runs in.
         ok_codes: exit codes that mean success; 0 if not given.
     """
-    done = subprocess.run(
-        command,
-        shell=isinstance(command, str),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    ran: Ran = {"exit_code": done.returncode, "stdout": _shown(done.stdout), "stderr": _shown(done.stderr)}
-    if done.returncode not in (ok_codes or [0]):
-        raise ProgramFailedError(done.returncode, ran["stderr"])
-    return ran
+    if not command or (isinstance(command, str) and not command.strip()):
+        raise InvalidInputError("command is empty")
+    with (
+        subprocess.Popen(
+            command,
+            shell=isinstance(command, str),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+        ThreadPoolExecutor(2) as readers,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        stdout, stderr = readers.map(_read, (process.stdout, process.stderr))
+        code = process.wait()
+    if code not in (ok_codes if ok_codes is not None else [0]):
+        raise BodyError(_failure(code, stderr))
+    return {"exit_code": code, "stdout": stdout, "stderr": stderr}
 
 
-class ProgramFailedError(Permanent):
-    """A program ended with a code that does not mean success.
-
-    Args:
-        code: its exit code; negative is the signal that ended it.
-        stderr: what it wrote there.
-    """
-
-    def __init__(self, code: int, stderr: str) -> None:
-        how = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        told = stderr.strip()[-2_000:]
-        super().__init__(f"the program {how}{f': {told}' if told else ''}")
-        self.code = code
+def _failure(code: int, stderr: str) -> ErrorInfo:
+    kind, number, known = ("signal", -code, "SignalError") if code < 0 else ("exit code", code, "ExitCodeError")
+    how = f"{kind} {number}"
+    told = stderr.strip()[-_TOLD:]
+    message = f"the program ended {'by' if code < 0 else 'with'} {how}{f': {told}' if told else ''}"
+    return ErrorInfo(type=kind, message=message, classes=(how, known, "Exception"))
 
 
-def _shown(data: bytes) -> str:
-    text = data.decode(errors="replace")
-    return (
-        text if len(text) <= MAX_OUTPUT else f"{text[:MAX_OUTPUT]}\n… {len(text) - MAX_OUTPUT:,} characters more"
-    )
+def _read(pipe: IO[bytes]) -> str:
+    """All that comes, of which so much is kept; a program that prints more is not held up."""
+    kept, more = bytearray(), 0
+    while chunk := pipe.read(1 << 16):
+        room = MAX_OUTPUT - len(kept)
+        kept += chunk[:room]
+        more += max(len(chunk) - room, 0)
+    text = kept.decode(errors="replace")
+    return f"{text}\n… {more:,} bytes more" if more else text

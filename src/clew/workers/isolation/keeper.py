@@ -55,10 +55,12 @@ def keep(link: int, streams: Sequence[int]) -> None:
             if not data:
                 return  # the engine has thought better of it
             orders = inbox.feed(data)
-        order = orders[0]
+        order, *more = orders
         if not isinstance(order, Order):
             raise TypeError(f"the first message is {type(order).__name__}")
-        report = _Keeper(link, inbox, order).run(streams)
+        keeper = _Keeper(link, inbox, order)
+        keeper.take(more)
+        report = keeper.run(streams)
     except BaseException as error:
         report = Report(fault="".join(traceback.format_exception(error)))
     try:
@@ -234,9 +236,14 @@ class _Keeper:
         if descriptor == self._waking:
             os.read(self._waking, 1 << 12)
             return
-        messages = self._inbox.feed(os.read(self._link, 1 << 16)) if descriptor == self._link else []
-        if not messages:  # the engine has ended
+        data = os.read(self._link, 1 << 16) if descriptor == self._link else b""
+        if data:
+            self.take(self._inbox.feed(data))
+        else:  # the engine has ended
             self._ask_to_end(0.0)
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Do as the engine says."""
         for message in messages:
             if isinstance(message, Stop):
                 self._ask_to_end(message.grace_s)

@@ -43,6 +43,7 @@ def confine(
     *,
     read: Iterable[str] | None,
     write: Iterable[str] | None,
+    only_write: Iterable[str] = (),
     no_abstract_sockets: bool = False,
 ) -> None:
     """Confine this thread, which has set `no_new_privs`, and what it starts from now on.
@@ -52,7 +53,8 @@ def confine(
 
     Args:
         read: what may be read and executed; None is everything.
-        write: what may be written as well; None is everything.
+        write: what may be read and written; None is everything.
+        only_write: what may be written, but is not to be read for that reason.
         no_abstract_sockets: abstract sockets of other processes are out of reach, too (from version 6 on).
 
     Raises:
@@ -83,6 +85,8 @@ def confine(
             _allow(ruleset, path, reading)
         for path in write or ():
             _allow(ruleset, path, reading | writing)
+        for path in only_write:
+            _allow(ruleset, path, writing)
         system_call("landlock_restrict_self", numbers().landlock_restrict_self, ruleset, 0)
     finally:
         os.close(ruleset)

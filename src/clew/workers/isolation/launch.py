@@ -112,13 +112,14 @@ class Launch:
         control(PR_SET_NO_NEW_PRIVS, 1)
         if how.landlock:
             self._stage = "Landlock"
-            write = order.write if how.confines_writing else None
-            if write is None and how.places:
+            spared: list[str] = []
+            if how.places and not how.confines_writing:
                 # A step of a user who may change control groups could leave its own.
-                write = tuple(landlock.all_but([_CGROUPS, *(place.folder for place in how.places.values())]))
+                spared = landlock.all_but([_CGROUPS, *(place.folder for place in how.places.values())])
             landlock.confine(
                 read=order.read if how.confines_reading else None,
-                write=write,
+                write=order.write if how.confines_writing else () if spared else None,
+                only_write=spared,
                 no_abstract_sockets=how.confines_writing or how.guards,
             )
         if how.filter is not None:

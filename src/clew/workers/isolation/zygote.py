@@ -56,6 +56,8 @@ def main(descriptor: int) -> NoReturn:
                 break
             if not said:
                 break
+            for each in descriptors:
+                os.set_inheritable(each, False)
             try:
                 pid = os.fork()
             except OSError:  # no room for another process: the link that ends says so
