@@ -62,13 +62,17 @@ if TYPE_CHECKING:
     from clew.graphs import Graph as Graph
     from clew.graphs import Handle as Handle
     from clew.graphs import Happened as Happened
+    from clew.graphs import Permissions as Permissions
     from clew.graphs import Retry as Retry
     from clew.graphs import StateGraph as StateGraph
     from clew.graphs import StateView as StateView
+    from clew.graphs import Tool as Tool
+    from clew.graphs import Tools as Tools
     from clew.graphs import Update as Update
     from clew.graphs import append as append
     from clew.graphs import barrier as barrier
     from clew.graphs import branch as branch
+    from clew.graphs import call as call
     from clew.graphs import execution_batches as execution_batches
     from clew.graphs import exponential as exponential
     from clew.graphs import fixed as fixed
@@ -80,8 +84,10 @@ if TYPE_CHECKING:
     from clew.graphs import load as load
     from clew.graphs import merge as merge
     from clew.graphs import node as node
+    from clew.graphs import rehearse as rehearse
     from clew.graphs import replace as replace
     from clew.graphs import shell as shell
+    from clew.graphs import tool as tool
     from clew.graphs import total as total
     from clew.graphs import undo as undo
     from clew.journal.records import LogLine as LogLine
@@ -137,14 +143,18 @@ _HOMES = {
         "Graph",
         "Handle",
         "Happened",
+        "Permissions",
         "Retry",
         "START",
         "StateGraph",
         "StateView",
+        "Tool",
+        "Tools",
         "Update",
         "append",
         "barrier",
         "branch",
+        "call",
         "execution_batches",
         "exponential",
         "fixed",
@@ -156,8 +166,10 @@ _HOMES = {
         "load",
         "merge",
         "node",
+        "rehearse",
         "replace",
         "shell",
+        "tool",
         "total",
         "undo",
     ),

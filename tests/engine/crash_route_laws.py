@@ -34,7 +34,7 @@ def is_determined(world: World, outcome: Outcome) -> bool:
     events = [recorded.event for recorded in outcome.events]
     again = any(isinstance(event, e.RunRetried) for event in events)
     lost = any(isinstance(event, e.NodeFailed) and event.error.type in LOST for event in events)
-    return not ((plan.has_limits and again) or (lost and outcome.state == "completed"))
+    return not ((plan.has_limits and again) or (lost and plan.leads_on))
 
 
 def route_problems(world: World, outcome: Outcome, plain_: Outcome) -> Iterator[str]:

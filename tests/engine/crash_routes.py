@@ -135,6 +135,11 @@ class StatePlan(Plan):
         """Whether the way depends on how often something was visited in this generation of the run."""
         return any(walk.has_limits for walk in self.all_walks)
 
+    @property
+    def leads_on(self) -> bool:
+        """Whether there is a way on from failures somewhere."""
+        return any(stop.fallback or stop.collects for walk in self.all_walks for stop in walk.all)
+
 
 def state_plan_of(seed: int) -> StatePlan:
     """The state graphs of a seed."""

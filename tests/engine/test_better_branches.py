@@ -7,7 +7,7 @@ import pytest
 from engine_kit import Gate, history, seen
 from state_kit import State, add_a, add_b, chain, waits_at
 
-from clew import END, START, Engine, RunFailedError, StateGraph, barrier
+from clew import END, START, Context, Engine, RunFailedError, StateGraph, barrier
 from clew.journal.sqlite import SqliteJournal
 from clew.kernel import events as e
 
@@ -170,7 +170,12 @@ async def test_a_checkpoint_holds_what_its_node_has_changed(url: str) -> None:
 
 async def test_an_explicit_checkpoint_is_one(url: str) -> None:
     """Elsewhere, it is a call that saves nothing."""
-    graph = chain(add_a, "review", add_b, checkpoints="manual")
+
+    async def names(state: State, ctx: Context) -> State:
+        await ctx.checkpoint("in the middle")
+        return {"log": ["named"]}
+
+    graph = chain(add_a, names, "review", add_b, checkpoints="manual")
     async with Engine(url) as engine:
         run = await engine.start(graph, id="r")
         await waits_at(run)
@@ -179,8 +184,10 @@ async def test_an_explicit_checkpoint_is_one(url: str) -> None:
         run = await engine.resume("r")
         await run.approve()
         await run.result()
-        (named,) = await run.checkpoints()
-        assert (named.name, named.by, named.why, named.step) == ("before the review", "ann", "named", 2)
-        assert (await run.at(named.seq)).state == {"log": ["a"]}
+        middle, named = await run.checkpoints()
+        assert (middle.name, middle.path, middle.why, middle.step) == ("in the middle", "names", "named", 2)
+        assert (await run.at(middle.seq)).state == {"log": ["a"]}
+        assert (named.name, named.by, named.why, named.step) == ("before the review", "ann", "named", 3)
+        assert (await run.at(named.seq)).state == {"log": ["a", "named"]}
         fork = await engine.fork("r", named.seq, changes={"log": ["other"]}, id="f")
         assert (await waits_at(fork)).shows == {"log": ["other"]}

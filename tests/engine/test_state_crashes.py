@@ -1,9 +1,12 @@
 """State graphs with everything in them: a death at each moment, and a fault at each call of the journal."""
 
 import pytest
+from crash_lives import play
 from crash_plans import BODIES, Death, Schedule, Sketch
 from crash_routes import Asking, StatePlan, Stop, Walk
 from crash_trials import MOMENTS, plain_run, try_each_death, try_each_fault, wrong_with
+
+from clew.kernel import events as e
 
 #: What is tried at every single moment in the quick tests.
 SOME = StatePlan(
@@ -88,6 +91,24 @@ def test_a_death_at_each_moment_of_a_state_graph(of: str, done: bool) -> None:
 @pytest.mark.parametrize("burst", [1, 4])
 def test_a_fault_at_each_call_of_a_state_graph(burst: int) -> None:
     assert try_each_fault(SOME, burst, steps=3) > 40
+
+
+def test_a_loss_that_is_a_failure_takes_the_way_out_of_failures() -> None:
+    """What may not be made again is not: its node fails, and the token goes on by the fallback edge."""
+    plan = StatePlan(
+        (), walk=Walk((Stop("body", "failing", 3, fallback=True), Stop("body"), Stop("body", "steps")))
+    )
+    ways = set()
+    for at in range(1, plain_run(plan)[1].counts["command"] + 1):
+        for done in (False, True):
+            schedule = Schedule(deaths=(Death("command", at, done),), gaps=(20.0,))
+            assert not (wrong := wrong_with(plan, schedule)), (schedule, *wrong)
+            world, outcome = play(plan, schedule)
+            assert outcome.state == "completed"
+            assert len(world.ledger.acts.get("s0", ())) <= 1
+            routed = [each.event for each in outcome.events if isinstance(each.event, e.Routed)]
+            ways.add((routed[1].why, routed[1].target, routed[1].error.type if routed[1].error else ""))
+    assert ways == {("edge", "s1", ""), ("fallback", "s2", "interrupted")}
 
 
 @pytest.mark.slow

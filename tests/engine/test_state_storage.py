@@ -70,5 +70,5 @@ async def test_storage_grows_with_the_conversation_and_not_with_its_square(
 async def test_a_barrier_in_each_turn_copies_no_state(tmp_path: Path) -> None:
     without = await conversation(tmp_path / "without.db", TURNS, append)
     asking = await conversation(tmp_path / "asking.db", TURNS, append, asks=True)
-    # Asked, decided, written, gone on: some hundred bytes each; and one snapshot more. The state has 200 KB at last.
+    # Asked, decided, written, gone on: some hundred bytes each. And one snapshot more, of 200 KB.
     assert asking - without < 3_000 * TURNS

@@ -120,7 +120,7 @@ def test_a_function_that_is_not_marked_stays_as_it_was() -> None:
 def test_names_that_are_none(name: str) -> None:
     def named() -> None: ...
 
-    with pytest.raises(InvalidInputError, match="cannot be the name of a tool"):
+    with pytest.raises(InvalidInputError, match=r"cannot be the name of a tool"):
         Tools().add(named, name=name)
 
 
@@ -128,11 +128,11 @@ def test_functions_that_cannot_be_tools() -> None:
     def by_position(a: int, /) -> int:
         return a
 
-    with pytest.raises(InvalidInputError, match="'a' is positional-only"):
+    with pytest.raises(InvalidInputError, match=r"'a' is positional-only"):
         tool(by_position)
-    with pytest.raises(InvalidInputError, match="cannot be the name of a tool"):
+    with pytest.raises(InvalidInputError, match=r"cannot be the name of a tool"):
         tool(lambda: 1)
-    with pytest.raises(InvalidInputError, match="a tool is a function, or a Tool, and not 3"):
+    with pytest.raises(InvalidInputError, match=r"a tool is a function, or a Tool, and not 3"):
         tool_of(3)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match=r"write is a list of places.*write=\['out'\]"):
         tool(write="out")
@@ -151,11 +151,11 @@ def test_a_registry_finds_by_name() -> None:
 
 
 def test_a_tool_that_is_not_there_is_told_with_the_nearest_name() -> None:
-    with pytest.raises(ToolNotFoundError, match="there is no tool 'fetsch'; did you mean 'fetch'?"):
+    with pytest.raises(ToolNotFoundError, match=r"there is no tool 'fetsch'; did you mean 'fetch'?"):
         Tools(fetch).get("fetsch")
-    with pytest.raises(ToolNotFoundError, match="there is no tool 'zip'; there are 'fetch'"):
+    with pytest.raises(ToolNotFoundError, match=r"there is no tool 'zip'; there are 'fetch'"):
         Tools(fetch).get("zip")
-    with pytest.raises(ToolNotFoundError, match="there are none"):
+    with pytest.raises(ToolNotFoundError, match=r"there are none"):
         Tools().get("zip")
 
 
@@ -163,7 +163,7 @@ def test_two_tools_of_one_name_are_refused() -> None:
     def other(url: str) -> str:
         return url
 
-    with pytest.raises(InvalidInputError, match="two tools are called 'fetch'"):
+    with pytest.raises(InvalidInputError, match=r"two tools are called 'fetch'"):
         Tools(fetch).add(other, name="fetch")
 
 

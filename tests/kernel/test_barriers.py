@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from trip import END, START, Trip, barrier, decided, each, edge, fallback, key, parallel, part, routed, step
+from trip import END, START, Trip, barrier, decided, each, edge, fallback, parallel, part, routed, step
+from trip_parts import DECIDED, LOG, at_barrier, before_barrier, judged
 
 from clew.kernel import events as e
 from clew.kernel import signals as s
@@ -14,38 +15,18 @@ from clew.kernel.states import RunState as R
 from clew.kernel.values import FromState
 from clew.kernel.writes import Judgement
 
-LOG = key("log", "append")
-KEYS = (LOG, key("topic"), *decided("ok"))
-
-
-def waiting(*more, inputs=None, **spec) -> Trip:
-    """A barrier between two nodes."""
-    return Trip(step("a"), barrier("ok", **spec), step("z"), *more, keys=KEYS, inputs=inputs)
-
-
-def asked(**spec) -> Trip:
-    trip = waiting(**spec)
-    trip.write("a", log=[1])
-    return trip
+KEYS = DECIDED
 
 
 def digest(trip: Trip, path: str = "ok") -> str:
     return trip.visit(path).waits[DECISION].digest
 
 
-def judged(trip: Trip) -> tuple[str, Judgement, str]:
-    """How the last decision's wait was resolved."""
-    import msgspec
-
-    (resolved,) = trip.events(e.WaitResolved)
-    return resolved.outcome, msgspec.json.decode(resolved.value.json, type=Judgement), resolved.by
-
-
 # Waiting ----------------------------------------------------------------------------------------------------
 
 
 def test_the_token_waits_at_a_barrier_and_nothing_is_under_way():
-    trip = asked(text="publish?", timeout_s=10.0)
+    trip = at_barrier(text="publish?", timeout_s=10.0)
     (opened,) = trip.events(e.WaitOpened)
     assert (opened.path, opened.key, opened.kind, opened.due) == ("ok", DECISION, "answer", 10.0)
     assert b"publish?" in bytes(opened.question.json)
@@ -58,13 +39,13 @@ def test_the_token_waits_at_a_barrier_and_nothing_is_under_way():
 
 
 def test_a_barrier_without_text_asks_by_its_name():
-    trip = asked()
+    trip = at_barrier()
     assert b'"text":"ok?"' in bytes(trip.events(e.WaitOpened)[0].question.json)
     assert trip.machine.wake_at is None
 
 
 def test_a_waiting_run_needs_no_process():
-    trip = asked(timeout_s=10.0)
+    trip = at_barrier(timeout_s=10.0)
     trip.take_over()
     assert [type(event) for event in trip.events()] == [e.OwnershipTaken]
     assert trip.state("ok") is N.WAITING
@@ -73,7 +54,7 @@ def test_a_waiting_run_needs_no_process():
 
 
 def test_a_barrier_is_no_question_and_takes_no_answer():
-    trip = asked()
+    trip = at_barrier()
     trip.answer("ok", DECISION, "approve")
     assert trip.refusal == "ok waits for a decision (approve, reject, modify, reroute), and not for an answer"
     assert trip.state("ok") is N.WAITING
@@ -83,7 +64,7 @@ def test_a_barrier_is_no_question_and_takes_no_answer():
 
 
 def test_an_approval_goes_on_and_tells_the_state_who_and_when_and_on_what():
-    trip = asked()
+    trip = at_barrier()
     shown = digest(trip)
     trip.now = 7.0
     trip.decide("ok", "approve", by="ann", shown=shown)
@@ -98,7 +79,7 @@ def test_an_approval_goes_on_and_tells_the_state_who_and_when_and_on_what():
 
 
 def test_a_rejection_tells_the_state_why():
-    trip = asked()
+    trip = at_barrier()
     trip.decide("ok", "reject", reason="too long")
     assert trip.state_of() == {"log": [1], "ok.approved": False, "ok.reject_reason": "too long"}
 
@@ -116,13 +97,13 @@ def test_nothing_of_an_earlier_decision_remains():
 
 
 def test_a_decision_may_change_the_state_with_it():
-    trip = asked()
+    trip = at_barrier()
     trip.decide("ok", "approve", changes={"topic": "dogs", "log": [7]}, delete=("ok.reject_reason",))
     assert trip.state_of() == {"log": [7], "topic": "dogs", "ok.approved": True}
 
 
 def test_a_modification_changes_the_state_and_asks_again_with_the_same_deadline():
-    trip = asked(timeout_s=10.0)
+    trip = at_barrier(timeout_s=10.0)
     before = digest(trip)
     trip.now = 6.0
     trip.decide("ok", "modify", by="ann", changes={"topic": "dogs"}, delete=("log",))
@@ -148,7 +129,7 @@ def test_a_barrier_in_a_sub_graph_modifies_the_state_of_the_sub_graph_which_tell
 
 
 def test_a_reroute_goes_where_the_person_says_without_an_edge():
-    trip = asked()
+    trip = at_barrier()
     trip.decide("ok", "reroute", target="a")
     assert trip.ways == [("a", "reroute")]
     assert trip.events(e.Routed)[0].edge == -1
@@ -157,7 +138,7 @@ def test_a_reroute_goes_where_the_person_says_without_an_edge():
 
 
 def test_a_reroute_may_lead_to_the_end():
-    trip = asked()
+    trip = at_barrier()
     trip.decide("ok", "reroute", target=END)
     assert trip.run.state is R.COMPLETED
 
@@ -182,7 +163,7 @@ def test_a_decision_that_finds_no_way_on_is_a_decision_all_the_same():
 
 
 def test_a_decision_on_what_was_not_shown_is_refused():
-    trip = asked()
+    trip = at_barrier()
     trip.decide("ok", "approve", shown="another")
     assert trip.refusal == "what is decided on at ok is not what was shown; look at it again"
     assert trip.decision.events == []
@@ -192,7 +173,7 @@ def test_a_decision_on_what_was_not_shown_is_refused():
 
 def test_a_digest_names_the_text_and_the_keys_that_are_shown():
     def of(text="", shows=(), topic="cats", log=(1,)) -> str:
-        trip = waiting(text=text, shows=shows, inputs={"topic": topic})
+        trip = before_barrier(text=text, shows=shows, inputs={"topic": topic})
         trip.write("a", log=list(log))
         return digest(trip)
 
@@ -218,7 +199,7 @@ def test_a_digest_names_the_text_and_the_keys_that_are_shown():
 )
 @pytest.mark.parametrize("early", [True, False])
 def test_a_decision_that_makes_no_sense_is_refused_and_the_barrier_waits_on(how, told, early):
-    trip = waiting() if early else asked()
+    trip = before_barrier() if early else at_barrier()
     kind = how["kind"]
     trip.decide("ok", kind, **{name: value for name, value in how.items() if name != "kind"})
     assert trip.refusal.startswith(told)
@@ -230,7 +211,7 @@ def test_a_decision_that_makes_no_sense_is_refused_and_the_barrier_waits_on(how,
 
 @pytest.mark.parametrize("address", ["okay", "a", "a/ok", "ok/ok", "ok[1]", "ok#x", "gone/ok", ""])
 def test_an_address_that_names_no_barrier_is_refused_with_those_there_are(address):
-    trip = asked()
+    trip = at_barrier()
     trip.decide(address, "approve")
     assert trip.refusal == f"it has no barrier {address!r}; its barriers: ok"
 
@@ -255,18 +236,18 @@ def test_barriers_are_named_at_any_depth_with_the_keys_of_items_left_open():
 
 
 def test_a_barrier_that_was_decided_on_is_closed():
-    trip = asked()
+    trip = at_barrier()
     trip.decide("ok", "approve", by="ann")
     trip.decide("ok", "reject", by="bob")
     assert trip.refusal == "ok does not wait for a decision any more: it was decided (approve by ann)"
-    nobody = asked()
+    nobody = at_barrier()
     nobody.decide("ok", "approve", by="")
     nobody.decide("ok", "reject")
     assert nobody.refusal.endswith("it was decided (approve)")
 
 
 def test_a_barrier_whose_time_was_over_is_closed():
-    trip = asked(timeout_s=5.0)
+    trip = at_barrier(timeout_s=5.0)
     trip.at(5.0)
     trip.decide("ok", "approve")
     assert trip.refusal == "ok does not wait for a decision any more: its time was over, which counts as reject"
@@ -284,104 +265,17 @@ def test_a_barrier_that_was_cancelled_with_its_branch_is_closed():
 
 
 def test_a_run_that_has_ended_takes_no_decision():
-    trip = asked()
+    trip = at_barrier()
     trip.hand(s.Cancel())
     trip.decide("ok", "approve")
     assert trip.refusal == "it has ended (cancelled)"
-
-
-# Time -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("default", "state"),
-    [
-        (Default.APPROVE, {"ok.approved": True}),
-        (Default.REJECT, {"ok.approved": False, "ok.reject_reason": ""}),
-        (Default.SKIP, {}),
-    ],
-)
-def test_the_end_of_the_time_decides_and_is_no_persons_decision(default, state):
-    trip = asked(timeout_s=5.0, default=default)
-    trip.at(4.0)
-    assert trip.state("ok") is N.WAITING
-    trip.at(5.0)
-    assert judged(trip) == ("expired", Judgement(kind=default.value), "")
-    assert trip.state_of() == {"log": [1], **state}
-    assert trip.started == ["z"]
-
-
-def test_a_decision_that_was_recorded_in_time_counts_although_it_is_handled_later():
-    trip = asked(timeout_s=5.0)
-    trip.now = 8.0
-    assert trip.machine.has_question_due(8.0)
-    trip.decide("ok", "approve", at=4.9)
-    assert judged(trip)[0] == "answered"
-    assert trip.state_of()["ok.approved"] is True
-
-
-@pytest.mark.parametrize("at", [5.0, None])
-def test_a_decision_that_was_recorded_too_late_does_not_count_although_no_tick_came(at):
-    trip = asked(timeout_s=5.0)
-    trip.now = 8.0
-    trip.decide("ok", "approve", at=at)
-    assert trip.refusal == "ok does not wait for a decision any more: its time was over"
-    assert judged(trip)[0] == "expired"
-    assert trip.state_of()["ok.approved"] is False
-
-
-def test_a_modification_in_time_that_is_handled_late_is_followed_by_the_end_of_the_time():
-    trip = asked(timeout_s=5.0)
-    trip.now = 8.0
-    trip.decide("ok", "modify", at=4.0, changes={"topic": "x"})
-    assert trip.machine.wake_at == 5.0
-    trip.hand(s.Tick())
-    assert judged(trip)[0] == "expired"
-    assert trip.state_of()["topic"] == "x"
-
-
-def test_a_pause_keeps_the_time_and_takes_decisions():
-    trip = asked(timeout_s=5.0)
-    trip.hand(s.Pause())
-    assert trip.machine.wake_at is None
-    trip.at(9.0)
-    assert trip.state("ok") is N.WAITING
-    trip.hand(s.Resume())
-    assert trip.state("ok") is N.WAITING, "a decision that was recorded in time goes first"
-    trip.hand(s.Tick())
-    assert judged(trip)[0] == "expired"
-    other = asked(timeout_s=5.0)
-    other.hand(s.Pause())
-    other.decide("ok", "approve")
-    assert other.ways == [("z", "edge")]
-    assert other.started == []
-    other.hand(s.Resume())
-    assert other.started == ["z"]
-
-
-def test_a_barrier_that_is_reached_during_a_pause_asks_when_the_run_goes_on():
-    trip = waiting(timeout_s=5.0)
-    trip.hand(s.Pause())
-    trip.write("a", log=[1])
-    assert trip.state("ok") is N.READY
-    trip.now = 3.0
-    trip.hand(s.Resume())
-    assert trip.visit("ok").waits[DECISION].due == 8.0
-
-
-def test_the_time_of_the_run_goes_on_at_a_barrier():
-    trip = Trip(barrier("ok"), keys=KEYS, timeout_s=5.0)
-    trip.at(5.0)
-    assert trip.run.state is R.FAILED
-    assert trip.run.error.type == "timeout"
-    assert trip.state("ok") is N.CANCELLED
 
 
 # Cancel -----------------------------------------------------------------------------------------------------
 
 
 def test_a_cancel_at_a_barrier_is_a_cancel_and_no_decision():
-    trip = asked(timeout_s=5.0, default=Default.APPROVE)
+    trip = at_barrier(timeout_s=5.0, default=Default.APPROVE)
     trip.hand(s.Cancel(by="me"))
     assert [type(event) for event in trip.events()] == [e.GroupStopping, e.RunCancelled]
     assert trip.run.state is R.CANCELLED
@@ -449,9 +343,7 @@ def test_a_person_is_asked_about_a_lost_attempt_beside_a_barrier():
 
 
 def test_the_end_of_the_time_on_a_state_that_is_too_large_fails_the_barrier_and_does_not_hang():
-    trip = Trip(
-        parallel("p", step("a")), barrier("ok", timeout_s=5.0), keys=KEYS, limits={"max_state_bytes": 60}
-    )
+    trip = Trip(parallel("p", step("a")), barrier("ok", timeout_s=5.0), keys=KEYS, limits={"max_state_bytes": 60})
     trip.write("p/a", topic="x" * 50)
     trip.decide("ok", "reject", reason="y" * 50)
     assert trip.run.ended

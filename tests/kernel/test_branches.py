@@ -54,7 +54,12 @@ def test_the_merge_is_one_event_and_nothing_is_seen_before_it():
     assert [type(event) for event in trip.events()] == [e.NodeCompleted]
     trip.write("p/c", log=["c"])
     trip.write("p/b", log=["b"])
-    assert [type(event) for event in trip.events()] == [e.NodeCompleted, e.NodeCompleted, e.Routed, e.AttemptStarted]
+    assert [type(event) for event in trip.events()] == [
+        e.NodeCompleted,
+        e.NodeCompleted,
+        e.Routed,
+        e.AttemptStarted,
+    ]
     assert [event.path for event in trip.events(e.NodeCompleted)] == ["p/b", "p"]
 
 
@@ -299,7 +304,9 @@ def test_branches_of_a_parallel_node_that_is_a_branch_are_writers_too():
 
 def test_failed_items_of_a_map_that_is_a_branch_are_told_as_well():
     keys = (*KEYS, key("m.failed", "replace"))
-    trip = Trip(parallel("p", each("m", FromState("log"), collect=True), step("a")), keys=keys, inputs={"log": [1]})
+    trip = Trip(
+        parallel("p", each("m", FromState("log"), collect=True), step("a")), keys=keys, inputs={"log": [1]}
+    )
     trip.expand("p/m", 2)
     trip.fail("p/m[0]")
     trip.write("p/m[1]", n=1)

@@ -62,7 +62,9 @@ def test_what_another_has_appended_already_is_shared_and_not_copied():
     assert outer.items is inner.items
     assert value(outer)[1_000:] == ["x", "y", "z", "and more"]
     assert value(inner)[1_000:] == ["x", "y", "z"]
-    assert outer.size == appended(appended(appended(whole(raw(list(range(1_000)))), "x"), "y", "z"), "and more").size
+    assert (
+        outer.size == appended(appended(appended(whole(raw(list(range(1_000)))), "x"), "y", "z"), "and more").size
+    )
 
 
 def test_what_a_list_counts_for_does_not_depend_on_whether_it_is_shared():

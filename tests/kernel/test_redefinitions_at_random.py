@@ -200,15 +200,8 @@ def _play(data: st.DataObject, acts: int) -> None:
         stage.act(data.draw)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 @pytest.mark.slow
-def test_some_runs_change_at_any_moment(data: st.DataObject) -> None:
-    _play(data, 15)
-
-
-@settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-@pytest.mark.slow
-def test_many_runs_change_at_any_moment(data: st.DataObject) -> None:
+def test_runs_change_at_any_moment(data: st.DataObject) -> None:
     _play(data, 25)

@@ -110,7 +110,7 @@ def test_a_sub_graph_whose_key_is_of_another_kind_fails_where_it_writes_to_the_s
 def test_a_long_wrong_value_is_shown_in_part():
     trip = Trip(step("a"), keys=(key("k", "sum"),))
     trip.write("a", k="x" * 500)
-    assert trip.error.endswith('xxx…')
+    assert trip.error.endswith("xxx…")
     assert len(trip.error) < 200
 
 
@@ -244,9 +244,7 @@ def test_what_a_reducer_computes_is_stored_as_a_difference_and_not_computed_agai
 
 
 def test_each_write_of_branches_is_computed_once_however_often_it_is_read():
-    trip = Trip(
-        parallel("p", step("a"), step("b")), step("c"), keys=(key("k", "custom:shift"),), inputs={"k": 1}
-    )
+    trip = Trip(parallel("p", step("a"), step("b")), step("c"), keys=(key("k", "custom:shift"),), inputs={"k": 1})
     trip.write("p/a", k=2)
     trip.write("p/b", k=3)
     assert trip.rules.reduced == 2

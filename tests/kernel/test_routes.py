@@ -19,7 +19,9 @@ RAISES = ["raises"]
 def fork(*edges, **options) -> Trip:
     """One node whose edges are looked at, and b, c, d behind it."""
     ends = tuple(edge(name, END) for name in "bcd")
-    return Trip(step("a"), step("b"), step("c"), step("d"), keys=N_, edges=(edge(START, "a"), *edges, *ends), **options)
+    return Trip(
+        step("a"), step("b"), step("c"), step("d"), keys=N_, edges=(edge(START, "a"), *edges, *ends), **options
+    )
 
 
 def loop(*edges, node=None, **options) -> Trip:
@@ -74,7 +76,7 @@ def test_no_way_on_lists_each_condition_and_its_value():
     assert trip.run.state is R.FAILED
     assert trip.run.error.type == "route"
     assert trip.error == (
-        "no edge of a can be taken: to b if n < 1: gave false; to c if which(state): gave 5, not \"c\"; "
+        'no edge of a can be taken: to b if n < 1: gave false; to c if which(state): gave 5, not "c"; '
         "to END if its condition: gave false"
     )
 
@@ -98,7 +100,9 @@ def test_what_a_condition_gave_is_shown_in_part():
 
 
 def test_a_condition_that_raises_names_its_edge():
-    trip = fork(edge("a", "b", ["below", "n", 1]), edge("a", "c", RAISES, label="price(state) > 3"), edge("a", "d"))
+    trip = fork(
+        edge("a", "b", ["below", "n", 1]), edge("a", "c", RAISES, label="price(state) > 3"), edge("a", "d")
+    )
     trip.write("a", n=5)
     assert trip.run.error.type == "condition"
     assert trip.error == "the condition of the edge a -> c (price(state) > 3) raised KeyError: ouch"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from play import BOOM, THREE, mapped, node
-from test_sub_walks import LOG, given, reporting, routed_inside
 from trip import (
     END,
     START,
@@ -21,6 +20,7 @@ from trip import (
     routed,
     step,
 )
+from trip_parts import LOG, given, routed_inside
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
@@ -31,14 +31,6 @@ from clew.kernel.states import RunState as R
 from clew.kernel.values import FromNode, FromState
 
 KEYS = (LOG, key("n"), key("k", "replace"))
-
-
-def again(trip: Trip) -> Trip:
-    """Retry the run; without its process having been there, too."""
-    assert trip.run.ended
-    trip.hand(s.RetryRun(by="me"))
-    assert trip.refusal == ""
-    return trip
 
 
 # Where the token stands -------------------------------------------------------------------------------------
@@ -53,7 +45,7 @@ def test_the_failed_step_is_made_again_on_the_state_as_it_is():
     trip.at(3.0)
     trip.fail("b", BOOM)
     assert trip.run.state is R.FAILED
-    again(trip)
+    trip.retry()
     assert trip.started == ["b"]
     assert trip.visit("b").attempt == 4
     assert trip.visit("b").failures == 0
@@ -68,7 +60,7 @@ def test_a_step_that_was_cancelled_is_made_again():
     trip.write("a", log=["a"])
     trip.hand(s.Cancel())
     trip.acknowledge("b")
-    again(trip)
+    trip.retry()
     assert trip.started == ["b"]
     trip.write("b", log=["b"])
     assert trip.state_of() == {"log": ["a", "b"]}
@@ -81,7 +73,7 @@ def test_a_token_that_found_no_way_asks_its_edges_again():
     )  # fmt: skip
     trip.write("a", log=["a"])
     assert trip.run.state is R.FAILED
-    again(trip)
+    trip.retry()
     assert trip.run.state is R.FAILED
     assert trip.states() == {"a": "completed"}
     assert [type(event).__name__ for event in trip.events()] == ["RunRetried", "GroupStopping", "RunFailed"]
@@ -89,7 +81,7 @@ def test_a_token_that_found_no_way_asks_its_edges_again():
 
 def test_a_token_that_found_no_way_from_the_start_asks_again():
     trip = Trip(step("a"), keys=KEYS, edges=(edge(START, "a", ["has", "k"]), edge("a", END)))
-    again(trip)
+    trip.retry()
     assert trip.error == "no edge of START can be taken: to a if its condition: gave false"
 
 
@@ -98,7 +90,7 @@ def test_a_step_that_came_in_while_the_run_was_cancelled_is_gone_on_from():
     trip.hand(s.Cancel())
     trip.write("a", log=["a"])
     assert trip.run.state is R.CANCELLED
-    again(trip)
+    trip.retry()
     assert trip.ways == [("b", "edge")]
     assert trip.started == ["b"]
 
@@ -107,7 +99,7 @@ def test_a_last_step_that_came_in_while_the_run_was_cancelled_completes_it():
     trip = Trip(step("a"), keys=KEYS)
     trip.hand(s.Cancel())
     trip.write("a", goto=END, log=["a"])
-    again(trip)
+    trip.retry()
     assert trip.ways == [(END, "goto")]
     assert trip.run.state is R.COMPLETED
 
@@ -119,7 +111,7 @@ def test_what_a_step_wished_is_remembered_over_a_retry():
     )  # fmt: skip
     trip.hand(s.Cancel())
     trip.tell("a", fallback=True)
-    again(trip)
+    trip.retry()
     assert trip.ways == [("z", "fallback")]
 
 
@@ -143,7 +135,7 @@ def test_branches_that_completed_are_kept_and_the_others_made_again():
     trip.write("p/b", log=["b"])
     trip.fail("p/a")
     trip.acknowledge("p/c")
-    again(trip)
+    trip.retry()
     assert sorted(trip.started) == ["p/a", "p/c"]
     trip.write("p/c", log=["c"])
     trip.write("p/a", log=["a"])
@@ -154,7 +146,7 @@ def test_collected_branches_that_all_failed_are_all_made_again():
     trip = Trip(parallel("p", step("a"), step("b"), collect=True), keys=KEYS)
     trip.fail("p/a")
     trip.fail("p/b")
-    again(trip)
+    trip.retry()
     assert trip.started == ["p/a", "p/b"]
     trip.fail("p/b")
     trip.write("p/a", log=["a"])
@@ -162,11 +154,13 @@ def test_collected_branches_that_all_failed_are_all_made_again():
 
 
 def test_failures_that_were_gone_on_from_stay_when_something_later_is_retried():
-    trip = Trip(parallel("p", step("a"), step("b"), collect=True), step("z"), keys=(*KEYS, key("p.failed", "replace")))
+    trip = Trip(
+        parallel("p", step("a"), step("b"), collect=True), step("z"), keys=(*KEYS, key("p.failed", "replace"))
+    )
     trip.fail("p/a")
     trip.write("p/b", log=["b"])
     trip.fail("z")
-    again(trip)
+    trip.retry()
     assert trip.started == ["z"]
     trip.tell("z")
     assert trip.state_of() == {"log": ["b"], "p.failed": ["a"]}
@@ -177,7 +171,7 @@ def test_limited_branches_are_limited_after_a_retry_too():
     trip = Trip(parallel("p", part("s", inner), part("t", inner), step("a"), at_once=2), keys=KEYS)
     trip.fail("p/t/x")
     trip.acknowledge("p/s/x")
-    again(trip)
+    trip.retry()
     assert trip.started == ["p/s/x", "p/t/x"]
     trip.tell("p/s/x")
     assert trip.started == ["p/a"]
@@ -192,7 +186,7 @@ def test_items_that_completed_are_kept(collect):
     if collect:
         assert trip.run.state is R.COMPLETED
         return
-    again(trip)
+    trip.retry()
     assert trip.started == ["m[0]"]
     trip.write("m[0]", log=[0])
     assert trip.state_of()["log"] == [0, 1]
@@ -201,83 +195,8 @@ def test_items_that_completed_are_kept(collect):
 def test_a_map_that_found_no_items_looks_again():
     trip = Trip(each("m", FromState("k")), keys=KEYS, inputs={"k": [1]})
     trip.hand(s.MapExpanded(path="m", error=BOOM))
-    again(trip)
+    trip.retry()
     assert [command.path for command in trip.commands(c.ExpandMap)] == ["m"]
-
-
-# What was complete, and did not fit ---------------------------------------------------------------------------
-
-
-def test_branches_that_do_not_fit_together_are_merged_again_and_do_not_hang():
-    trip = Trip(parallel("p", step("a"), step("b")), keys=KEYS)
-    trip.write("p/a", n=1)
-    trip.write("p/b", n=2)
-    assert trip.run.state is R.FAILED
-    again(trip)
-    assert trip.started == []
-    assert trip.run.state is R.FAILED
-    assert "both p/a and p/b write to 'n'" in trip.error
-
-
-@pytest.mark.parametrize("limited", [False, True])
-def test_a_sub_graph_whose_writes_did_not_fit_is_merged_again(limited):
-    inner = routed(step("x"), keys=(key("log", "replace"),))
-    at_once = {"at_once": 1} if limited else {}
-    trip = Trip(parallel("p", part("s", inner), part("t", inner), **at_once), keys=KEYS)
-    trip.write("p/s/x", log=1)
-    trip.write("p/t/x", log=1)
-    assert trip.run.state is R.FAILED
-    again(trip)
-    assert trip.run.state is R.FAILED
-    assert "has to be a list" in trip.error
-
-
-def test_items_that_do_not_fit_together_are_merged_again():
-    trip = Trip(each("m", FromState("k")), keys=KEYS, inputs={"k": [1]})
-    trip.expand("m", 2)
-    trip.write("m[0]", n=1)
-    trip.write("m[1]", n=2)
-    again(trip)
-    assert "both m[0] and m[1]" in trip.error
-
-
-@pytest.mark.parametrize("nodes", [(node("f"),), ()])
-def test_a_dependency_graph_whose_output_did_not_fit_is_read_again(nodes):
-    spec = reporting(*(nodes or (node("f"),)), inputs={})
-    trip = Trip(spec, keys=KEYS)
-    trip.succeed("dep/f")
-    trip.gathered("dep", {"gone": 1})
-    assert trip.run.state is R.FAILED
-    again(trip)
-    assert [command.path for command in trip.commands(c.Gather)] == ["dep"]
-    trip.gathered("dep", {"log": [1]})
-    assert trip.run.state is R.COMPLETED
-    assert trip.state_of() == {"log": [1]}
-
-
-@pytest.mark.parametrize("at_once", [1, 100])
-def test_the_same_in_branches(at_once):
-    trip = Trip(parallel("p", reporting(node("f"), inputs={}), step("a"), at_once=at_once), keys=KEYS)
-    trip.succeed("p/dep/f")
-    trip.gathered("p/dep", error=BOOM)
-    if trip.run.root.active:
-        trip.acknowledge("p/a")
-    again(trip)
-    assert [command.path for command in trip.commands(c.Gather)] == ["p/dep"]
-    trip.gathered("p/dep", {"log": [1]})
-    trip.write("p/a", log=[2])
-    assert trip.state_of()["log"] == [1, 2]
-
-
-def test_a_failed_node_of_a_dependency_graph_is_made_again_inside():
-    trip = Trip(reporting(node("f"), node("g", "f"), inputs={}), keys=KEYS)
-    trip.succeed("dep/f")
-    trip.fail("dep/g")
-    again(trip)
-    assert trip.started == ["dep/g"]
-    trip.succeed("dep/g")
-    trip.gathered("dep", {"log": [1]})
-    assert trip.run.state is R.COMPLETED
 
 
 # Sub-graphs -----------------------------------------------------------------------------------------------------
@@ -288,7 +207,7 @@ def test_a_sub_graph_goes_on_where_its_token_stands():
     trip = Trip(part("sub", inner), keys=KEYS)
     trip.write("sub/x", log=["x"])
     trip.fail("sub/y")
-    again(trip)
+    trip.retry()
     assert trip.started == ["sub/y"]
     assert trip.state_of("sub") == {"log": ["x"]}
     trip.write("sub/y", log=["y"])
@@ -298,7 +217,7 @@ def test_a_sub_graph_goes_on_where_its_token_stands():
 def test_a_sub_graph_that_could_not_begin_is_read_for_again():
     trip = given()
     trip.gathered("sub", error=BOOM)
-    again(trip)
+    trip.retry()
     assert [command.path for command in trip.commands(c.Gather)] == ["sub"]
     trip.gathered("sub", {"own": 1})
     assert trip.started == ["sub/x"]
@@ -308,7 +227,7 @@ def test_a_sub_graph_that_found_no_way_asks_again_inside():
     inner = routed(step("x"), keys=KEYS, edges=(edge(START, "x"), edge("x", END, ["has", "k"])))
     trip = Trip(part("sub", inner), keys=KEYS)
     trip.tell("sub/x")
-    again(trip)
+    trip.retry()
     assert "no edge of sub/x can be taken" in trip.error
 
 
@@ -318,7 +237,7 @@ def test_one_branch_that_finds_no_way_again_does_not_begin_another():
     trip = Trip(parallel("p", part("s", lost), part("t", unread, inputs={"own": FromState("k")})), keys=KEYS)
     trip.tell("p/s/x")
     assert trip.run.state is R.FAILED
-    again(trip)
+    trip.retry()
     assert trip.run.state is R.FAILED
     assert trip.commands(c.Gather) == []
 
@@ -327,7 +246,7 @@ def test_what_is_read_late_for_an_earlier_generation_is_dropped():
     trip = given()
     trip.hand(s.Cancel())
     assert trip.gathered("sub", {"own": 1}).events == []
-    again(trip)
+    trip.retry()
     trip.gathered("sub", {"own": 2})
     assert trip.state_of("sub") == {"own": 2}
 
@@ -339,7 +258,7 @@ def test_a_state_graph_in_a_dependency_graph_keeps_its_steps():
     trip = Trip(routed_inside(), node("z", "w"))
     trip.write("w/x", log=[1])
     trip.fail("w/y")
-    again(trip)
+    trip.retry()
     assert trip.started == ["w/y"]
     trip.write("w/y", log=[2])
     trip.succeed("z")
@@ -356,7 +275,7 @@ def test_a_state_graph_whose_input_is_made_again_begins_anew():
     trip.write("w/y", log=[2])
     trip.succeed("z")
     assert trip.run.state is R.COMPLETED
-    again(trip)
+    trip.retry()
     trip.succeed("a")
     trip.gathered("w", {"topic": "a"})
     assert trip.state_of("w") == {"topic": "a", "n": 1}
@@ -375,7 +294,7 @@ def test_a_state_graph_with_a_failure_it_has_gone_on_from_is_not_made_again():
     trip.fail("w/x")
     trip.write("w/y", log=[1])
     trip.fail("z")
-    again(trip)
+    trip.retry()
     assert trip.started == ["z"]
     trip.succeed("z")
     assert trip.run.state is R.COMPLETED
@@ -388,7 +307,7 @@ def test_limited_items_that_are_state_graphs_go_on_where_they_stood():
     trip.gathered("m[0]", {})
     trip.write("m[0]/x", log=[1])
     trip.fail("m[0]/y")
-    again(trip)
+    trip.retry()
     assert trip.started == ["m[0]/y"]
     trip.write("m[0]/y", log=[2])
     assert [command.path for command in trip.commands(c.Gather)] == ["m[1]"]
@@ -402,7 +321,7 @@ def test_a_barrier_that_was_cancelled_asks_again():
     trip.now = 4.0
     trip.hand(s.Cancel())
     assert trip.state("ok") is N.CANCELLED
-    again(trip)
+    trip.retry()
     assert trip.state("ok") is N.WAITING
     assert trip.machine.wake_at == 14.0
     trip.decide("ok", "approve")

@@ -99,7 +99,9 @@ class Travellers(Outside):
         """What a body returns: mostly what fits."""
         names = [key for key in walk.topology.routing.keys if fitting(key)]
         changes = {name: self.fitting(name) for name in (self.pick(names), self.pick(names))}
-        strange = self.pick((*[""] * 9, "wrong", "unknown", "delete", "delete", "nothing", "goto", "goto", "fallback"))
+        strange = self.pick(
+            (*[""] * 9, "wrong", "unknown", "delete", "delete", "nothing", "goto", "goto", "fallback")
+        )
         match strange:
             case "wrong":
                 changes[self.pick(names)] = raw("strange")
@@ -183,7 +185,11 @@ class Travellers(Outside):
         named = {*judgement.changes, *judgement.delete}
         return (
             (is_branch and judgement.kind in {"modify", "reroute"})
-            or (judgement.kind == "reroute" and bool(judgement.target) and judgement.target not in walk.topology.index)
+            or (
+                judgement.kind == "reroute"
+                and bool(judgement.target)
+                and judgement.target not in walk.topology.index
+            )
             or not named <= walk.topology.routing.keys.keys()
         )
 
@@ -283,4 +289,6 @@ class Travellers(Outside):
                     branches.add((above, parts[depth].partition("[")[0], graph.max_concurrency))
         for above, _, limit in branches:
             at_work[above, limit] += 1
-        assert all(count <= limit for (_, limit), count in at_work.items()), f"too many branches at once: {at_work}"
+        assert all(count <= limit for (_, limit), count in at_work.items()), (
+            f"too many branches at once: {at_work}"
+        )

@@ -225,3 +225,10 @@ class Trip(Play):
         return self.hand(
             s.Decide(barrier=barrier, judgement=judgement, by=by, shown=shown, at=at, standing=standing)
         )
+
+    def retry(self) -> Trip:
+        """The run, which has ended, is taken up again."""
+        assert self.run.ended
+        self.hand(s.RetryRun(by="me"))
+        assert self.refusal == ""
+        return self

@@ -6,6 +6,7 @@ of the user's and are left out; no frame shows local values, which may hold secr
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -64,7 +65,8 @@ def error_info(exc: BaseException, *, mask: Callable[[str], str] = unmasked) -> 
     Returns:
         An `ErrorInfo` whose `classes` are the names of the class and its bases. Of an exception group they are
         those of the group and those that all its members have in common, so that a policy on ``ConnectionError``
-        fits a group of nothing else.
+        fits a group of nothing else. After them comes what is known of the outside: ``http 503``, ``exit code 3``,
+        ``signal 9``, ``errno ENOSPC``.
     """
     if isinstance(exc, BodyError):
         info = exc.info
@@ -146,7 +148,22 @@ def _classes(exc: BaseException, leaves: list[BaseException]) -> tuple[str, ...]
         shared = set[type]().union(*(type(leaf).__mro__ for leaf in leaves[:1]))
         shared.intersection_update(*(type(leaf).__mro__ for leaf in leaves))
         classes += [cls for cls in type(leaves[0]).__mro__[:-1] if cls in shared and cls not in classes]
-    return tuple(dict.fromkeys(cls.__name__ for cls in classes))
+    known = set(_facts(leaves[0])).intersection(*map(_facts, leaves[1:])) if leaves else set[str]()
+    return (*dict.fromkeys(cls.__name__ for cls in classes), *sorted(known))
+
+
+def _facts(exc: BaseException) -> Iterator[str]:
+    """What an exception tells of a status, of a program's end, or of the system."""
+    answer: object = getattr(exc, "response", None)
+    for holder, name in ((answer, "status_code"), (answer, "status"), (exc, "status"), (exc, "code")):
+        status: object = getattr(holder, name, None)
+        if isinstance(status, int) and 400 <= status <= 599 and not isinstance(exc, SystemExit):
+            yield f"http {status:d}"
+            break
+    if isinstance(code := getattr(exc, "returncode", None), int):
+        yield f"signal {-code}" if code < 0 else f"exit code {code}"
+    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in errno.errorcode:
+        yield f"errno {errno.errorcode[exc.errno]}"
 
 
 def _message(exc: BaseException) -> str:

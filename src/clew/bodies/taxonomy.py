@@ -1,7 +1,7 @@
 """What went wrong with a tool, by kind: one table of exceptions, exit codes and HTTP statuses.
 
-An error of a tool has one of ten types (`ErrorType`), so that policies and people need not know what the tool is made
-of. What it was before stands in its `classes`; a retry policy on either fits.
+An error of a tool has one of ten types (`ErrorType`), so that policies and people need not know what the tool is
+made of. What it was before stands in its `classes`; a retry policy on either fits.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def _rule(kind: ErrorType, *names: Iterable[str] | str, retryable: bool = True) 
 #: The first one that fits holds: what is more exact comes before what is less so.
 RULES = (
     _rule("tool not found", "ToolNotFoundError", "unresolved", "UnresolvedBodyError", retryable=False),
-    _rule("dependency failed", "DependencyFailedError", "StepError", _http(424), retryable=False),
-    _rule("user cancelled", "cancelled", "CancelledError", "KeyboardInterrupt", _signals(2), retryable=False),
+    _rule("dependency failed", _http(424), retryable=False),
+    _rule("user cancelled", "cancelled", "KeyboardInterrupt", _signals(2), retryable=False),
     _rule(
         "resource exhausted",
-        ("MemoryError", "output too large", "too large"),
+        ("MemoryError", "output too large"),
         _http(413, 429, 507),
         _errnos("ENOSPC", "EDQUOT", "EFBIG", "ENOMEM", "EMFILE", "ENFILE"),
         _signals(24, 25),  # the system's own limits of processor time and of the size of files
@@ -82,9 +82,10 @@ RULES = (
     _rule(
         "invalid parameters",
         ("invalid input", "InvalidInputError", "InvalidURL", "UnsupportedProtocol"),
-        _http(400, 404, 405, 406, 410, 411, 414, 415, 416, 417, 422, 431, 501),
+        _http(400, 406, 411, 414, 415, 416, 417, 422, 431),
         retryable=False,
     ),
+    _rule("tool failed", _http(404, 405, 410, 501), "unstorable", "UnstorableError", retryable=False),
     _rule(
         "permission denied",
         ("PermissionError", "UnknownSecretError"),
@@ -100,18 +101,19 @@ RULES = (
         _exits(124),
         _errnos("ETIMEDOUT"),
     ),
+    # That a file, a folder or a program is not there, or is there, is no fault of the system.
+    _rule(
+        "tool failed",
+        ("FileNotFoundError", "FileExistsError", "NotADirectoryError", "IsADirectoryError", "not found"),
+        _http(409, 412, 418, 423, 426, 428, 500, 505, 506, 508, 510, 511),
+    ),
     _rule(
         "network",
         ("ConnectionError", "TransportError", "gaierror", "herror", "SSLError", "URLError", "IncompleteRead"),
         _http(421, 425, 502, 503, 520, 521, 522, 523),
         _errnos("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "EADDRNOTAVAIL"),
     ),
-    # A file, a folder or a program that is not there is no fault of the system, nor is one that is there.
-    _rule(
-        "tool failed",
-        ("FileNotFoundError", "FileExistsError", "NotADirectoryError", "IsADirectoryError", "not found"),
-    ),
-    _rule("system", "process died", "unstorable", "UnstorableError", "StorageError", "InternalError", "OSError"),
+    _rule("system", "process died", "StorageError", "InternalError", "OSError"),
 )
 
 
@@ -131,7 +133,7 @@ def classified(info: ErrorInfo) -> ErrorInfo:
 
 
 def rule_of(names: Iterable[str]) -> Rule:
-    """The first rule that fits one of the names; that of a tool that failed for reasons of its own, if none does."""
+    """The first rule that fits one of the names; if none does, the tool failed for reasons of its own."""
     known = frozenset(names)
     return next((rule for rule in RULES if rule.names & known), _OTHER)
 

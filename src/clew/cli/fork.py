@@ -140,7 +140,7 @@ async def _fork(engine: Engine, wish: Wish, settings: Settings) -> Fork:
 
     row = await find_run(engine, wish.run)
     if wish.at is None and row.ended_at is not None:
-        raise click.UsageError(
+        raise RefusedError(
             f"run {row.run} has ended ({row.state}): say from where it is to go on, with --at; these are its "
             f"positions: clew checkpoints {row.run}"
         )

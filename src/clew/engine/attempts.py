@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from clew.bodies.errors import error_info
+from clew.bodies.taxonomy import classified
 from clew.engine.clock import Clock
 from clew.engine.context import BodyContext
 from clew.engine.entries import Host, or_lose, stored
@@ -129,7 +130,7 @@ class Attempt:
         except asyncio.CancelledError:
             self._abandoned |= self._workshop.is_ending
             if self._stop_reason or self._abandoned:
-                return s.AttemptStopped(path=self.path, attempt=self.number), []
+                return s.AttemptStopped(path=self.path, attempt=self.number, used=job.used), []
             error = ErrorInfo(type="CancelledError", message="the body was cancelled, and not by its run")
         except (KeyboardInterrupt, GeneratorExit):
             raise
@@ -142,12 +143,15 @@ class Attempt:
                 update = msgspec.json.decode(json, type=Update)
                 undo, blobs = await self._capture(update)
                 done = s.AttemptSucceeded(
-                    path=self.path, attempt=self.number, output=GATHERED, update=update, undo=undo
+                    path=self.path, attempt=self.number, output=GATHERED, update=update, undo=undo, used=job.used
                 )
                 return done, blobs
             value, blobs = stored(json)
-            return s.AttemptSucceeded(path=self.path, attempt=self.number, output=value), blobs
-        return s.AttemptFailed(path=self.path, attempt=self.number, error=error), []
+            done = s.AttemptSucceeded(path=self.path, attempt=self.number, output=value, used=job.used)
+            return done, blobs
+        if self._command.kind == "tool":
+            error = classified(error)
+        return s.AttemptFailed(path=self.path, attempt=self.number, error=error, used=job.used), []
 
     async def _capture(self, update: Update) -> tuple[Value | None, list[Blob]]:
         """What the node's compensation is to be given: the state that tells it will have changed by then."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
@@ -27,9 +27,11 @@ from clew.engine.heartbeats import Heartbeat
 from clew.engine.inputs import InputReader, refuse_large, store
 from clew.engine.logbook import LogBook
 from clew.engine.secrets import Secrets
+from clew.engine.tooling import INVOCATIONS, arguments_of, tool_body
 from clew.errors import InvalidInputError, LostValueError, StorageError, UnresolvedBodyError
 from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
 from clew.graphs.functions_of import functions_of
+from clew.graphs.tools import Isolation
 from clew.journal.port import Journal
 from clew.journal.records import Blob
 from clew.kernel import commands as c
@@ -67,6 +69,7 @@ class Job:
         keep_slot: called when the attempt ends although something of it goes on; its result gives the slot back.
         read: the JSON text of an input.
         heartbeat: watches the body, once it is entered.
+        used: what has been measured of it, as for `events.UsageRecorded`.
     """
 
     command: c.StartAttempt
@@ -76,6 +79,7 @@ class Job:
     keep_slot: Callable[[], Callable[[], None]]
     read: Callable[[Binding], Awaitable[bytes]]
     heartbeat: Heartbeat | None = None
+    used: dict[str, float] = field(default_factory=dict[str, float])
 
 
 class Workshop:
@@ -94,6 +98,7 @@ class Workshop:
             "function": self._function,
             "shell": self._shell,
             "http": self._request,
+            "tool": self._tool,
         }
         #: Threads whose attempt is over, by the task that waits for them.
         self._threads: set[asyncio.Task[Any]] = set()
@@ -214,11 +219,24 @@ class Workshop:
     # ------------------------------------------------------------------ performers
 
     async def _function(self, job: Job) -> bytes:
-        """A Python function: in the loop; if it is synchronous in a thread, or in a process that can be killed."""
+        """A Python function."""
+        return await self._run(job, self._function_body(job.command.body), await self._inputs(job))
+
+    async def _tool(self, job: Job) -> bytes:
+        """A tool: its function, with arguments that fit."""
+        call = tool_body(job.command.body)
+        assert call.function is not None
+        given = arguments_of(call, find(call.function, job.functions), await self._inputs(job))
+        job.used[INVOCATIONS] = 1.0
+        return await self._run(job, call.function, given, call.isolation)
+
+    async def _run(
+        self, job: Job, body: FunctionBody, inputs: Mapping[str, Input], isolation: Isolation = "thread"
+    ) -> bytes:
+        """Run a function: in the loop; if it is synchronous in a thread, or in a process that can be killed."""
         command = job.command
-        body = self._function_body(command.body)
-        inputs = await self._inputs(job)
-        if not body.is_async and (command.timeout_s is not None or command.heartbeat_s is not None):
+        is_limited = command.timeout_s is not None or command.heartbeat_s is not None
+        if not body.is_async and (is_limited or isolation == "process"):
             return await self._in_process(job, body, inputs)
         function = find(body, job.functions)
         signature = Signature.of(function)
@@ -230,6 +248,8 @@ class Workshop:
         with capture.captured(job.write, tee=self._tee):
             if body.is_async:
                 value = await function(**arguments)
+            elif isolation == "loop":
+                value = function(**arguments)
             else:
                 value = await self._in_thread(job, function, arguments)
         return encode_result(value, probe=command.probe, updates=_returns_changes(command))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody, http, shell
+    from clew.graphs.calls import call, rehearse
     from clew.graphs.checkpoints import Checkpoints
     from clew.graphs.graph import Graph
     from clew.graphs.handles import Handle, item
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from clew.graphs.state_graph import StateGraph
     from clew.graphs.state_options import branch
     from clew.graphs.state_view import StateView
+    from clew.graphs.tools import Example, Permissions, Tool, Tools, tool
     from clew.graphs.updates import DELETE, END, START, Update
     from clew.graphs.written import WrittenGraph
 
 _HOMES = {
     "bodies": ("FunctionBody", "HttpBody", "ShellBody", "http", "shell"),
+    "calls": ("call", "rehearse"),
     "checkpoints": ("Checkpoints",),
     "graph": ("Graph",),
     "handles": ("Handle", "item"),
@@ -39,6 +42,7 @@ _HOMES = {
     "state_graph": ("StateGraph",),
     "state_options": ("branch",),
     "state_view": ("StateView",),
+    "tools": ("Example", "Permissions", "Tool", "Tools", "tool"),
     "updates": ("DELETE", "END", "START", "Update"),
     "written": ("WrittenGraph",),
 }
@@ -49,20 +53,25 @@ __all__ = [
     "END",
     "START",
     "Checkpoints",
+    "Example",
     "FunctionBody",
     "Graph",
     "Handle",
     "Happened",
     "HttpBody",
+    "Permissions",
     "Retry",
     "ShellBody",
     "StateGraph",
     "StateView",
+    "Tool",
+    "Tools",
     "Update",
     "WrittenGraph",
     "append",
     "barrier",
     "branch",
+    "call",
     "execution_batches",
     "exponential",
     "fixed",
@@ -74,8 +83,10 @@ __all__ = [
     "load",
     "merge",
     "node",
+    "rehearse",
     "replace",
     "shell",
+    "tool",
     "total",
     "undo",
 ]

@@ -20,6 +20,8 @@ from typing import Any, Literal, TypedDict, cast
 
 import msgspec
 
+from clew.graphs.signatures import Signature
+from clew.graphs.tools import Effects, Isolation, Permissions, Server
 from clew.kernel.definition import OnInterrupt
 
 #: Seconds that an HTTP node may take when it does not say.
@@ -82,6 +84,30 @@ class HttpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ok_statuses: tuple[int, ...] = ()
 
 
+class ToolBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call of a tool; made by `call`. Its inputs are the arguments, by name.
+
+    Attributes:
+        name: of the tool.
+        function: what is called; None for a tool of a server.
+        server: where it is called, if not here.
+        parameters: JSON Schema of the arguments, if it cannot be read off the function.
+        permissions: what the tool may do.
+        effects: whether a call that was lost may be made again.
+        isolation: where it runs.
+        dry_run: `function` is the tool's dry run, which only tells what would happen.
+    """
+
+    name: str
+    function: FunctionBody | None = None
+    server: Server | None = None
+    parameters: dict[str, Any] = {}
+    permissions: Permissions = Permissions()
+    effects: Effects = "unknown"
+    isolation: Isolation = "thread"
+    dry_run: bool = False
+
+
 class ShellOutput(TypedDict):
     """What a shell node returns."""
 
@@ -130,7 +156,7 @@ _RETURNS = {"text": ShellOutput, "json": ShellJson, "none": ExitCode}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A body that is not a function: made by `shell` and `http`, given to `Graph.add` and `Graph.map`.
+    """A body that is no plain function: made by `shell`, `http`, `call`; given to `Graph.add` and `Graph.map`.
 
     Attributes:
         kind: what performs it.
@@ -138,18 +164,26 @@ class Description:
         inputs: its inputs; text in them may hold expressions, whose names are given to `Graph.add`.
         timeout_s: limit of one attempt when the node does not say.
         on_interrupt: what an interrupted attempt means when the node does not say.
+        function: of a tool, what is called.
+        signature: of a tool, what its function takes and returns.
+        schema: of a tool, the JSON Schema of its arguments.
+        problems: why it cannot be the body of a node.
     """
 
-    kind: Literal["shell", "http"]
-    body: ShellBody | HttpBody
+    kind: Literal["shell", "http", "tool"]
+    body: ShellBody | HttpBody | ToolBody
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     timeout_s: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
+    function: Callable[..., Any] | None = None
+    signature: Signature | None = None
+    schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    problems: tuple[str, ...] = ()
 
     @property
     def own_inputs(self) -> frozenset[str]:
         """The names of all inputs that the body reads."""
-        return _OWN_INPUTS[self.kind]
+        return frozenset(self.inputs) if self.kind == "tool" else _OWN_INPUTS[self.kind]
 
     def is_line(self, name: str) -> bool:
         """Whether one of its inputs is a line for the shell, in which values are quoted."""
@@ -158,9 +192,13 @@ class Description:
     @property
     def returns(self) -> Any:
         """The type of the output."""
-        if isinstance(self.body, ShellBody):
-            return _RETURNS[self.body.capture]
-        return HttpText if self.body.parse == "text" else HttpOutput
+        match self.body:
+            case ShellBody(capture=capture):
+                return _RETURNS[capture]
+            case HttpBody(parse=parse):
+                return HttpText if parse == "text" else HttpOutput
+            case ToolBody():
+                return self.signature.returns if self.signature is not None else Any
 
 
 def shell(
@@ -282,6 +320,20 @@ def describe_function(function: Callable[..., Any], owner: str, *, is_async: boo
     )
 
 
+def body_for(described: Description, owner: str) -> msgspec.Struct:
+    """What is stored of a description, with the function of a tool told apart from those of others.
+
+    Args:
+        described: the body of a node, or a compensation.
+        owner: as for `describe_function`.
+    """
+    body = described.body
+    if not isinstance(body, ToolBody) or described.function is None or body.function is None:
+        return body
+    function = describe_function(described.function, owner, is_async=body.function.is_async)
+    return msgspec.structs.replace(body, function=function)
+
+
 def name_of(function: Callable[..., Any]) -> tuple[str, str]:
     """The module and the qualified name of a callable; those of its class, if it has none of its own."""
     inner: Any = getattr(function, "func", function)  # functools.partial
@@ -294,6 +346,8 @@ def node_id(body: Any) -> str:
     match body:
         case str():
             name = body
+        case Description(body=ToolBody(name=name)):
+            pass
         case Description():
             name = body.kind
         case _:

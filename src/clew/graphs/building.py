@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from clew.graphs.bodies import Description, describe_function
+from clew.graphs.bodies import Description, ToolBody, body_for, describe_function
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
 from clew.graphs.route_building import build_barrier, build_routes
@@ -98,8 +98,8 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
             built = build(inner)
             bodies.update(built.bodies)
             return "graph", msgspec.Raw(b"{}"), built.spec
-        case Description(kind=kind, body=body):
-            return kind, _raw(body), None
+        case Description() as described:
+            return described.kind, _described(described, f"{graph.name}/{draft.id}", bodies), None
         case Barrier():
             return "barrier", msgspec.Raw(b"{}"), None
         case function:
@@ -107,6 +107,13 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
             described = draft.function_body(graph.name)
             bodies[described.ref] = function
             return "function", _raw(described), None
+
+
+def _described(described: Description, owner: str, bodies: Bodies) -> msgspec.Raw:
+    body = body_for(described, owner)
+    if isinstance(body, ToolBody) and body.function is not None and described.function is not None:
+        bodies[body.function.ref] = described.function
+    return _raw(body)
 
 
 def _inputs(draft: Draft) -> dict[str, Binding]:
@@ -146,7 +153,8 @@ def _compensation(draft: Draft, graph: GraphDraft, bodies: Bodies) -> Compensati
     if how is None or draft.undo is None:
         return None
     if isinstance(how.body, Description):
-        kind, body, usual_s = how.body.kind, _raw(how.body.body), how.body.timeout_s
+        body = _described(how.body, f"{graph.name}/{draft.id}:undo", bodies)
+        kind, usual_s = how.body.kind, how.body.timeout_s
     else:
         described = draft.undo_body(graph.name)
         bodies[described.ref] = how.body

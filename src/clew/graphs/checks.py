@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from clew.graphs.bodies import Description, describe_function, is_importable
+from clew.graphs.calls import call_problems
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import UNBOUND
 from clew.graphs.names import did_you_mean, listed, nearest
@@ -149,6 +150,7 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
             yield from probe_problems(draft, types)
         if not isinstance(draft.body, Barrier):
             yield from undo_problems(draft, graph, types)
+        yield from call_problems(draft)
 
 
 def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]:
@@ -172,6 +174,8 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
 def _stray_items(draft: Draft) -> Iterator[tuple[str, str]]:
     """Uses of `item` where there is none."""
     places = {} if draft.map else {f"parameter {name!r}": value for name, value in draft.inputs.items()}
+    if isinstance(draft.body, Description) and draft.body.kind == "tool" and draft.map is None:
+        places |= draft.stored_inputs or {}
     places |= {"over": draft.map.over} if draft.map else {"exclusive": draft.exclusive or UNBOUND}
     for about, binding in places.items():
         if uses_item(binding):
@@ -182,8 +186,10 @@ def _heartbeat_problems(draft: Draft) -> Iterator[tuple[str, str]]:
     if draft.options.heartbeat is None:
         return
     if isinstance(draft.body, Description):
-        what = {"shell": "a program", "http": "a request"}[draft.body.kind]
-        yield "heartbeat", f"{what} does not say that it is alive, only a function does; use timeout"
+        if (signature := draft.body.signature) is None or not signature.takes_context:
+            whats = {"shell": "a program", "http": "a request", "tool": "a tool without the Context"}
+            what = whats[draft.body.kind]
+            yield "heartbeat", f"{what} does not say that it is alive, only a function does; use timeout"
     elif not draft.signature.takes_context:
         yield "heartbeat", "the function does not take the Context, and so cannot say that it is alive"
 

@@ -1,4 +1,4 @@
-"""The functions that a definition names: bodies, probes, compensations, conditions, reducers."""
+"""The functions that a definition names: bodies, tools, probes, compensations, conditions, reducers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.bodies import FunctionBody, ToolBody
 from clew.graphs.conditions import Condition
 from clew.kernel.definition import GraphSpec, RouteSpec
-from clew.kernel.values import NOTHING
 
 
 def functions_of(spec: GraphSpec) -> Iterator[FunctionBody]:
@@ -17,13 +16,21 @@ def functions_of(spec: GraphSpec) -> Iterator[FunctionBody]:
     for node in spec.nodes:
         if node.graph is not None:
             yield from functions_of(node.graph)
-        undo = node.compensation
-        undone_by = undo.body if undo is not None and undo.kind == "function" else NOTHING
-        for function in (node.body if node.kind == "function" else NOTHING, node.probe, undone_by):
-            if function:
-                yield msgspec.json.decode(function, type=FunctionBody)
+        yield from _called(node.kind, node.body)
+        yield from _called("function", node.probe)
+        if node.compensation is not None:
+            yield from _called(node.compensation.kind, node.compensation.body)
     if spec.routes is not None:
         yield from _rules(spec.routes)
+
+
+def _called(kind: str, body: msgspec.Raw) -> Iterator[FunctionBody]:
+    if not body:
+        return
+    if kind == "function":
+        yield msgspec.json.decode(body, type=FunctionBody)
+    elif kind == "tool" and (function := msgspec.json.decode(body, type=ToolBody).function) is not None:
+        yield function
 
 
 def _rules(routes: RouteSpec) -> Iterator[FunctionBody]:

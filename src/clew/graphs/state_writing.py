@@ -59,11 +59,7 @@ def fill_state_node(draft: Draft, graph: GraphDraft, sets: Mapping[str, Any] | N
     exclusive = draft.options.exclusive
     if exclusive is not None and makes_attempts(draft):
         draft.exclusive = template(draft, "exclusive").binding(exclusive)
-    bind_undo(
-        draft,
-        lambda signature: _inputs_of_undo(draft, signature, graph),
-        lambda about: template(draft, about, output=FromOutput()),
-    )
+    _bind_undo(draft, graph)
 
 
 def bind_late(graph: GraphDraft) -> None:
@@ -77,6 +73,9 @@ def bind_late(graph: GraphDraft) -> None:
             draft.inputs = {name: FromState(name) for name in wanted if name in keys}
             if draft.map is not None and draft.item is not None:
                 draft.inputs[draft.item] = FromItem()
+            how = draft.options.undoing
+            if how is not None and not isinstance(how.body, Description):
+                _bind_undo(draft, graph)
 
 
 def template(draft: Draft, about: str, **others: Binding) -> Template:
@@ -139,6 +138,14 @@ def _inputs_of_function(draft: Draft, signature: Signature, graph: GraphDraft) -
     if not state and not parameters and signature.takes_any:
         state = "state"
     return {**({state: STATE} if state else {}), **inputs}
+
+
+def _bind_undo(draft: Draft, graph: GraphDraft) -> None:
+    bind_undo(
+        draft,
+        lambda signature: _inputs_of_undo(draft, signature, graph),
+        lambda about: template(draft, about, output=FromOutput()),
+    )
 
 
 def _inputs_of_undo(draft: Draft, signature: Signature, graph: GraphDraft) -> dict[str, Binding]:

@@ -54,12 +54,14 @@ class Template:
         scope: knows the names.
         where: what to put into errors at run time, e.g. ``audit.yaml: nodes.fetch.with.text``.
         report: is told what is wrong, with the keys inside the value.
+        graph: the graph whose handles are welcome beside texts; None is none.
     """
 
-    def __init__(self, scope: Scope, where: str, report: Report) -> None:
+    def __init__(self, scope: Scope, where: str, report: Report, graph: object = None) -> None:
         self._scope = scope
         self._where = where
         self._report = report
+        self._graph = graph
 
     def binding(self, value: Any, keys: Keys = (), *, shell: bool = False) -> Binding:
         """The binding of a value.
@@ -70,7 +72,7 @@ class Template:
             shell: text is a line for the shell, so values in it are quoted.
         """
         if not _holds_template(value):
-            return bind(value, None, lambda sentence: self._report(keys, sentence))
+            return bind(value, self._graph, lambda sentence: self._report(keys, sentence))
         if isinstance(value, str):
             return self._text(value, keys, shell=shell)
         if isinstance(value, dict):

@@ -166,7 +166,6 @@ def tool(
     Raises:
         InvalidInputError: the name is none, or the function has parameters that cannot be given by name.
     """
-
     options: dict[str, Any] = {
         "permissions": Permissions(
             read=_places("read", read),

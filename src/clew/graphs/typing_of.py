@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Union, get_args, get_origin
 
 from clew import codec
 from clew.errors import InvalidInputError
+from clew.graphs.arguments import is_constant
 from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.expressions import parse
@@ -52,8 +53,13 @@ class Types:
         found = self.misfits_of(draft, "", draft.inputs, draft.signature.parameters)
         item = self._item(draft)
         told_already = {sentence for _, sentence in found}
+        taken = (
+            draft.body.signature.parameters if isinstance(draft.body, Description) and draft.body.signature else {}
+        )
         for name, binding in (draft.stored_inputs or {}).items():
-            found += [each for each in self._problems(name, binding, Any, item) if each[1] not in told_already]
+            # Constants are held against the schema of the tool (`calls`).
+            hint = taken[name].hint if name in taken and not is_constant(binding) else Any
+            found += [each for each in self._problems(name, binding, hint, item) if each[1] not in told_already]
         return found
 
     def misfits_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from clew.graphs.bodies import Description, node_id
 from clew.graphs.drafts import Draft, GraphDraft
@@ -37,7 +37,7 @@ def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: 
     elif not isinstance(body, GraphDraft):
         draft.body = None
         others = ", barrier(…)" if graph.has_state else ""
-        what = f"a body is a function, shell(…), http(…){others} or a graph, not {type(body).__name__}"
+        what = f"a body is a function, shell(…), http(…), call(…){others} or a graph, not {type(body).__name__}"
         draft.report("", what)
     return draft
 
@@ -61,26 +61,33 @@ def fill(draft: Draft, graph: GraphDraft, args: Sequence[Any], named: Mapping[st
     for name, value in given.items():
         about = f"parameter {name!r}"
         draft.inputs[name] = bind(value, graph, lambda sentence, about=about: draft.report(about, sentence))
-    complete(draft)
+    complete(draft, graph)
     bind_exclusive(draft, graph)
     names = OwnInputs({**draft.inputs, OUTPUT: FromOutput()})
 
     def texts(about: str) -> Template:
-        return Template(names, f"{draft.id}.{about}", lambda _, sentence: draft.report(about, sentence))
+        return Template(names, f"{draft.id}.{about}", lambda _, sentence: draft.report(about, sentence), graph)
 
     bind_undo(draft, draft.named_inputs, texts)
 
 
-def complete(draft: Draft) -> None:
-    """Send the item of a map to the first free parameter, and put the inputs of a description into it."""
-    if draft.map is not None and not any(map(uses_item, draft.inputs.values())):
+def complete(draft: Draft, graph: GraphDraft | None = None) -> None:
+    """Send the item of a map to the first free parameter, and put the inputs of a description into it.
+
+    Args:
+        draft: the node.
+        graph: whose handles may stand in the description; none, if it is None.
+    """
+    body = draft.body
+    takes_item = isinstance(body, Description) and any(map(holds_item, body.inputs.values()))
+    if draft.map is not None and not takes_item and not any(map(uses_item, draft.inputs.values())):
         free = next((name for name in draft.signature.parameters if name not in draft.inputs), None)
         if free is not None:
             draft.inputs[free] = FromItem()
         elif draft.body is not None:
             draft.report("", "no parameter is left for the item of the map")
-    if isinstance(draft.body, Description):
-        _resolve_templates(draft, draft.body)
+    if isinstance(body, Description):
+        _resolve_templates(draft, body, graph)
 
 
 def bind_exclusive(draft: Draft, graph: GraphDraft) -> None:
@@ -123,7 +130,7 @@ def _template_signature(body: Description, options: Options) -> Signature:
     return Signature(parameters=parameters, is_async=True)
 
 
-def _resolve_templates(draft: Draft, body: Description) -> None:
+def _resolve_templates(draft: Draft, body: Description, graph: GraphDraft | None) -> None:
     scope = GivenNames(draft.inputs)
     stored: dict[str, Binding] = {}
     for name, value in body.inputs.items():
@@ -131,8 +138,23 @@ def _resolve_templates(draft: Draft, body: Description) -> None:
         def report(_: object, sentence: str, name: str = name) -> None:
             draft.report(name, sentence)
 
-        stored[name] = Template(scope, f"{draft.id}.{name}", report).binding(value, shell=body.is_line(name))
+        # What shell and http are given is text; only a call of a tool has values of its own.
+        template = Template(scope, f"{draft.id}.{name}", report, graph if body.kind == "tool" else None)
+        stored[name] = template.binding(value, shell=body.is_line(name))
     draft.stored_inputs = stored
+
+
+def holds_item(value: Any) -> bool:
+    """Whether the item of a map stands in the arguments of a tool, at any depth."""
+    match value:
+        case Handle():
+            return uses_item(value.binding)
+        case list() | tuple():
+            return any(map(holds_item, cast("list[Any]", value)))
+        case dict():
+            return any(map(holds_item, cast("dict[Any, Any]", value).values()))
+        case _:
+            return False
 
 
 def uses_item(binding: Binding) -> bool:

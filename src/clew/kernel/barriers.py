@@ -20,6 +20,7 @@ from clew.kernel.moving import Mover
 from clew.kernel.questions import DECISION, Question
 from clew.kernel.reducing import plan_puts
 from clew.kernel.routing import approved_key, reason_key
+from clew.kernel.state import Run
 from clew.kernel.topology import Node, Topology
 from clew.kernel.values import GATHERED, Value
 from clew.kernel.visits import Visit, Walk
@@ -76,6 +77,8 @@ def decide(flow: Mover, signal: s.Decide) -> str | None:
         return _answer(flow, visit, signal)
     if visit is not None and visit.ended_at is not None:
         return f"{path} does not wait for a decision any more: {_told(visit)}"
+    if (missing := _missing_item(run, path)) is not None:
+        return f"it has no barrier {path!r}: there is no item {missing}"
     if path in run.kept:
         return f"{path} has a decision already, by {run.kept[path].by or 'somebody'}, for when it is reached"
     if signal.shown:
@@ -275,6 +278,17 @@ def _find(topology: Topology, address: str, *, bare: bool) -> _Named | None:
     if node is None or node.spec.barrier is None:
         return None
     return _Named(node, walk, is_branch=topology is not walk or node.spec.map is not None)
+
+
+def _missing_item(run: Run, path: str) -> str | None:
+    """The item of a map in an address that is not one of its items; None if they are there, or not known yet."""
+    parts = addresses.segments(path)
+    for number, part in enumerate(parts, 1):
+        item = "/".join(parts[:number])
+        opened = run.visits.get(item.rpartition("[")[0]) if part.endswith("]") else None
+        if opened is not None and opened.inner is not None and item not in run.visits:
+            return item
+    return None
 
 
 def _node_at(topology: Topology, part: str, *, bare: bool) -> Node | None:

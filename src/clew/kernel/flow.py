@@ -286,9 +286,8 @@ class Flow:
             if anew:  # messages that its members had received may lie in the mailboxes again
                 for name in list(self.run.mail):
                     self.hand_out(name)
-            if isinstance(visit.inner, Walk):
-                routes.go_on(self, visit.inner)
-            self._close_if_finished(visit)
+            assert visit.inner is not None
+            routes.go_on_within(self, visit.inner)
         elif (source := feeding_items(visit)) is not None:
             self.open_map(visit, len(source.members), source.keys, None)
             assert isinstance(visit.inner, Items)

@@ -70,20 +70,24 @@ def awaits_rules(run: Run) -> bool:
 
 def go_on_anywhere(flow: Mover) -> None:
     """Do what is to be done next for all state graphs: whoever had the run before may not have been able to."""
-    asked = _asked(flow)
-    for walk in walks_of(flow.run):
-        if walk.path not in asked:
-            go_on(flow, walk)
-    asked = _asked(flow)
-    for visit in flow.run.in_turn():
-        inner = visit.inner
-        if visit.state in UNDER_WAY and inner is not None and inner.finished and visit.path not in asked:
-            flow.close(inner)
+    if flow.run.root is not None:
+        go_on_within(flow, flow.run.root)
 
 
-def _asked(flow: Mover) -> set[str]:
-    """The groups that something is to be read for because of what was decided in this call."""
-    return {command.path for command in flow.commands if isinstance(command, c.Gather)}
+def go_on_within(flow: Mover, group: Group) -> None:
+    """The same for a group that was taken up again, and for those in it; the innermost first."""
+    for visit in list(group.members):
+        if visit is not None and visit.inner is not None and visit.state in UNDER_WAY:
+            go_on_within(flow, visit.inner)
+    if isinstance(group, Walk):
+        go_on(flow, group)
+    if group.owner is not None and group.finished and not _is_read(flow, group):
+        flow.close(group)
+
+
+def _is_read(flow: Mover, group: Group) -> bool:
+    """Whether what a group returned is to be read because of something else that was decided in this call."""
+    return any(isinstance(command, c.Gather) and command.path == group.path for command in flow.commands)
 
 
 def take(flow: Mover, walk: Walk, way: Way) -> None:
