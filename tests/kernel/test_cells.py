@@ -1,4 +1,4 @@
-"""The values of a state: immutable to whoever looks, and as cheap to add to when they are long as when they are short.
+"""The values of a state: immutable to whoever looks, and as cheap to add to when they are long as when short.
 
 What an append copies is told by the list that holds the elements: as long as it is the same one, nothing is.
 """

@@ -97,7 +97,7 @@ def test_a_failed_node_of_a_dependency_graph_is_made_again_inside():
     assert trip.run.state is R.COMPLETED
 
 
-# Groups that are opened again because only so many may be under way ------------------------------------------------
+# Groups that are opened again because only so many may be under way -----------------------------------------
 
 
 def test_a_sub_graph_in_a_limited_item_goes_on_from_a_step_that_found_no_way():

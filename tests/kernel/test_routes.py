@@ -1,4 +1,4 @@
-"""Where the token goes: conditions in order, the plain edge, the fallback, the node's own wish, and limits (SG2, SG3)."""
+"""Where the token goes: conditions, the plain edge, the fallback, the node's own wish, and limits (SG2, SG3)."""
 
 from __future__ import annotations
 
@@ -293,7 +293,8 @@ def three(**limits) -> Trip:
     return Trip(
         step("a"), step("b", **limits.get("node", {})), step("c"), step("d"), keys=N_,
         edges=(
-            edge(START, "a"), edge("a", "b", **limits.get("edge", {})), edge("b", "a"), edge("c", END), edge("d", END),
+            edge(START, "a"), edge("a", "b", **limits.get("edge", {})), edge("b", "a"),
+            edge("c", END), edge("d", END),
             *([fallback("a", "c")] if limits.get("of_a", True) else []),
             *([fallback("b", "d")] if limits.get("of_b", True) else []),
         ),

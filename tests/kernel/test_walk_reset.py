@@ -1,4 +1,4 @@
-"""A run of state graphs is taken up again: from wherever its tokens stand, with all that was completed (SG2, SG9)."""
+"""A run of state graphs is taken up again: from wherever its tokens stand, with all that was done (SG2, SG9)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from clew.workers.isolation.choosing import describe_mechanisms
 from clew.workers.isolation.confinement import Confinement
 from clew.workers.isolation.limits import Limits, Outcome, Roots
 from clew.workers.isolation.mechanisms import Mechanisms
+from clew.workers.isolation.owners import is_abandoned
 from clew.workers.isolation.running import run_isolated
 from clew.workers.isolation.trying import find_mechanisms
 from clew.workers.isolation.warden import Warden
@@ -117,9 +118,9 @@ def play(
 
 
 def groups() -> list[str]:
-    """The control groups of steps that exist, of whichever process."""
+    """The control groups of steps that have ended; other tests may have some of their own."""
     folders = {place.folder for place in offered().places.values()}
-    return [name for folder in folders for name in os.listdir(folder) if name.startswith("clew-step-")]
+    return [name for folder in folders for name in os.listdir(folder) if is_abandoned(name)]
 
 
 class Held:

@@ -40,6 +40,7 @@ COMMANDS = {
     "export": "Write a run to a file, to be looked at elsewhere.",
     "import": "Read a run from a file, to look at it.",
     "graph": "Check a graph and draw it.",
+    "tools": "List, show and call tools.",
     "schema": "Print the JSON Schema of graph files, for editors.",
     "doctor": "Check that everything that Clew needs works here.",
 }

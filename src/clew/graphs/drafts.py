@@ -247,7 +247,7 @@ class GraphDraft:
     def signature(self) -> Signature:
         """What the graph takes as a node of another."""
         parameters = {i.name: Parameter(i.name, i.hint, i.required) for i in self.inputs.values()}
-        return Signature(parameters=parameters, is_async=True)
+        return Signature(parameters=parameters, is_async=True, takes_any=self.unread)
 
     def place_node(self, draft: Draft) -> None:
         """Add a node."""

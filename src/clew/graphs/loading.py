@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from clew.errors import GraphError
 from clew.graphs.documents import is_graph_file
@@ -40,6 +41,22 @@ def load(target: str | Path) -> WrittenGraph:
         raise GraphError([str(error)], text) from error.__cause__
     graph.spec()
     return graph
+
+
+def load_module(file: str) -> ModuleType:
+    """Load a Python file as the module that it is.
+
+    Raises:
+        GraphError: it is not there, or its code fails.
+    """
+    path = Path(file)
+    try:
+        refuse_missing(path)
+        folder, name = _module_of(path)
+        with importable(folder):
+            return import_module(name, folder)
+    except ImportProblem as error:
+        raise GraphError([str(error)], file) from error.__cause__
 
 
 def _from_python(text: str) -> WrittenGraph:

@@ -280,6 +280,8 @@ def no_key(keys: Mapping[str, KeyDraft], name: str, path: tuple[str | int, ...] 
 
 def _returned_by(draft: Draft) -> Any:
     match draft.body:
+        case GraphDraft(unread=True):
+            return Any
         case GraphDraft(output=None, routes=None):
             return dict[str, Any]
         case GraphDraft(output=None) as inner:

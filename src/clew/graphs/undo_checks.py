@@ -38,7 +38,7 @@ def undo_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[Pro
         return
     body: Any = how.body
     if draft.undo is None:
-        what = f"is a function, shell(…), http(…), or undo(…) of one of them, not {type(body).__name__}"
+        what = f"is a function, shell(…), http(…), call(…), or undo(…) of one of them, not {type(body).__name__}"
         yield "compensate", what
         return
     if OUTPUT in draft.named_inputs:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clew.kernel import addresses, routes
+from clew.kernel import addresses, routes, ways
 from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel.definition import BarrierSpec
@@ -206,7 +206,7 @@ def _judge(
     return None
 
 
-def _way(walk: Walk, visit: Visit, judgement: Judgement) -> routes.Way | None:
+def _way(walk: Walk, visit: Visit, judgement: Judgement) -> ways.Way | None:
     """Where a decision leads, if it says so.
 
     Raises:
@@ -214,10 +214,10 @@ def _way(walk: Walk, visit: Visit, judgement: Judgement) -> routes.Way | None:
     """
     named = _Named(visit.node, walk.topology, is_branch=visit.group is not walk)
     if (refusal := _unfit(named, judgement)) is not None:
-        raise routes.wrong(refusal)
+        raise ways.wrong(refusal)
     if judgement.kind != "reroute":
         return None
-    return routes.within_steps(walk, routes.Way(-1, judgement.target, "reroute"))
+    return ways.within_steps(walk, ways.Way(-1, judgement.target, "reroute"))
 
 
 def _told_to_state(visit: Visit, judgement: Judgement) -> list[Write]:
