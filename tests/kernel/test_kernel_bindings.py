@@ -61,7 +61,7 @@ def test_outputs_take_the_place_of_their_nodes(binding: Binding, recipe: Binding
 
 def test_an_input_of_the_run_is_known():
     (command,) = admitted({"x": value(1)}, node("a", inputs={"x": FromInput("x")}))
-    assert command.inputs == {"x": Known(value(1))}
+    assert command.inputs == {"x": Known(value(1), given=True)}
 
 
 def test_an_input_that_was_not_given_has_its_default():

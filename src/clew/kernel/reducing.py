@@ -143,9 +143,8 @@ def _failures(walk: Walk, visit: Visit) -> Iterator[Write]:
     if name in walk.topology.routing.keys:
         failed = [group.member_name(index) for index in sorted(group.failed)]
         yield Write(name, msgspec.Raw(msgspec.json.encode(failed)), put=True)
-    for member in group.members:
-        if member is not None:
-            yield from _failures(walk, member)
+    for member in filter(None, group.members):
+        yield from _failures(walk, member)
 
 
 class Outlook:
