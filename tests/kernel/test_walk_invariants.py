@@ -51,6 +51,7 @@ def walk_on(run: Run) -> None:
 
 def stand_still(run: Run) -> None:
     run.move(run.visits["p/s/y"], NodeState.FAILED)
+    group_at(run, "p/s").routed = False
 
 
 def lose_queue(run: Run) -> None:
