@@ -35,8 +35,8 @@ def states_table(results: Results) -> Table:
         "State graphs; per step, branch or turn",
         ["workload", "mode", "÷ floor", "Clew µs", "floor µs", "÷ fewest steps", "disk bytes"],
         note=(
-            "Floors: a chain and a fan-out of 1,000 bare tasks (memory), the same with one commit each. Disk: by "
-            "how much the database grows, the state that a run starts with included. A step is to take the same time, "
+            "Floors: a chain and a fan-out of 1,000 bare tasks (memory), the same with a commit each. Disk: by "
+            "how much the database grows, with the state that a run starts with. A step is to take the same time, "
             f"within {FLAT}, however many there are."
         ),
     )

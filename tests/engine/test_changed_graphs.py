@@ -249,6 +249,27 @@ async def test_a_forced_change_keeps_what_has_run(url: str) -> None:
     assert made == {"first": 1, "second": 1, "third": 2}
 
 
+async def test_what_was_forced_once_is_not_asked_about_again(url: str) -> None:
+    async with Engine(url) as engine:
+        run = await engine.start(chain(first, second, "ok"), id="r")
+        await waits_at(run)
+
+        def graph(retry: int) -> StateGraph:
+            g = routed(("second", third), second={"retry": retry})
+            g.add_barrier("ok", "ok?")
+            g.add_edge("second", "ok", when=lambda state: True)
+            g.add_edge("ok", END)
+            return g
+
+        with pytest.raises(RunConflictError, match=r"first is gone; second has changed \(body.ref .*, retry"):
+            await engine.start(graph(2), id="r", on_change="compatible")
+        await engine.start(graph(2), id="r", on_change="force")
+        await engine.start(graph(3), id="r", on_change="compatible")
+        assert [change.forced for change in await changes(run)] == [True, False]
+        await run.approve()
+        assert (await run.result())["log"] == ["first", "second"]
+
+
 async def test_a_fork_from_before_the_change_has_the_graph_of_then(url: str) -> None:
     old, new = chain(first, "ok", second), chain(first, "ok", third)
     async with Engine(url, graphs=[old]) as engine:
@@ -277,9 +298,7 @@ async def test_a_fork_can_go_on_with_another_graph(url: str) -> None:
         points = {point.next: point.seq for point in await engine.travel.checkpoints("r")}
         with pytest.raises(RunConflictError, match="cannot go on with the changed graph: it is at second, which"):
             await engine.fork("r", points["second"], id="f", graph=new, on_change="force")
-        with pytest.raises(
-            RunConflictError, match="run r exists with another graph: node second is gone; "
-        ):
+        with pytest.raises(RunConflictError, match="run r exists with another graph: node second is gone; "):
             await engine.fork("r", points["first"], id="f", graph=new)
         assert await engine.journal.row("f") is None
         fork = await engine.fork("r", points["first"], id="f", graph=new, on_change="compatible", by="ann")

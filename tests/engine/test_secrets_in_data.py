@@ -1,4 +1,4 @@
-"""A reference to a secret is filled where the definition or the run's own inputs have it, never in what nodes made."""
+"""References to secrets are filled in definitions and in the inputs of a run, never in what nodes made."""
 
 from pathlib import Path
 

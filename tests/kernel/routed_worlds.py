@@ -5,6 +5,8 @@ The first letters of keys tell what their values are (`fitting`), so that most o
 
 from __future__ import annotations
 
+from random import Random
+
 import worlds
 from hypothesis import strategies as st
 from msgspec import structs
@@ -72,13 +74,16 @@ def keys(draw: st.DrawFn, nodes: list[NodeSpec]) -> tuple[KeySpec, ...]:
 
 conditions = st.sampled_from(
     [
-        ["below", "n", 4], ["below", "n2", 2], ["shorter", "log", 3], ["has", "obj"], ["has", "x"],
+        *[["below", "n", 4], ["below", "n2", 2], ["shorter", "log", 3], ["has", "obj"], ["has", "x"]] * 3,
         ["value", "a.approved"], ["has", "b.reject_reason"], ["raises"],
     ]
 )  # fmt: skip
-#: How often a node or an edge may be visited, and what then; half of them as often as may be.
-LIMITS: list[dict[str, object]] = [{"max_visits": count, "on_limit": how} for count in range(3) for how in OnLimit]
-limits = st.sampled_from([{}] * len(LIMITS) + LIMITS)
+mostly = st.sampled_from([True] * 7 + [False])
+#: How often a node or an edge may be visited, and what then; most of them as often as may be.
+LIMITS: list[dict[str, object]] = [
+    {"max_visits": count, "on_limit": how} for count in (1, 1, 2, 0) for how in OnLimit
+]
+limits = st.sampled_from([{}] * 24 + LIMITS)
 
 
 @st.composite
@@ -89,17 +94,17 @@ def edges(draw: st.DrawFn, names: list[str]) -> tuple[EdgeSpec, ...]:
     for place, source in enumerate(["", *names]):
         ahead = [*names[place:], ""][0]
         leaving: list[EdgeSpec] = []
-        for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        for _ in range(draw(st.sampled_from([0, 1, 1, 2])) if source else draw(worlds.seldom)):
             when = draw(conditions)
             leaving.append(EdgeSpec(source=source, target=draw(targets), when=raw(when), **draw(limits)))
-        if draw(worlds.seldom):  # a router
+        if source and draw(worlds.seldom):  # a router
             by = raw(["remainder", "n", 2])
             leaving += [
                 EdgeSpec(source=source, target=draw(targets), when=by, equals=raw(gave)) for gave in (0, 1)
             ]
-        if not leaving or not draw(worlds.seldom):
-            leaving.append(EdgeSpec(source=source, target=ahead, **draw(limits)))
-        if draw(worlds.seldom):
+        if not leaving or draw(mostly):
+            leaving.append(EdgeSpec(source=source, target=ahead, **(draw(limits) if source else {})))
+        if draw(st.booleans()):
             leaving.append(EdgeSpec(source=source, target=draw(targets), fallback=True, **draw(limits)))
         found += draw(st.permutations(leaving))
     return tuple(found)
@@ -194,8 +199,8 @@ def state_graphs(draw: st.DrawFn, depth: int = 2) -> GraphSpec:
     routes = RouteSpec(
         keys=draw(keys([each for node in nodes for each in all_below(node)])),
         edges=draw(edges(names)),
-        max_steps=draw(st.sampled_from([8, 5, 3, 1])),
-        max_state_bytes=draw(st.sampled_from([16_000, 16_000, 16_000, 80])),
+        max_steps=draw(st.sampled_from([8, 8, 8, 5, 3, 1])),
+        max_state_bytes=draw(st.sampled_from([*[16_000] * 7, 80])),
     )
     shown = {key.name for key in routes.keys}
     nodes = [structs.replace(node, barrier=showing(node.barrier, shown)) for node in nodes]
@@ -222,8 +227,13 @@ def all_below(node: NodeSpec) -> list[NodeSpec]:
     return [node, *(each for branch in inner for each in all_below(branch))]
 
 
-#: What the outside will choose; the way of a token is long.
-choices = st.binary(min_size=80, max_size=400)
+def scattered(seed: int) -> bytes:
+    """Bytes of which none is likelier than another."""
+    return Random(seed).randbytes(100 + seed % 300)
+
+
+#: What the outside will choose; the way of a token is long, and needs all kinds of bytes.
+choices = st.one_of(st.integers(0, 2**32).map(scattered), st.binary(min_size=80, max_size=400))
 
 
 @st.composite

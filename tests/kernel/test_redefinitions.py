@@ -1,95 +1,24 @@
-"""A run of a state graph goes on with another definition (SG9)."""
+"""A run of a state graph goes on with another definition: what it means for its steps (SG9)."""
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import Any
-
-import msgspec
 import pytest
+from changing import N_KEY, Changing, row
 from play import THREE, value
-from reckoning import Reckoning
-from trip import END, START, Trip, barrier, decided, each, edge, fallback, key, line, parallel, part, routed, step
-from trip_rules import TripRules, unraw
+from trip import END, START, barrier, decided, each, edge, fallback, key, line, parallel, part, routed, step
+from trip_rules import TripRules, raw
 
 from clew.kernel import commands as c
 from clew.kernel import events as e
 from clew.kernel import signals as s
 from clew.kernel import snapshot
-from clew.kernel.definition import Backoff, GraphSpec, NodeSpec, OnInterrupt, Retry
+from clew.kernel.definition import Backoff, CompensationSpec, GraphSpec, NodeSpec, OnInterrupt, Retry
 from clew.kernel.fold import fold
 from clew.kernel.machine import Machine
-from clew.kernel.questions import DECISION
-from clew.kernel.state import Run
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
 from clew.kernel.topology import compile_graph
 from clew.kernel.values import FromState
-from clew.kernel.visits import Walk
-
-N_KEY = (key("n", "sum", default=0),)
-LOG = key("log", "append", default=[])
-
-
-class Changing(Trip):
-    """A run whose definition changes; the reckoning goes on with the new one from there."""
-
-    def change(self, spec: GraphSpec, *signals: s.AnySignal, forced: bool = False) -> str:
-        """Hand in another definition, then other signals; why it is refused, if it is."""
-        name = sha256(msgspec.json.encode(spec)).hexdigest()
-        signal = s.Redefine(graph=f"hash {name}", definition=f"digest {name}", spec=spec, by="ann", forced=forced)
-        before, self.reckoning = self.reckoning, None
-        assert before is not None
-        self.decision = self._decide(signal, *signals)
-        if not self.refusal:
-            _redefine(before, self.run, spec)
-        before.heed([each for each in self.decision.events if not isinstance(each, e.DefinitionChanged)])
-        self.reckoning = before
-        before.compare(self.run)
-        return self.refusal
-
-    def _decide(self, *signals: s.AnySignal) -> Any:
-        decision = self.machine.handle(signals, self.now)
-        self.witness.observe(decision)
-        return decision
-
-    @property
-    def definition(self) -> str:
-        return self.run.definition
-
-    def node_of(self, path: str) -> NodeSpec:
-        return self.visit(path).node.spec
-
-
-def _redefine(reckoning: Reckoning, run: Run, spec: GraphSpec) -> None:
-    """What a change means for the state graphs that have not ended."""
-    reckoning.spec = spec
-    reckoning._nodes.clear()
-    for path, book in sorted(reckoning.books.items()):
-        group = run.visits[path].inner if path else run.root
-        if not isinstance(group, Walk) or group.done or (path and run.visits[path].state is N.COMPLETED):
-            continue
-        before = book.keys
-        book.spec = graph = reckoning.graph_at(path)
-        assert graph.routes is not None
-        book.routes, book.nodes = graph.routes, {node.id: node for node in graph.nodes}
-        book.keys = {each.name: each for each in graph.routes.keys}
-        book.new_generation()
-        book.state = {name: plain for name, plain in book.state.items() if name in book.keys}
-        outer = reckoning.books[reckoning.walk_path(path)] if path and reckoning.has_state(path) else None
-        for name, spec_ in book.keys.items():
-            same = name in before and bytes(before[name].default) == bytes(spec_.default)
-            if name in book.state or same:
-                continue
-            if outer is not None and name in outer.state and name not in before:
-                book.state[name] = outer.state[name]
-            elif spec_.default:
-                book.state[name] = unraw(spec_.default)
-
-
-def row(*nodes: NodeSpec, keys: Any = N_KEY, **options: Any) -> GraphSpec:
-    return routed(*nodes, keys=keys, name="play", max_concurrency=100, **options)
-
 
 # The event ----------------------------------------------------------------------------------------------
 
@@ -135,16 +64,14 @@ def test_a_paused_run_stays_paused():
 
 
 def test_a_run_that_stood_still_for_want_of_rules_goes_on():
-    trip = Changing(step("a"), step("b"), step("c"), keys=N_KEY)
-    trip.machine._flow.rules = None
-    trip.hand(s.Pause())
-    trip.hand(s.Resume())
-    assert trip.hand(s.AttemptStopped(path="a", attempt=1)).events == []
-    trip.machine._flow.rules = TripRules()
-    edges = (edge(START, "a"), edge("a", "c"), edge("c", END))
-    assert trip.change(row(step("a"), step("c"), edges=edges)) == ""
-    trip.write("a", n=1)
-    assert trip.started == ["c"]
+    """Whoever admitted it had no functions: its way from the start is decided by the definition of now."""
+    first = Machine(compile_graph(row(step("a"), step("b"))))
+    first.handle([s.Admit(run="r", graph="h", definition="d", inputs={"n": value(0)})], 0.0)
+    assert first.run.visits == {}
+    then = Machine(first.run.topology, first.run, rules=TripRules())
+    decision = then.handle([s.Redefine(graph="i", definition="e", spec=row(step("b")))], 1.0)
+    assert [type(event) for event in decision.events] == [e.DefinitionChanged, e.Routed, e.AttemptStarted]
+    assert list(then.run.visits) == ["b"]
 
 
 def test_history_is_folded_as_it_was_and_a_snapshot_of_before_goes_on_too():
@@ -247,6 +174,18 @@ def test_a_step_that_failed_and_was_gone_on_from_has_ended():
     assert trip.state("a") is N.FAILED
     trip.write("b", n=1)
     assert trip.run.state is R.COMPLETED
+
+
+def test_what_has_ended_is_undone_as_it_was_declared():
+    undo = CompensationSpec(kind="function", body=raw({"ref": "m:undo_a"}))
+    trip = Changing(step("a", compensation=undo), step("b"), keys=N_KEY)
+    trip.write("a", n=1)
+    assert trip.change(row(step("b")), forced=True) == ""
+    trip.fail("b")
+    folded = Machine.restore(trip.topology, None, trip.witness.events, rules=TripRules())
+    for machine in (trip.machine, folded):
+        (start,) = machine.handle([s.Rollback()], 1.0).commands
+        assert (start.path, bytes(start.body)) == ("a#undo", b'{"ref":"m:undo_a"}')
 
 
 # The step that goes on ----------------------------------------------------------------------------------
@@ -415,176 +354,3 @@ def test_runs_of_other_kinds_and_runs_that_are_over_do_not_change():
     failed.machine.handle([s.Rollback()], 0.0)
     redefine = s.Redefine(graph="h", definition="d", spec=row(step("a")))
     assert failed.machine.handle([redefine], 0.0).refusals == {0: "it is rolled back"}
-
-
-# Keys ---------------------------------------------------------------------------------------------------
-
-
-def test_new_keys_begin_with_their_defaults_and_old_ones_keep_what_they_have():
-    keys = (key("a", default=1), key("b", default=1), key("c"), key("d", default=1), key("e", default=1))
-    trip = Changing(step("x"), step("y"), keys=keys)
-    trip.write("x", b=2, delete=("d", "e"))
-    after = (key("a", default=9), key("b", "sum", default=9), key("c", default=3), key("d", default=1))
-    new = (*after, key("e", default=2), key("f", default=4), key("g"))
-    assert trip.change(row(step("x"), step("y"), keys=new)) == ""
-    assert trip.state_of() == {"a": 1, "b": 2, "c": 3, "e": 2, "f": 4}
-    trip.write("y", b=5, g=0)
-    assert trip.state_of() == {"a": 1, "b": 7, "c": 3, "e": 2, "f": 4, "g": 0}
-
-
-def test_a_key_that_is_gone_takes_its_value_with_it():
-    trip = Changing(step("x"), step("y"), keys=(key("a"), key("b")))
-    trip.write("x", a=1, b=2)
-    assert trip.change(row(step("x"), step("y"), keys=(key("b"),)), forced=True) == ""
-    assert trip.state_of() == {"b": 2}
-    assert trip.change(row(step("x"), step("y"), keys=(key("a"), key("b"))), forced=True) == ""
-    assert trip.state_of() == {"b": 2}
-
-
-# Barriers -----------------------------------------------------------------------------------------------
-
-
-def test_a_decision_is_one_on_the_state_as_it_is_after_the_change():
-    trip = Changing(barrier("ok", timeout_s=60.0), keys=(*N_KEY, *decided("ok")))
-    shown = trip.visit("ok").waits[DECISION].digest
-    keys = (*N_KEY, *decided("ok"))
-    assert trip.change(row(barrier("ok", timeout_s=60.0), step("a"), keys=keys)) == ""
-    assert trip.events(e.WaitOpened) == []
-    assert trip.change(row(barrier("ok", timeout_s=60.0), step("a"), keys=(*keys, key("m", default=1)))) == ""
-    (again,) = trip.events(e.WaitOpened)
-    assert (again.due, again.digest == shown) == (60.0, False)
-    trip.decide("ok", "approve", shown=shown)
-    assert "look at it again" in trip.refusal
-    trip.decide("ok", "approve", shown=again.digest)
-    assert trip.started == ["a"]
-
-
-def test_a_barrier_that_waits_can_be_rerouted_before_it_goes():
-    keys = (*N_KEY, *decided("ok"))
-    trip = Changing(barrier("ok"), step("a"), keys=keys)
-    without = row(step("a"))
-    assert "it is at ok" in trip.change(without, forced=True)
-    trip.decide("ok", "reroute", target="a")
-    assert trip.change(without, forced=True) == ""
-    trip.write("a", n=1)
-    assert (trip.run.state, trip.state_of()) == (R.COMPLETED, {"n": 1})
-
-
-# What is in a step --------------------------------------------------------------------------------------
-
-
-def test_a_sub_graph_that_is_under_way_changes_with_its_graph():
-    keys = (*N_KEY, key("own", default=1))
-    trip = Changing(part("s", routed(step("x"), step("y"), keys=keys, name="sub")), keys=N_KEY)
-    trip.write("s/x", n=1, own=2)
-    keys = (*N_KEY, key("own", default=1), key("m", default=0), key("k", default=0))
-    sub = routed(step("x", priority=1), step("y"), step("z"), keys=keys, name="sub")
-    assert trip.change(row(part("s", sub), keys=(*N_KEY, key("m", default=5))), forced=True) == ""
-    assert trip.state_of("s") == {"n": 1, "own": 2, "m": 5, "k": 0}
-    assert [each.id for each in trip.run.former] == ["x"]
-    trip.write("s/y", n=1)
-    assert trip.started == ["s/z"]
-    trip.write("s/z", m=6)
-    assert (trip.run.state, trip.state_of()) == (R.COMPLETED, {"n": 2, "m": 6})
-
-
-def test_a_sub_graph_that_does_not_know_yet_what_it_starts_with():
-    inputs = {"n": FromState("n")}
-    trip = Changing(part("s", routed(step("x"), keys=N_KEY, name="sub"), inputs=inputs), keys=N_KEY)
-    assert not trip.walk("s").entered
-    sub = routed(step("x"), keys=(*N_KEY, key("m", default=1)), name="sub")
-    assert trip.change(row(part("s", sub, inputs=inputs)), forced=True) == ""
-    trip.gathered("s", {"n": 4})
-    assert trip.state_of("s") == {"n": 4, "m": 1}
-
-
-def test_branches_that_have_begun_go_on_with_the_nodes_that_they_are():
-    keys = (LOG, key("m"))
-    trip = Changing(parallel("p", step("a"), step("b")), keys=keys)
-    trip.write("p/a", log=["a"], m=1)
-    assert trip.change(row(parallel("p", step("a"), step("b"), step("c")), keys=keys), forced=True) == (
-        "p has begun, and has other nodes, or nodes that depend on others, in the changed graph: what runs side "
-        "by side goes on with the nodes that it has; let it end first"
-    )
-    assert trip.change(row(parallel("p", step("a"), step("b", timeout_s=9.0)), keys=(LOG,)), forced=True) == ""
-    assert trip.visit("p/b").attempt_due == 9.0
-    assert [write.key for write in trip.visit("p/a").writes] == ["log"]
-    trip.write("p/b", log=["b"])
-    assert (trip.run.state, trip.state_of()) == (R.COMPLETED, {"log": ["a", "b"]})
-
-
-def test_what_a_branch_is_to_write_to_a_key_that_is_gone_is_gone_though_the_branches_stay():
-    trip = Changing(
-        parallel("p", step("a"), part("s", routed(step("x"), keys=(LOG,), name="sub"))), keys=(LOG, key("m"))
-    )
-    trip.write("p/a", m=1)
-    trip.write("p/s/x", log=["x"])
-    again = Changing(parallel("p", step("a"), step("b")), keys=(LOG, key("m")))
-    again.write("p/a", m=1, log=["a"])
-    assert again.change(row(parallel("p", step("a"), step("b")), keys=(LOG,)), forced=True) == ""
-    again.write("p/b", log=["b"])
-    assert (again.run.state, again.state_of()) == (R.COMPLETED, {"log": ["a", "b"]})
-
-
-def test_items_go_on_as_they_are_declared_now():
-    sub = routed(step("x"), keys=(LOG,), name="sub")
-    trip = Changing(each("m", FromState("log"), sub, collect=True), keys=(LOG,))
-    trip.expand("m", 3)
-    trip.write("m[0]/x", log=[0])
-    trip.fail("m[1]/x")
-    now = routed(step("x"), step("y"), keys=(LOG,), name="sub")
-    spec = row(each("m", FromState("log"), now, collect=True, total_timeout_s=50.0), keys=(LOG,))
-    assert trip.change(spec, forced=True) == ""
-    assert (trip.visit("m").total_due, trip.visit("m[2]").total_due) == (50.0, None)
-    assert trip.state("m[0]") is N.COMPLETED
-    trip.write("m[2]/x", log=[2])
-    assert trip.started == ["m[2]/y"]
-    trip.write("m[2]/y", log=[3])
-    assert trip.state_of() == {"log": [0, 2, 3]}
-    assert trip.run.state is R.COMPLETED
-
-
-def test_a_dependency_graph_that_has_begun_goes_on_as_declared_now():
-    def inner(**options: Any) -> GraphSpec:
-        a, b = NodeSpec(id="a", kind="function"), NodeSpec(id="b", kind="function", after=("a",), **options)
-        return GraphSpec(name="dag", nodes=(a, b))
-
-    trip = Changing(part("d", inner()), keys=N_KEY)
-    trip.succeed("d/a")
-    assert trip.change(row(part("d", inner(retry=THREE))), forced=True) == ""
-    trip.fail("d/b")
-    assert trip.state("d/b") is N.RETRYING
-    other = GraphSpec(name="dag", nodes=(NodeSpec(id="a", kind="function"), NodeSpec(id="b", kind="function")))
-    assert "nodes that depend on others" in trip.change(row(part("d", other)), forced=True)
-
-
-# The run ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "given", "due"),
-    [
-        (None, 60.0, None, 70.0),
-        (20.0, 60.0, None, 60.0),
-        (20.0, None, None, None),
-        (20.0, 20.0, None, 20.0),
-        (20.0, 60.0, 30.0, 30.0),
-    ],
-)
-def test_the_time_that_a_run_has_had_counts(before: Any, after: Any, given: Any, due: Any):
-    topology = compile_graph(row(step("a"), timeout_s=before))
-    machine = Machine(topology, rules=TripRules())
-    admit = s.Admit(run="r", graph="h", definition="d", inputs={"n": value(0)}, timeout_s=given)
-    machine.handle([admit], 0.0)
-    spec = row(step("a"), step("b"), timeout_s=after)
-    decision = machine.handle([s.Redefine(graph="i", definition="e", spec=spec)], 10.0)
-    assert decision.refusals == {}
-    assert machine.run.due == due
-    assert machine.wake_at == due
-
-
-def test_a_snapshot_is_due_soon_because_none_is_of_this_definition():
-    trip = Changing(step("a"), keys=N_KEY)
-    trip.run.snapshot_seq = trip.run.seq
-    assert trip.change(row(step("a"), step("b"))) == ""
-    assert trip.run.snapshot_seq == 0

@@ -253,3 +253,12 @@ def test_a_barrier_deep_inside_is_found_by_its_address():
     trip.decide("m[0]/ok", "approve")
     trip.succeed("a")
     assert trip.run.state is R.COMPLETED
+
+
+def test_a_dependency_graph_whose_last_parts_end_together_is_read_once():
+    trip = with_graph(mapped("m", on_error=ErrorPolicy.CONTINUE), mapped("n", over="m"))
+    trip.expand("dep/m", 2)
+    trip.fail("dep/m[0]")
+    trip.acknowledge("dep/m[1]")
+    assert trip.states()["dep/n"] == "completed"
+    assert [command.path for command in trip.commands(c.Gather)] == ["dep"]

@@ -117,8 +117,8 @@ def _group(group: Group, after: GraphSpec, at: str) -> Iterator[str]:
     before, nodes = group.topology, {node.id: node for node in after.nodes}
     for visit in group.members:
         id_ = visit.node.spec.id if visit is not None else ""
-        if visit is None or id_ not in before.index:  # it was gone before, and that was forced
-            continue
+        if visit is None or visit.node.former >= 0 or id_ not in before.index:
+            continue  # that it was changed since, was forced
         path = addresses.child(at, id_)
         if id_ in nodes:
             yield from _visit(visit, before.nodes[before.index[id_]].spec, nodes[id_], path)

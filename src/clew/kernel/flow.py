@@ -41,6 +41,7 @@ class Flow:
         now: the time of the call, seconds since the epoch.
         events: decided, and folded, in this call.
         commands: to be performed when `events` are durable.
+        reading: groups that something is to be read for because of this call.
     """
 
     def __init__(self, run: Run, gate: Gate, rules: Rules | None) -> None:
@@ -50,11 +51,13 @@ class Flow:
         self.now = 0.0
         self.events: list[e.AnyEvent] = []
         self.commands: list[c.Command] = []
+        self.reading: set[str] = set()
 
     def begin(self, now: float) -> None:
         """Start collecting for a call at time `now`."""
         self.now = now
         self.events, self.commands = [], []
+        self.reading = set()
 
     def emit(self, event: e.AnyEvent) -> None:
         """Record a fact: fold it now, store it with the rest of this call."""

@@ -19,6 +19,7 @@ class Mover(Protocol):
     rules: Rules | None
     now: float
     commands: list[c.Command]
+    reading: set[str]
 
     def emit(self, event: e.AnyEvent) -> None:
         """Record a fact."""

@@ -28,7 +28,7 @@ def go_on(flow: Mover, walk: Walk) -> None:
     """Do what is to be done next for a state graph, unless it is under way already."""
     if not walk.entered and not walk.stop:
         assert walk.owner is not None
-        flow.commands.append(gather(flow, walk.owner))
+        _read(flow, walk.owner)
         return
     if walk.stands_still and flow.rules is not None:
         _route(flow, walk, flow.rules)
@@ -68,13 +68,15 @@ def go_on_within(flow: Mover, group: Group) -> None:
             go_on_within(flow, visit.inner)
     if isinstance(group, Walk):
         go_on(flow, group)
-    if group.owner is not None and group.finished and not _is_read(flow, group):
+    if group.owner is not None and group.finished:
         flow.close(group)
 
 
-def _is_read(flow: Mover, group: Group) -> bool:
-    """Whether what a group returned is to be read because of something else that was decided in this call."""
-    return any(isinstance(command, c.Gather) and command.path == group.path for command in flow.commands)
+def _read(flow: Mover, visit: Visit) -> None:
+    """What a group starts with or returned is to be read; once, although several parts of it may end together."""
+    if visit.path not in flow.reading:
+        flow.reading.add(visit.path)
+        flow.commands.append(gather(flow, visit))
 
 
 def take(flow: Mover, walk: Walk, way: Way) -> None:
@@ -127,7 +129,7 @@ def group_ended(flow: Mover, group: Group) -> None:
     owner = group.owner
     assert owner is not None
     if isinstance(group, Scope) and group.reports:
-        flow.commands.append(gather(flow, owner))
+        _read(flow, owner)
         return
     walk = owner.group.walk
     assert walk is not None

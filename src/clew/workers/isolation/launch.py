@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -62,18 +63,22 @@ class Launch:
         self._stage = "begin"
 
     def go(self) -> NoReturn:
-        """Become the program; never returns."""
+        """Become the program; never returns, whatever happens: this is a copy of the keeper up to then."""
         try:
             self._join()
             self._confine()
             self._become()
         except BaseException as error:
-            number = (error.errno or 0) if isinstance(error, OSError) else 0
-            said = error.strerror or str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            path = getattr(error, "filename", None)
-            why = f"{path}: {said}" if isinstance(path, str) else said
-            os.write(self._telling, b"!" + msgspec.json.encode(Failure(stage=self._stage, why=why, errno=number)))
-        os._exit(125)
+            self._tell(error)
+        finally:
+            os._exit(125)
+
+    def _tell(self, error: BaseException) -> None:
+        number = (error.errno or 0) if isinstance(error, OSError) else 0
+        said = error.strerror or str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        path = getattr(error, "filename", None)
+        why = f"{os.fsdecode(path)}: {said}" if isinstance(path, str | bytes) else said
+        os.write(self._telling, b"!" + msgspec.json.encode(Failure(stage=self._stage, why=why, errno=number)))
 
     def _join(self) -> None:
         self._stage = "leaving the keeper"
@@ -152,15 +157,24 @@ class Launch:
             self._stage = f"starting {os.fsdecode(order.argv[0])}"
             os.execvpe(order.argv[0], list(order.argv), dict(order.env))
         self._stage = "starting the worker"
-        os.environ.clear()
+        os.environb.clear()
         os.environb.update(dict(order.env))
         sys.path[:] = order.sys_path
         link = os.dup2(self._streams[3], 3, inheritable=False)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # `telling`, too: its end says that all went well
         from clew.workers.child import main  # noqa: PLC0415 - loaded by the zygote, if it is needed
 
         gc.unfreeze()
-        main(link)
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            # Those that are there were made for other files, and know things about them.
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # `telling`, too: its end says that all went well
+        try:
+            main(link)
+        finally:
+            traceback.print_exc()  # nobody else can be told any more
+            os._exit(1)
 
 
 def _lower(what: int, value: int) -> None:
