@@ -120,7 +120,7 @@ def play(
 def groups() -> list[str]:
     """The control groups of steps that have ended; other tests may have some of their own."""
     folders = {place.folder for place in offered().places.values()}
-    return [name for folder in folders for name in os.listdir(folder) if is_abandoned(name)]
+    return [name for folder in folders for name in os.listdir(folder) if is_abandoned(name)]  # noqa: PTH208
 
 
 class Held:
@@ -129,7 +129,7 @@ class Held:
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / "held")
         os.mkfifo(self.path, 0o666)
-        os.chmod(self.path, 0o666)
+        os.chmod(self.path, 0o666)  # noqa: PTH101
         self._end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
 
     def is_free(self) -> bool:

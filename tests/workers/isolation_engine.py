@@ -1,4 +1,4 @@
-"""A program that runs one isolated step, to be killed by the tests: `python isolation_engine.py FOLDER CODE [ARG...]`."""
+"""A program that runs one isolated step, to be killed by the tests: `python isolation_engine.py FOLDER CODE [ARG...]`."""  # noqa: E501
 
 import asyncio
 import sys

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from clew.errors import InvalidInputError
-from clew.workers.isolation.addresses import Address, Endpoint, Rules, endpoint, family_of, look_up, resolvers, target
+from clew.workers.isolation.addresses import (
+    Address,
+    Endpoint,
+    Rules,
+    endpoint,
+    family_of,
+    look_up,
+    resolvers,
+    target,
+)
 
 
 def v4(host: str, port: int) -> bytes:
@@ -44,7 +53,21 @@ def test_entries(text: str, host: str, port: int | None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":80", "a b", "a:0", "a:65536", "a:x", "a:+1", "https://a", "[::1]8", "10.0.0", "10.0.0.0/33", "1.2.3.4.5", "a/b"],
+    [
+        "",
+        ":80",
+        "a b",
+        "a:0",
+        "a:65536",
+        "a:x",
+        "a:+1",
+        "https://a",
+        "[::1]8",
+        "10.0.0",
+        "10.0.0.0/33",
+        "1.2.3.4.5",
+        "a/b",
+    ],
 )
 def test_entries_that_are_none(text: str) -> None:
     with pytest.raises(InvalidInputError, match="is no destination; write a name"):

@@ -116,7 +116,14 @@ def test_roots_need_landlock() -> None:
 
 
 def test_other_systems_hold_to_nothing() -> None:
-    for limits in ({"memory_bytes": 1}, {"cpu_s": 1}, {"wall_s": 1}, {"disk_bytes": 1}, {"processes": 1}, {"cores": 1}):
+    for limits in (
+        {"memory_bytes": 1},
+        {"cpu_s": 1},
+        {"wall_s": 1},
+        {"disk_bytes": 1},
+        {"processes": 1},
+        {"cores": 1},
+    ):
         if limits != {"cores": 1}:  # there is one
             assert "Darwin 24 does not offer it" in refused(OTHER, **limits).why
     described = describe_mechanisms(OTHER)
@@ -152,7 +159,14 @@ def test_a_machine_is_described() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"memory_bytes": 0}, {"cpu_s": -1}, {"wall_s": float("nan")}, {"cores": 0}, {"processes": 0}, {"connections": -1}],
+    [
+        {"memory_bytes": 0},
+        {"cpu_s": -1},
+        {"wall_s": float("nan")},
+        {"cores": 0},
+        {"processes": 0},
+        {"connections": -1},
+    ],
 )
 def test_figures_that_are_none(limits: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=f"limits: {next(iter(limits))} is "):

@@ -65,7 +65,9 @@ def test_daemons_end_with_the_step(way: str, tmp_path: Path) -> None:
 def test_who_ignores_being_asked_is_killed(way: str, tmp_path: Path) -> None:
     needs("wall_s", way=way)
     held = Held(tmp_path)
-    code = DAEMONS + "signal.signal(signal.SIGTERM, lambda *_: print('no', flush=True))\nwhile True: time.sleep(600)"
+    code = (
+        DAEMONS + "signal.signal(signal.SIGTERM, lambda *_: print('no', flush=True))\nwhile True: time.sleep(600)"
+    )
 
     async def scene(steps: Steps) -> None:
         outcome = await steps.python(code, held.path, wall_s=0.8, grace_s=0.3)
@@ -168,7 +170,7 @@ def test_what_cannot_be_started_is_told(tmp_path: Path) -> None:
     (tmp_path / "text").chmod(0o755)
 
     async def scene(steps: Steps) -> None:
-        with pytest.raises(LaunchError, match="starting w_no_such_program: .*No such file") as caught:
+        with pytest.raises(LaunchError, match="starting w_no_such_program: .*No such file") as caught:  # noqa: RUF043
             await steps.run("w_no_such_program")
         assert caught.value.errno == 2
         with pytest.raises(LaunchError, match="Exec format error"):
@@ -343,7 +345,7 @@ def test_a_zygote_that_does_not_come_up(tmp_path: Path, monkeypatch: pytest.Monk
     async def main() -> None:
         monkeypatch.setattr(sys, "path", [])
         warden = Warden()
-        with pytest.raises(ClewError, match="(?s)did not come up.*No module named"):
+        with pytest.raises(ClewError, match="(?s)did not come up.*No module named"):  # noqa: RUF043
             await warden.mechanisms()
         await warden.close()
 

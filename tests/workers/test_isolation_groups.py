@@ -13,7 +13,18 @@ V1 = {
     "pids": ("pids.max", "pids.current"),
     "cpu,cpuacct": ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpuacct.usage"),
 }
-V2 = ("memory.max", "memory.swap.max", "memory.oom.group", "memory.peak", "pids.max", "cpu.max", "cpu.stat", "cgroup.kill")
+V2 = (
+    "memory.max",
+    "memory.swap.max",
+    "memory.oom.group",
+    "memory.peak",
+    "pids.max",
+    "cpu.max",
+    "cpu.stat",
+    "cgroup.kill",
+)
+
+pytestmark = pytest.mark.slow
 
 
 def mounted(folder: Path, cgroup: str, mountinfo: str) -> list[Tree]:
@@ -77,7 +88,7 @@ def removable(monkeypatch: pytest.MonkeyPatch) -> None:
         for file in path.iterdir():
             if file.is_file() and "clew-try" in path.name:
                 file.unlink()
-        os.rmdir(path)
+        os.rmdir(path)  # noqa: PTH106
 
     monkeypatch.setattr(Path, "rmdir", rmdir)
 
@@ -134,7 +145,9 @@ def test_a_tree_that_is_closed_to_this_user() -> None:
 
 
 def test_bounds_of_version_1(tmp_path: Path) -> None:
-    group = Group({use: Place(version=1, folder=str(tmp_path / use)) for use in ("memory", "processes", "cores", "cpu")}, "g")
+    group = Group(
+        {use: Place(version=1, folder=str(tmp_path / use)) for use in ("memory", "processes", "cores", "cpu")}, "g"
+    )
     for use in ("memory", "processes", "cores", "cpu"):
         (tmp_path / use).mkdir()
     group.make()
@@ -190,7 +203,9 @@ def test_what_is_not_there_is_not_known(tmp_path: Path) -> None:
     group.make()
     assert (group.cpu_s(), group.peak_memory_bytes(), group.members(), group.doors) == (None, None, set(), [])
     assert (group.memory_refusals(), group.process_refusals(), group.kill()) == (0, 0, False)
-    empty = Group({"memory": Place(version=2, folder=str(tmp_path)), "cpu": Place(version=1, folder=str(tmp_path))}, "g")
+    empty = Group(
+        {"memory": Place(version=2, folder=str(tmp_path)), "cpu": Place(version=1, folder=str(tmp_path))}, "g"
+    )
     empty.make()
     (tmp_path / "g" / "cpuacct.usage").write_text("nonsense")
     assert (empty.cpu_s(), empty.peak_memory_bytes()) == (None, None)

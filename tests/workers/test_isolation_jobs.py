@@ -37,7 +37,9 @@ class Bench:
         self.outcomes: list[Outcome] = []
         self.emitted: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def run(self, name: str, *, roots: Roots | None = None, limits: Limits | None = None, **inputs: Any) -> Any:
+    async def run(
+        self, name: str, *, roots: Roots | None = None, limits: Limits | None = None, **inputs: Any
+    ) -> Any:
         confinement = Confinement(
             limits=limits or Limits(wall_s=60), roots=roots or Roots(), folder=str(self.folder), grace_s=0.1
         )

@@ -2,77 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from isolation_bench import Steps, needs, offered, play
+from isolation_network import TRYING, Server, mailbox, servers, told
+
+__all__ = ["mailbox", "servers"]  # fixtures
 
 pytestmark = pytest.mark.slow
-
-#: Defines `tries(name, do)`, which prints what came of something.
-TRYING = """
-import array, ctypes, errno, os, socket, struct, sys, threading, time
-libc = ctypes.CDLL(None, use_errno=True)
-def tries(name, do):
-    try:
-        do()
-        print(name, "done", flush=True)
-    except OSError as error:
-        print(name, errno.errorcode.get(error.errno, error), flush=True)
-def connect(port, host="127.0.0.1", family=socket.AF_INET):
-    with socket.socket(family) as client:
-        client.settimeout(20)
-        client.connect((host, port))
-        client.sendall(b"hello")
-"""
-
-
-class Server:
-    """Listens on the loopback, and knows who came."""
-
-    def __init__(self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> None:
-        self.socket = socket.socket(family, kind)
-        self.socket.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        if kind == socket.SOCK_STREAM:
-            self.socket.listen(64)
-        self.socket.setblocking(False)
-        self.port = self.socket.getsockname()[1]
-
-    def seen(self) -> list[bytes]:
-        """What was sent by each who came since."""
-        found: list[bytes] = []
-        while True:
-            try:
-                if self.socket.type == socket.SOCK_DGRAM:
-                    found.append(self.socket.recv(1 << 16))
-                else:
-                    with self.socket.accept()[0] as client:
-                        client.settimeout(20)
-                        found.append(b"".join(iter(lambda: client.recv(1 << 16), b"")))
-            except BlockingIOError:
-                return found
-
-
-@pytest.fixture
-def servers() -> Iterator[list[Server]]:
-    made = [Server(), Server()]
-    yield made
-    for each in made:
-        each.socket.close()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Server]:
-    made = Server(socket.SOCK_DGRAM)
-    yield made
-    made.socket.close()
-
-
-def told(steps: Steps) -> dict[str, str]:
-    assert steps.errors == ""
-    return dict(line.split(" ", 1) for line in steps.text.splitlines())
 
 
 def test_a_connection_that_is_not_allowed(servers: list[Server], tmp_path: Path) -> None:
@@ -85,9 +24,7 @@ def test_a_connection_that_is_not_allowed(servers: list[Server], tmp_path: Path)
         assert told(steps) == {str(allowed.port): "done", str(forbidden.port): "EACCES"}
         assert outcome.exit_code == 0
         assert outcome.violation is None
-        assert outcome.refused == (
-            f"connection to 127.0.0.1:{forbidden.port}: limits.network does not allow it",
-        )
+        assert outcome.refused == (f"connection to 127.0.0.1:{forbidden.port}: limits.network does not allow it",)
         assert outcome.usage.connections == 1
         assert allowed.seen() == [b"hello"]
         assert forbidden.seen() == []
@@ -98,19 +35,26 @@ def test_a_connection_that_is_not_allowed(servers: list[Server], tmp_path: Path)
 def test_the_third_of_two_connections(servers: list[Server], tmp_path: Path) -> None:
     needs("connections")
     server = servers[0]
-    code = TRYING + """
+    code = (
+        TRYING
+        + """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 for number in range(3):
     tries(number, lambda: connect(int(sys.argv[1])))
 time.sleep(600)
 """
+    )
 
     async def scene(steps: Steps) -> None:
         outcome = await steps.python(code, server.port, connections=2, wall_s=60)
         assert told(steps) == {"0": "done", "1": "done", "2": "EACCES"}
         assert outcome.violation is not None
-        assert (outcome.violation.limit, outcome.violation.allowed, outcome.violation.used) == ("connections", 2, 3)
+        assert (outcome.violation.limit, outcome.violation.allowed, outcome.violation.used) == (
+            "connections",
+            2,
+            3,
+        )
         assert "raise connections" in outcome.violation.message
         assert outcome.usage.connections == 2
         assert server.seen() == [b"hello"] * 2
@@ -121,7 +65,9 @@ time.sleep(600)
 def test_asking_again_is_no_other_connection(servers: list[Server], tmp_path: Path) -> None:
     """A socket that does not wait is asked several times; one that is disconnected connects anew."""
     needs("connections")
-    code = TRYING + """
+    code = (
+        TRYING
+        + """
 address = ("127.0.0.1", int(sys.argv[1]))
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -134,6 +80,7 @@ with socket.socket() as client:
     libc.connect(client.fileno(), struct.pack("=H14x", socket.AF_UNSPEC), 16)
     print("anew", errno.errorcode.get(client.connect_ex(address), "done"), flush=True)
 """
+    )
 
     async def scene(steps: Steps) -> None:
         outcome = await steps.python(code, servers[0].port, connections=1, wall_s=60)
@@ -153,7 +100,9 @@ def test_no_network_at_all(way: str, servers: list[Server], mailbox: Server, tmp
         mechanisms = msgspec.structs.replace(mechanisms, network_namespace="")
     elif not mechanisms.network_namespace:
         pytest.skip(mechanisms.why("network namespace"))
-    code = TRYING + """
+    code = (
+        TRYING
+        + """
 port, udp = map(int, sys.argv[1:])
 tries("tcp", lambda: connect(port))
 tries("udp", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", udp)))
@@ -169,6 +118,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
+    )
 
     async def scene(steps: Steps) -> None:
         outcome = await steps.python(code, servers[0].port, mailbox.port, network=())
@@ -188,7 +138,9 @@ os.wait()
 def test_datagrams(servers: list[Server], mailbox: Server, tmp_path: Path) -> None:
     needs("network")
     with Server(socket.SOCK_DGRAM).socket as closed:
-        code = TRYING + """
+        code = (
+            TRYING
+            + """
 good, bad, port = map(int, sys.argv[1:])
 def sock():
     return socket.socket(type=socket.SOCK_DGRAM)
@@ -231,7 +183,8 @@ tries("route", lambda: sock().setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b
 tries("raw", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
 tries("sctp", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132))
 tries("vsock", lambda: socket.socket(socket.AF_VSOCK))
-"""
+"""  # noqa: E501
+        )
 
         async def scene(steps: Steps) -> None:
             bad = closed.getsockname()[1]
@@ -246,7 +199,10 @@ tries("vsock", lambda: socket.socket(socket.AF_VSOCK))
             assert [line for line in lines if line.startswith("bad")] == [
                 f"bad-{how} EACCES" for how in ("sendto", "sendmsg", "connected", "many")
             ]
-            assert [line for line in lines if line.startswith("counted")] == ["counted 2 [4, 4]", "counted 1 [4, 0, 0]"]
+            assert [line for line in lines if line.startswith("counted")] == [
+                "counted 2 [4, 4]",
+                "counted 1 [4, 0, 0]",
+            ]
             rest = dict(line.split(" ", 1) for line in lines if not line.startswith(("good", "bad", "counted")))
             assert rest == {
                 "mixed": "done",
@@ -269,9 +225,12 @@ def test_with_a_count_datagrams_go_nowhere_else(mailbox: Server, tmp_path: Path)
     needs("connections")
 
     async def scene(steps: Steps) -> None:
-        code = TRYING + """
+        code = (
+            TRYING
+            + """
 tries("udp", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1]))))
 """
+        )
         outcome = await steps.python(code, mailbox.port, connections=5)
         assert told(steps) == {"udp": "EACCES"}
         assert "with a limit on connections, datagrams go to the name servers only" in outcome.refused[0]
@@ -283,7 +242,9 @@ tries("udp", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.
 def test_messages_on_streams_and_local_sockets(servers: list[Server], tmp_path: Path) -> None:
     """What is sent in the step's place arrives whole, with the descriptors that go with it."""
     needs("network")
-    code = TRYING + """
+    code = (
+        TRYING
+        + """
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as client:
     data = bytes(range(256)) * 20_000
     while data:
@@ -301,6 +262,7 @@ print(one.sendto(b"letter", "mail"), one.sendmsg([b"let", b"ter"], [], 0, os.pat
 print(server.recv(100), server.recv(100))
 tries("nowhere", lambda: one.sendto(b"letter", "none"))
 """
+    )
 
     async def scene(steps: Steps) -> None:
         task = asyncio.create_task(steps.python(code, servers[0].port, network=("127.0.0.1",)))
@@ -322,132 +284,4 @@ tries("nowhere", lambda: one.sendto(b"letter", "none"))
         ]
 
     tmp_path.chmod(0o777)
-    play(scene, tmp_path)
-
-
-def test_exchanging_the_address_or_the_socket_in_time_is_of_no_use(servers: list[Server], tmp_path: Path) -> None:
-    """Another thread changes both while the call is being decided on; the forbidden server never sees anything."""
-    needs("network")
-    allowed, forbidden = servers
-    code = TRYING + """
-import mmap
-good, bad = map(int, sys.argv[1:])
-def address(port):
-    return struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + bytes([127, 0, 0, 1]) + bytes(8)
-shared = mmap.mmap(-1, 4096)
-shared[:16] = address(good)
-child = os.fork()
-while not child:  # in a process of its own, so that it never waits for the other
-    shared[2:4] = address(bad)[2:4]
-    shared[2:4] = address(good)[2:4]
-raw = (ctypes.c_char * 16).from_buffer(shared)
-results = []
-while len(results) < 3000 and not (results.count(0) >= 50 and results.count(errno.EACCES) >= 50):
-    with socket.socket() as client:
-        results.append(libc.connect(client.fileno(), raw, 16) and ctypes.get_errno())
-os.kill(child, 9)
-print(sorted(errno.errorcode.get(each, "done") for each in set(results)))
-"""
-    allowed.socket.listen(4_000)
-
-    async def scene(steps: Steps) -> None:
-        outcome = await steps.python(
-            code, allowed.port, forbidden.port, network=(f"127.0.0.1:{allowed.port}",), wall_s=120
-        )
-        assert steps.errors == ""
-        assert steps.text == "['EACCES', 'done']\n"
-        assert outcome.violation is None
-        assert forbidden.seen() == []
-
-    play(scene, tmp_path)
-
-
-def test_other_doors_are_closed(tmp_path: Path) -> None:
-    needs("network")
-    code = TRYING + """
-def call(*arguments):
-    if libc.syscall(*arguments) < 0:
-        raise OSError(ctypes.get_errno(), "")
-tries("io_uring", lambda: call(425, 8, ctypes.create_string_buffer(120)))
-# A supervisor of its own: seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, ...)
-number = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
-code = struct.pack("=HBBI", 6, 0, 0, 0x7fc00000)
-buffer = ctypes.create_string_buffer(code, 8)
-program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(buffer)), 16)
-tries("listener", lambda: call(number, 1, 8, program))
-if os.uname().machine == "x86_64":
-    tries("x32", lambda: call(0x40000000 + 42, 3, 0, 0))
-"""
-
-    async def scene(steps: Steps) -> None:
-        await steps.python(code, network=("127.0.0.1",))
-        results = told(steps)
-        assert results.pop("x32", "ENOSYS") == "ENOSYS"
-        assert results == {"io_uring": "ENOSYS", "listener": "EBUSY"}
-
-    play(scene, tmp_path)
-
-
-def test_names_and_networks(servers: list[Server], tmp_path: Path) -> None:
-    needs("network")
-    server = servers[0]
-    code = TRYING + "tries('one', lambda: connect(int(sys.argv[1]), 'localhost'))"
-
-    async def scene(steps: Steps) -> None:
-        for network, result in (
-            (("localhost",), "done"),
-            ((f"localhost:{server.port}",), "done"),
-            (("localhost:1", "127.0.0.0/8"), "done"),
-            (("localhost:1", "10.0.0.0/8", "::1"), "EACCES"),
-        ):
-            steps.printed["stdout"].clear()
-            await steps.python(code, server.port, network=network)
-            assert told(steps) == {"one": result}, network
-
-    play(scene, tmp_path)
-
-
-def test_the_other_protocol(tmp_path: Path) -> None:
-    needs("network")
-    try:
-        server = Server(family=socket.AF_INET6)
-    except OSError as error:
-        pytest.skip(f"there is no IPv6 here: {error}")
-    code = TRYING + """
-port = int(sys.argv[1])
-tries("plain", lambda: connect(port, "::1", socket.AF_INET6))
-tries("unspecified", lambda: connect(port, "::", socket.AF_INET6))
-tries("mapped", lambda: connect(port, "::ffff:127.0.0.1", socket.AF_INET6))
-tries("other", lambda: connect(port + 1, "::1", socket.AF_INET6))
-"""
-    with server.socket:
-
-        async def scene(steps: Steps) -> None:
-            await steps.python(code, server.port, network=(f"[::1]:{server.port}",))
-            assert told(steps) == {"plain": "done", "unspecified": "done", "mapped": "EACCES", "other": "EACCES"}
-            assert server.seen() == [b"hello", b"hello"]
-
-        play(scene, tmp_path)
-
-
-def test_connections_are_counted_where_nothing_limits_them(servers: list[Server], tmp_path: Path) -> None:
-    if not offered().notifications:
-        pytest.skip(offered().why("notifications"))
-    code = TRYING + """
-port = int(sys.argv[1])
-for number in range(3):
-    tries(number, lambda: connect(port))
-socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", port))
-local = socket.socket(socket.AF_UNIX)
-tries("local", lambda: local.connect("none"))
-"""
-
-    async def scene(steps: Steps) -> None:
-        outcome = await steps.python(code, servers[0].port, wall_s=60)
-        assert told(steps) == {"0": "done", "1": "done", "2": "done", "local": "ENOENT"}
-        assert outcome.usage.connections == 3
-        assert len(servers[0].seen()) == 3
-        outcome = await steps.run("true")  # nothing is asked of it: it is not touched
-        assert outcome.usage.connections is None
-
     play(scene, tmp_path)

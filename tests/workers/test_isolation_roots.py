@@ -79,7 +79,7 @@ attempt("there", lambda: open("file").read())
         # What would give a file more rights than it had is refused as if it were on another disk (EXDEV).
         assert results.pop("hard-link") == "OSError"
         assert {result for result in results.values() if result != "done"} == {"PermissionError"}
-        assert os.listdir(outside) == ["file"]
+        assert os.listdir(outside) == ["file"]  # noqa: PTH208
         assert (outside / "file").read_text() == "outside"
         assert (work / "sub" / "new").exists()
 
@@ -158,13 +158,16 @@ def test_programs_outside_cannot_be_run(work: Path) -> None:
 
 def test_roots_may_be_links_and_files(work: Path) -> None:
     outside = work.parent / "outside"
-    code = TRYING + "attempt('link', lambda: open('link/file').read())\nattempt('a', lambda: open('../data/file', 'a').close())"
+    code = (
+        TRYING
+        + "attempt('link', lambda: open('link/file').read())\nattempt('a', lambda: open('../data/file', 'a').close())"  # noqa: E501
+    )
 
     async def scene(steps: Steps) -> None:
         roots = Roots(read=(str(work / "link"),), write=(str(work.parent / "data" / "file"),))
         await steps.python(code, roots=roots)
         assert told(steps) == {"link": "outside", "a": "done"}
-        with pytest.raises(InvalidInputError, match="read: .*none does not exist"):
+        with pytest.raises(InvalidInputError, match="read: .*none does not exist"):  # noqa: RUF043
             await steps.run("true", roots=Roots(read=(str(outside / "none"),)))
 
     play(scene, work)
@@ -195,7 +198,7 @@ for path in sys.argv[1:]:
             except OSError as error:
                 print(path.rpartition("/")[2], errno.errorcode[error.errno])
 """
-    with socket.socket(socket.AF_UNIX) as inside, socket.socket(socket.AF_UNIX) as outside:
+    with socket.socket(socket.AF_UNIX) as inside, socket.socket(socket.AF_UNIX) as outside:  # noqa: SIM117
         with socket.socket(socket.AF_UNIX) as abstract:
             os.chdir(work)
             inside.bind("inside")
@@ -259,7 +262,12 @@ for door in sys.argv[3:]:
         async def scene(steps: Steps) -> None:
             await steps.python(code, other.pid, work, *doors, wall_s=60)
             assert steps.errors == ""
-            assert steps.text.split("\n")[:4] == ["other not signalled", "keeper not signalled", "not traced", "not mounted"]
+            assert steps.text.split("\n")[:4] == [
+                "other not signalled",
+                "keeper not signalled",
+                "not traced",
+                "not mounted",
+            ]
             assert "left" not in steps.text
 
         try:

@@ -98,7 +98,9 @@ while os.read(file, 100_000):
 
 def on_memory(folder: Path) -> bool:
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    inside = [(len(place), kind) for _, place, kind, *_ in mounts if f"{folder}/".startswith(f"{place.rstrip('/')}/")]
+    inside = [
+        (len(place), kind) for _, place, kind, *_ in mounts if f"{folder}/".startswith(f"{place.rstrip('/')}/")
+    ]
     return max(inside)[1] in {"tmpfs", "ramfs"}
 
 

@@ -75,7 +75,11 @@ def trees(proc: str = "/proc/self") -> list[Tree]:
         root, folder = fields[3], fields[4].replace("\\040", " ")
         version = 2 if kind[0] == "cgroup2" else 1
         names = tuple(kind[2].split(",")) if version == 1 else ()
-        own = memberships.get("") if version == 2 else next((memberships[n] for n in names if n in memberships), None)
+        own = (
+            memberships.get("")
+            if version == 2
+            else next((memberships[n] for n in names if n in memberships), None)
+        )
         if own is None or any(each.folder == folder for each in found):
             continue
         # In a container the mount may show a part of the tree only, and the path be told from its real root.

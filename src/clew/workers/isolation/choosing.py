@@ -241,7 +241,9 @@ def _roots(choice: _Choice, name: str) -> str:
     why = offered.why("landlock")
     if offered.landlock:
         least = landlock.LEAST_VERSION
-        why = f"Landlock is of version {offered.landlock}; it lets files be emptied anywhere before version {least}"
+        why = (
+            f"Landlock is of version {offered.landlock}; it lets files be emptied anywhere before version {least}"
+        )
     raise choice.refuse(name, why, "use Linux 6.2 or later with Landlock among its security modules")
 
 

@@ -159,9 +159,7 @@ def kill_all(root: int) -> None:
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
         fresh = [
-            each
-            for each in below(root)
-            if each.state not in "ZX" and (each.pid, each.started) not in stopped
+            each for each in below(root) if each.state not in "ZX" and (each.pid, each.started) not in stopped
         ]
         if not fresh:
             break

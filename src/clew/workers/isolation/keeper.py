@@ -57,7 +57,7 @@ def keep(link: int, streams: Sequence[int]) -> None:
             orders = inbox.feed(data)
         order, *more = orders
         if not isinstance(order, Order):
-            raise TypeError(f"the first message is {type(order).__name__}")
+            raise TypeError(f"the first message is {type(order).__name__}")  # noqa: TRY301
         keeper = _Keeper(link, inbox, order)
         keeper.take(more)
         report = keeper.run(streams)

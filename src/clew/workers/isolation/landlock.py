@@ -100,9 +100,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         if rights:
             rule = struct.pack("=Qi", rights, place)
             buffer = ctypes.create_string_buffer(rule, len(rule))
-            system_call(
-                "landlock_add_rule", numbers().landlock_add_rule, ruleset, _RULE_PATH_BENEATH, buffer, 0
-            )
+            system_call("landlock_add_rule", numbers().landlock_add_rule, ruleset, _RULE_PATH_BENEATH, buffer, 0)
     finally:
         os.close(place)
 

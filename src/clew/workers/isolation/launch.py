@@ -155,7 +155,7 @@ class Launch:
         order = self._order
         if order.argv:
             self._stage = f"starting {os.fsdecode(order.argv[0])}"
-            os.execvpe(order.argv[0], list(order.argv), dict(order.env))
+            os.execvpe(order.argv[0], list(order.argv), dict(order.env))  # noqa: S606
         self._stage = "starting the worker"
         os.environb.clear()
         os.environb.update(dict(order.env))
@@ -166,7 +166,7 @@ class Launch:
         gc.unfreeze()
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             # Those that are there were made for other files, and know things about them.
-            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # `telling`, too: its end says that all went well

@@ -269,7 +269,7 @@ class _Socket:
             os.close(self.descriptor)
             raise
 
-    def __enter__(self) -> _Socket:
+    def __enter__(self) -> _Socket:  # noqa: PYI034
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -297,7 +297,7 @@ class _Local:
             raise
         self.address = socket.AF_UNIX.to_bytes(2, "little") + f"/proc/self/fd/{self._place}".encode() + b"\0"
 
-    def __enter__(self) -> _Local:
+    def __enter__(self) -> _Local:  # noqa: PYI034
         return self
 
     def __exit__(self, *_: object) -> None:

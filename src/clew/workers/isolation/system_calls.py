@@ -55,7 +55,7 @@ class Numbers:
         self.seccomp = numbers["seccomp"]
         self.clone = numbers["clone"]
         #: what makes a process besides clone(2), and has no flags in its arguments
-        self.forks = tuple(numbers[name] for name in ("fork", "vfork") if name in numbers) + (435,)  # clone3
+        self.forks = tuple(numbers[name] for name in ("fork", "vfork") if name in numbers) + (435,)  # clone3  # noqa: RUF005
         # From 424 on they are the same everywhere.
         self.io_uring_setup = 425
         self.pidfd_getfd = PIDFD_GETFD
@@ -138,7 +138,7 @@ def control(option: int, *arguments: int) -> None:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2); raises OSError."""
+    """unshare(2); raises OSError."""  # noqa: D402
     if _libc().unshare(ctypes.c_int(flags)) < 0:
         raise failed("unshare")
 
@@ -196,7 +196,12 @@ def read_memory(pid: int, address: int, size: int) -> bytes:
     buffer = ctypes.create_string_buffer(size)
     ours, theirs = _Piece(ctypes.addressof(buffer), size), _Piece(address, size)
     count = _libc().process_vm_readv(
-        ctypes.c_int(pid), ctypes.byref(ours), ctypes.c_ulong(1), ctypes.byref(theirs), ctypes.c_ulong(1), ctypes.c_ulong(0)
+        ctypes.c_int(pid),
+        ctypes.byref(ours),
+        ctypes.c_ulong(1),
+        ctypes.byref(theirs),
+        ctypes.c_ulong(1),
+        ctypes.c_ulong(0),
     )
     if count < 0:
         raise failed("process_vm_readv")
@@ -208,7 +213,12 @@ def write_memory(pid: int, address: int, data: bytes) -> None:
     buffer = ctypes.create_string_buffer(data, len(data))
     ours, theirs = _Piece(ctypes.addressof(buffer), len(data)), _Piece(address, len(data))
     count = _libc().process_vm_writev(
-        ctypes.c_int(pid), ctypes.byref(ours), ctypes.c_ulong(1), ctypes.byref(theirs), ctypes.c_ulong(1), ctypes.c_ulong(0)
+        ctypes.c_int(pid),
+        ctypes.byref(ours),
+        ctypes.c_ulong(1),
+        ctypes.byref(theirs),
+        ctypes.c_ulong(1),
+        ctypes.c_ulong(0),
     )
     if count < 0:
         raise failed("process_vm_writev")

@@ -44,7 +44,7 @@ _PROGRAM = (
 
 def find_mechanisms() -> Mechanisms:
     """What this machine offers; takes about a tenth of a second. Raises OSError if no process can be started."""
-    result = subprocess.run(
+    result = subprocess.run(  # noqa: UP022
         [sys.executable, "-c", _PROGRAM, *sys.path],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

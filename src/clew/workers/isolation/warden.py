@@ -88,7 +88,7 @@ class Warden:
         finally:
             step.close_given()
         step.over.add_done_callback(lambda _: self._steps.discard(step))
-        step.over.add_done_callback(lambda over: self._look_after(over))
+        step.over.add_done_callback(lambda over: self._look_after(over))  # noqa: PLW0108
         return step
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class Warden:
             ours, theirs = socket.socketpair()
             with theirs:
                 command = [sys.executable, "-c", _BOOT, str(theirs.fileno()), *sys.path]
-                self._zygote = subprocess.Popen(
+                self._zygote = subprocess.Popen(  # noqa: ASYNC220
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -194,7 +194,7 @@ class KeptStep:
     def _pipe(*, inward: bool = False) -> tuple[int, IO[bytes]]:
         reading, writing = os.pipe()
         given, kept, mode = (reading, writing, "wb") if inward else (writing, reading, "rb")
-        return given, open(kept, mode, buffering=0)  # noqa: PTH123, SIM115 - closed by its reader or writer
+        return given, open(kept, mode, buffering=0)  # noqa: PTH123 - closed by its reader or writer
 
     def given(self, more: Sequence[int]) -> list[int]:
         """The descriptors for the keeper."""
@@ -247,7 +247,9 @@ class KeptStep:
             if self._writer is not None:
                 self._writer.close()
             if not self.over.done():
-                self._fail(KeeperDiedError("the process that kept a step was killed; what the step did is not known"))
+                self._fail(
+                    KeeperDiedError("the process that kept a step was killed; what the step did is not known")
+                )
 
     def _take(self, message: Message) -> None:
         match message:
