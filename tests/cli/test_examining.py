@@ -46,7 +46,10 @@ def test_the_doctor_finds_this_place_healthy(clew, graph_file: Write) -> None:
         "machine",
         "terminal",
     } <= checks.keys()
-    assert all(each["verdict"] == "ok" for each in checks.values())
+    # What limits can be held to is another matter on each machine.
+    assert all(each["verdict"] == "ok" for name, each in checks.items() if not name.startswith("limit"))
+    limits = {name.removeprefix("limit ") for name in checks if name.startswith("limit ")}
+    assert not limits or {"memory_bytes", "cpu_s", "network", "read", "write"} <= limits
     assert "1 run, healthy" in checks["database"]["found"]
     assert "killed with their children" in clew("doctor").out
 

@@ -271,9 +271,8 @@ def test_nothing_outlives_an_engine_that_is_killed(tmp_path: Path) -> None:
     play(lambda steps: steps.run("true"), tmp_path)  # type: ignore[arg-type, return-value]
 
 
-def test_what_a_killed_keeper_leaves_is_removed_at_once(tmp_path: Path) -> None:
-    if not offered().places:
-        pytest.skip("what a killed keeper leaves can be found in control groups only, and there are none here")
+def test_what_a_killed_keeper_leaves_is_ended(way: str, tmp_path: Path) -> None:
+    needs("wall_s", way=way)
     held = Held(tmp_path)
 
     async def scene(steps: Steps) -> None:
@@ -284,10 +283,11 @@ def test_what_a_killed_keeper_leaves_is_removed_at_once(tmp_path: Path) -> None:
         os.kill(int(steps.text), signal.SIGKILL)
         with pytest.raises(KeeperDiedError):
             await task
-        assert held.is_free()
+        await asyncio.to_thread(wait_until_free, held)
         assert groups() == []
+        assert (await steps.run("true")).exit_code == 0
 
-    play(scene, tmp_path)
+    play(scene, tmp_path, less(way))
 
 
 def test_what_dead_owners_left_is_removed_at_the_next_start(tmp_path: Path) -> None:

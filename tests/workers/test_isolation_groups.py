@@ -101,7 +101,7 @@ def test_places_in_trees_of_version_1(tmp_path: Path) -> None:
         folder.mkdir()
         files[str(folder)] = offers
         found.append(Tree(version=1, controllers=tuple(names.split(",")), folder=str(folder), own=str(folder)))
-    places, why = find_places(found, Joining(files))
+    places, why = find_places(found, "clew-try", Joining(files))
     assert {use: Path(place.folder).name for use, place in places.items()} == {
         "memory": "memory",
         "processes": "pids",
@@ -110,7 +110,7 @@ def test_places_in_trees_of_version_1(tmp_path: Path) -> None:
     }
     assert "no tree of control groups" in why["kill"]
     assert not [*tmp_path.glob("*/clew-try*")]
-    places, why = find_places(found, Joining(files, refused="/pids/"))
+    places, why = find_places(found, "clew-try", Joining(files, refused="/pids/"))
     assert "processes" not in places
     assert why["processes"] == "Permission denied"
 
@@ -123,15 +123,15 @@ def test_places_in_a_tree_of_version_2(tmp_path: Path) -> None:
     tree = Tree(version=2, controllers=(), folder=str(tmp_path), own=str(own))
     # Below a group with processes of its own there is little; beside it there is all.
     files = {str(own): ("cpu.stat", "cgroup.kill"), str(own.parent): V2}
-    places, why = find_places([tree], Joining(files))
+    places, why = find_places([tree], "clew-try", Joining(files))
     assert {*places} == {"memory", "processes", "cores", "cpu", "kill"}
     assert {place.folder for place in places.values()} == {str(own.parent)}
     assert why == {}
     assert (own.parent / "cgroup.subtree_control").read_text() == "+cpu"  # the last that was asked for
     # A group whose processes all live below it is handed out itself.
-    places, _ = find_places([tree], Joining({str(own): V2}, refused=f"{own.parent}/clew"))
+    places, _ = find_places([tree], "clew-try", Joining({str(own): V2}, refused=f"{own.parent}/clew"))
     assert {place.folder for place in places.values()} == {str(own)}
-    places, why = find_places([tree], Joining({str(own): ("cpu.stat",)}, refused=f"{own.parent}/clew"))
+    places, why = find_places([tree], "clew-try", Joining({str(own): ("cpu.stat",)}, refused=f"{own.parent}/clew"))
     assert {*places} == {"cpu"}
     assert "cannot hand its resources out" in why["memory"]
 
@@ -139,7 +139,7 @@ def test_places_in_a_tree_of_version_2(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_tree_that_is_closed_to_this_user() -> None:
     tree = Tree(version=2, controllers=(), folder="/proc", own="/proc")
-    places, why = find_places([tree], lambda door: "")
+    places, why = find_places([tree], "clew-try", lambda door: "")
     assert places == {}
     assert why["memory"].startswith("/proc: ")
 

@@ -135,12 +135,8 @@ os.wait()
     play(scene, tmp_path, mechanisms)
 
 
-def test_datagrams(servers: list[Server], mailbox: Server, tmp_path: Path) -> None:
-    needs("network")
-    with Server(socket.SOCK_DGRAM).socket as closed:
-        code = (
-            TRYING
-            + """
+#: Every way to send a datagram, to an address that is allowed and to one that is not.
+DATAGRAMS = """
 good, bad, port = map(int, sys.argv[1:])
 def sock():
     return socket.socket(type=socket.SOCK_DGRAM)
@@ -230,7 +226,12 @@ def test_with_a_count_datagrams_go_nowhere_else(mailbox: Server, tmp_path: Path)
             + """
 tries("udp", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1]))))
 """
-        )
+
+
+def test_datagrams(servers: list[Server], mailbox: Server, tmp_path: Path) -> None:
+    needs("network")
+    with Server(socket.SOCK_DGRAM).socket as closed:
+        code = TRYING + DATAGRAMS
         outcome = await steps.python(code, mailbox.port, connections=5)
         assert told(steps) == {"udp": "EACCES"}
         assert "with a limit on connections, datagrams go to the name servers only" in outcome.refused[0]

@@ -45,6 +45,7 @@ def examine(url: str) -> list[Finding]:
         _sqlite,
         lambda: _database(url),
         _processes,
+        _isolation,
         _machine,
         _terminal,
     ]
@@ -177,6 +178,24 @@ def _processes() -> Iterator[Finding]:
     else:
         advice = "time limits of synchronous bodies and shell commands cannot be kept here"
         yield Finding("fail", "processes", "a child could not be started or killed", advice)
+
+
+def _isolation() -> Iterator[Finding]:
+    """Which limits of steps can be held to here, and how."""
+    from clew.workers.isolation.choosing import describe_mechanisms  # noqa: PLC0415 - only if it is asked for
+    from clew.workers.isolation.trying import find_mechanisms  # noqa: PLC0415
+
+    described = describe_mechanisms(find_mechanisms())
+    if not any(each.mechanism for each in described):
+        advice = "steps with limits are refused here; run them on Linux"
+        yield Finding("warn", "limits", f"none can be held to: {described[0].why}", advice)
+        return
+    for each in described:
+        if each.mechanism:
+            yield Finding("ok", f"limit {each.limit}", each.mechanism)
+        else:
+            advice = "steps with this limit are refused here, unless they run with best_effort; see docs/isolation.md"
+            yield Finding("warn", f"limit {each.limit}", each.why, advice)
 
 
 def _machine() -> Iterator[Finding]:

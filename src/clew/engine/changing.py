@@ -12,8 +12,6 @@ from clew.engine.drivers import Drivers
 from clew.engine.looking import Looking
 from clew.engine.redefinition import OnChange, Redefinition, other_graph
 from clew.errors import RunBusyError, RunConflictError
-from clew.journal.port import Journal
-from clew.journal.records import Blob
 from clew.kernel.definition import GraphSpec, InputSpec
 from clew.kernel.state import Run
 from clew.kernel.states import RunState
@@ -26,17 +24,13 @@ class Changing:
     """Attaches to runs of one journal.
 
     Args:
-        journal: where they are.
         definitions: their graphs.
         looking: knows what is on disk of runs that are driven here.
         drivers: those that are driven here.
         clock: the time.
     """
 
-    def __init__(
-        self, journal: Journal, definitions: Definitions, looking: Looking, drivers: Drivers, clock: Clock
-    ) -> None:
-        self._journal = journal
+    def __init__(self, definitions: Definitions, looking: Looking, drivers: Drivers, clock: Clock) -> None:
         self._definitions = definitions
         self._looking = looking
         self._drivers = drivers
@@ -96,8 +90,7 @@ class Changing:
         if row.graph == known.hash or row.state in _OVER:
             return
         folded = await self._looking.folded(run)
-        before = Blob(row.definition, await self._journal.blob(row.definition))
-        change = Redefinition(known, how, self._clock.now(), by, before)
+        change = Redefinition(known, how, self._clock.now(), by)
         change.signal(folded)  # refused before anything is taken from anybody
         await self._rest(run)
         idle = await self._drivers.undriven(run)

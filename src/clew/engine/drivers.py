@@ -29,7 +29,7 @@ from clew.errors import (
     StorageError,
     UnknownRunError,
 )
-from clew.journal.records import InboxItem, RunRow
+from clew.journal.records import Blob, InboxItem, RunRow
 from clew.kernel import signals as s
 from clew.kernel.state import Run as FoldedRun
 
@@ -149,6 +149,9 @@ class Drivers:
             waiting = await parts.journal.inbox(row.run)
             folded, snapshots = await parts.definitions.recover(row)
             redefine = None if change is None else change.signal(folded)
+            definitions: list[Blob] = []
+            if change is not None:  # that of before stays with the run: its events are folded with it
+                definitions = [change.blob, Blob(row.definition, await parts.journal.blob(row.definition))]
             driver = self.drive(row, known, folded, snapshots)
         except BaseException as error:
             if not (mine and isinstance(error, RunConflictError)):  # one that is parked stays so
@@ -158,10 +161,10 @@ class Drivers:
         self._looks_again = True
         driver.begin()
         first = s.SlotsFreed() if mine else s.TakeOver(epoch=row.epoch, owner=parts.owner.id)
-        if change is None or redefine is None:
+        if redefine is None:
             done = driver.submit(first)
         else:  # before anything is decided by the definition that counts no more
-            done = driver.submit(redefine, *change.blobs)
+            done = driver.submit(redefine, *definitions)
             driver.signal(first)
         parts.mailroom.hand_over(driver, waiting)
         if signal is not None:

@@ -135,7 +135,7 @@ class Engine:
         self.looking = Looking(
             self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers.by_run
         )
-        self._changing = Changing(self.journal, self._definitions, self.looking, self._drivers, self.clock)
+        self._changing = Changing(self._definitions, self.looking, self._drivers, self.clock)
         self.archive = Archive(self.journal, self._committer, self.clock)
         self.retention = Retention(self.journal, self.clock)
         self.travel = Travel(self.journal, self._definitions, self.looking, self._committer, self.clock)

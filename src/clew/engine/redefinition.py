@@ -51,15 +51,14 @@ class Redefinition:
         how: whether what has run may have changed.
         now: the time, in seconds since the epoch.
         by: who wants it.
-        kept: other blobs that are kept with the run from now on.
 
     Attributes:
-        blobs: what is to be stored with it.
+        blob: its definition, to be stored with the run.
     """
 
-    def __init__(self, known: Known, how: OnChange, now: float, by: str, *kept: Blob) -> None:
+    def __init__(self, known: Known, how: OnChange, now: float, by: str) -> None:
         self.known = known
-        self.blobs = Blob(known.digest, known.json), *kept
+        self.blob = Blob(known.digest, known.json)
         self._how = how
         self._now = now
         self._by = by

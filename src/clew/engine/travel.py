@@ -178,7 +178,7 @@ class Travel:
         if decision.refusals:
             why = next(iter(decision.refusals.values()))
             raise RefusedError(f"run {run} cannot be forked after its event {len(events)}: {why}")
-        await self._store(machine, [*events, *decision.events], change.blobs if change is not None else ())
+        await self._store(machine, [*events, *decision.events], [change.blob] if change is not None else [])
         return await self._looking.row(new)
 
     async def _store(self, machine: Machine, events: list[e.AnyEvent], new: Sequence[Blob]) -> None:

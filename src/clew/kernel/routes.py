@@ -45,7 +45,7 @@ def _route(flow: Mover, walk: Walk, rules: Rules) -> None:
 
 def walks_of(run: Run) -> Iterator[Walk]:
     """The state graphs that are under way."""
-    inner: list[Group | None] = [visit.inner for visit in run.in_turn() if visit.state in UNDER_WAY]
+    inner: list[Group | None] = [visit.inner for visit in run.visits.values() if visit.state in UNDER_WAY]
     return (group for group in (run.root, *inner) if isinstance(group, Walk))
 
 

@@ -107,12 +107,13 @@ def _lines(path: str) -> list[str]:
 
 
 def find_places(
-    found: Iterable[Tree], try_joining: Callable[[str], str]
+    found: Iterable[Tree], name: str, try_joining: Callable[[str], str]
 ) -> tuple[dict[str, Place], dict[str, str]]:
     """Find out by trying where groups can be made; nothing of it is left.
 
     Args:
         found: the trees.
+        name: for the groups that are tried.
         try_joining: lets a process join a group by its file, and returns why it could not, or nothing.
 
     Returns:
@@ -127,7 +128,7 @@ def find_places(
         # A process is in one group of a tree: that folder counts which offers most, the first if in doubt.
         best: tuple[str, frozenset[str]] = ("", frozenset())
         for folder in folders:
-            uses, problem = _try(tree, Path(folder), try_joining)
+            uses, problem = _try(tree, Path(folder), name, try_joining)
             for use in _wanted(tree) if problem else ():
                 why.setdefault(use, problem)
             if len(uses) > len(best[1]):
@@ -137,9 +138,9 @@ def find_places(
     return places, {use: why.get(use, missing) for use in USES if use not in places}
 
 
-def _try(tree: Tree, folder: Path, try_joining: Callable[[str], str]) -> tuple[frozenset[str], str]:
+def _try(tree: Tree, folder: Path, name: str, try_joining: Callable[[str], str]) -> tuple[frozenset[str], str]:
     """What a group below `folder` could be used for; and what is in the way."""
-    trial = folder / f"clew-try-{os.getpid()}"
+    trial = folder / name
     try:
         trial.mkdir()
     except OSError as error:

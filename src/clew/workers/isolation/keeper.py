@@ -119,9 +119,7 @@ class _Keeper:
                 return Report(stage=failure.stage, why=failure.why, errno=failure.errno)
             return Report(outcome=self._outcome(), fault=self._supervisor.fault if self._supervisor else "")
         finally:
-            self._group.remove()
-            for folder in self._folders[1:]:
-                clear_folder(folder)
+            self._clear_away()
 
     # Start ------------------------------------------------------------------------------------------
 
@@ -287,16 +285,26 @@ class _Keeper:
         statuses, self._has_children = reap_all()
         self._status = statuses.get(self._main, self._status)
 
+    def _clear_away(self) -> None:
+        try:
+            self._group.remove()
+        except OSError:
+            if not self._left:  # what hangs keeps its group, which is removed at the next start of an engine
+                raise
+        for folder in self._folders[1:]:
+            clear_folder(folder)
+
     def _outcome(self) -> Outcome:
-        self._watch.last_look()
+        supervisor = self._supervisor
+        usage = spent(self._group, self._ledger, supervisor.made if supervisor is not None else None)
+        self._watch.last_look(usage)
         if self._folder_watch is not None:
             self._folder_watch.compare()
         code = os.waitstatus_to_exitcode(self._status) if self._status is not None else None
-        supervisor = self._supervisor
         return Outcome(
             exit_code=code if code is not None and code >= 0 else None,
             signal=-code if code is not None and code < 0 else None,
-            usage=spent(self._group, self._ledger, supervisor.made if supervisor is not None else None),
+            usage=usage,
             violation=self._watch.found,
             refused=tuple(supervisor.refused) if supervisor is not None else (),
             mechanisms=self._how.mechanisms,

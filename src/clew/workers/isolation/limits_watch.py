@@ -9,7 +9,7 @@ from collections.abc import Callable
 from clew.workers.isolation.cgroups import Group
 from clew.workers.isolation.choosing import Enforcement
 from clew.workers.isolation.descendants import Ledger, below
-from clew.workers.isolation.limits import Violation, violation
+from clew.workers.isolation.limits import Usage, Violation, violation
 
 #: Where the kernel bounds, it is asked so often whether it had to; in seconds.
 _ASK_S = 0.1
@@ -87,9 +87,12 @@ class LimitsWatch:
             due = min(due, self._begun + self._limits.wall_s)
         return max(due - time.monotonic(), 0.0)
 
-    def last_look(self) -> None:
-        """Look a last time when all has ended: the kernel may have bounded it since."""
+    def last_look(self, usage: Usage) -> None:
+        """Look a last time, when all has ended: the kernel may have bounded it since."""
         self._compare_group()
+        allowed_s, used_s = self._limits.cpu_s, usage.cpu_s
+        if allowed_s is not None and used_s is not None and used_s > allowed_s:
+            self.report("cpu_s", used_s)
 
     def _compare_ledger(self) -> None:
         ledger = self._ledger

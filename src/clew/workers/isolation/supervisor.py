@@ -77,7 +77,6 @@ class Supervisor:
         self.fault = ""
         self._counted: set[tuple[int, Endpoint]] = set()
         self._lock = Lock()
-        self._starting = Lock()  #: one process after the other is decided on
         self._calls: SimpleQueue[Call] = SimpleQueue()
         self._threads = 0
         self._idle = 0
@@ -96,6 +95,9 @@ class Supervisor:
                 self.fault = f"notifications ended: {error}"
                 return
             if call is None:
+                continue
+            if self._makes_process(call):
+                self._let_start(call)  # at once: it must not wait for calls that wait for the network
                 continue
             with self._lock:
                 if not self._idle and self._threads < _MAX_THREADS:
@@ -127,11 +129,6 @@ class Supervisor:
         known = numbers()
         if call.number == known.connect:
             self._connect(call)
-        elif call.number == known.clone or call.number in known.forks:
-            with self._starting:
-                if self._may_start is not None and not self._may_start():
-                    raise OSError(errno.EAGAIN, "one process too many")
-                call.let_go()
         elif call.number == known.sendmmsg:
             messages = messages_at(call, call.arguments[1], call.arguments[2])
             self._send_many(call, messages)
@@ -140,6 +137,17 @@ class Supervisor:
             flags = call.arguments[3] if call.number == known.sendto else call.arguments[2]
             with _Socket(call, call.arguments[0]) as taken:
                 call.answer(self._send(call, taken, sent, flags))
+
+    @staticmethod
+    def _makes_process(call: Call) -> bool:
+        known = numbers()
+        return call.number == known.clone or call.number in known.forks
+
+    def _let_start(self, call: Call) -> None:
+        if self._may_start is None or self._may_start():
+            call.let_go()
+        else:
+            call.answer(error=errno.EAGAIN)
 
     # Connections ------------------------------------------------------------------------------------
 

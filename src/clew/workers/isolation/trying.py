@@ -26,6 +26,7 @@ from clew.workers.isolation.filters import Filter, install
 from clew.workers.isolation.mechanisms import Mechanisms
 from clew.workers.isolation.namespaces import enter_empty_network
 from clew.workers.isolation.notifications import Listener
+from clew.workers.isolation.owners import new_name
 from clew.workers.isolation.system_calls import (
     PR_SET_CHILD_SUBREAPER,
     PR_SET_NO_NEW_PRIVS,
@@ -66,7 +67,7 @@ def print_mechanisms() -> None:
 def try_all() -> Mechanisms:
     """Try everything; this process must have one thread."""
     why: dict[str, str] = {}
-    places, why_no_group = find_places(trees(), lambda door: _in_child(lambda: _join(door)))
+    places, why_no_group = find_places(trees(), new_name(), lambda door: _in_child(lambda: _join(door)))
     why |= why_no_group
     subreaper = _offered("subreaper", why, lambda: control(PR_SET_CHILD_SUBREAPER, 1))
     follows = _offered("process tree", why, _see_child)

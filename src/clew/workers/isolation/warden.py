@@ -79,7 +79,7 @@ class Warden:
         step = KeptStep(stdin=stdin)
         self._steps.add(step)
         try:
-            self._send(step.given([*([worker.fileno()] if worker is not None else [])]))
+            await self._hand_over(step.given([worker.fileno()] if worker is not None else []))
             await step.begin(order)
         except BaseException:
             step.give_up()
@@ -103,9 +103,17 @@ class Warden:
             if zygote is not None:
                 await unbroken(asyncio.to_thread(_end, zygote))
 
-    def _send(self, descriptors: Sequence[int]) -> None:
+    async def _hand_over(self, descriptors: Sequence[int]) -> None:
+        """Give the zygote what a keeper needs; to another one, if it has been killed just now."""
         assert self._link is not None
-        socket.send_fds(self._link, [b"!"], descriptors)
+        try:
+            socket.send_fds(self._link, [b"!"], descriptors)
+        except OSError:
+            assert self._zygote is not None
+            self._zygote.kill()
+            self._zygote.wait()
+            await self._open()
+            socket.send_fds(self._link, [b"!"], descriptors)
 
     async def _open(self) -> None:
         async with self._starting:
