@@ -180,7 +180,12 @@ tries("raw", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
 tries("sctp", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132))
 tries("vsock", lambda: socket.socket(socket.AF_VSOCK))
 """  # noqa: E501
-        )
+
+
+def test_datagrams(servers: list[Server], mailbox: Server, tmp_path: Path) -> None:
+    needs("network")
+    with Server(socket.SOCK_DGRAM).socket as closed:
+        code = TRYING + DATAGRAMS
 
         async def scene(steps: Steps) -> None:
             bad = closed.getsockname()[1]
@@ -226,12 +231,7 @@ def test_with_a_count_datagrams_go_nowhere_else(mailbox: Server, tmp_path: Path)
             + """
 tries("udp", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1]))))
 """
-
-
-def test_datagrams(servers: list[Server], mailbox: Server, tmp_path: Path) -> None:
-    needs("network")
-    with Server(socket.SOCK_DGRAM).socket as closed:
-        code = TRYING + DATAGRAMS
+        )
         outcome = await steps.python(code, mailbox.port, connections=5)
         assert told(steps) == {"udp": "EACCES"}
         assert "with a limit on connections, datagrams go to the name servers only" in outcome.refused[0]

@@ -194,7 +194,7 @@ def _isolation() -> Iterator[Finding]:
         if each.mechanism:
             yield Finding("ok", f"limit {each.limit}", each.mechanism)
         else:
-            advice = "steps with this limit are refused here, unless they run with best_effort; see docs/isolation.md"
+            advice = "steps with it are refused here, unless they run with best_effort; see docs/isolation.md"
             yield Finding("warn", f"limit {each.limit}", each.why, advice)
 
 

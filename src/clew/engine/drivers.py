@@ -148,10 +148,9 @@ class Drivers:
                 await parts.definitions.refuse_unfit(row.run, known, missing, parts.slots)
             waiting = await parts.journal.inbox(row.run)
             folded, snapshots = await parts.definitions.recover(row)
-            redefine = None if change is None else change.signal(folded)
-            definitions: list[Blob] = []
-            if change is not None:  # that of before stays with the run: its events are folded with it
-                definitions = [change.blob, Blob(row.definition, await parts.journal.blob(row.definition))]
+            # The definition of before stays with the run: its events are folded with it.
+            before = await parts.journal.blob(row.definition) if change is not None else b""
+            redefine = change.signal(folded) if change is not None else None
             driver = self.drive(row, known, folded, snapshots)
         except BaseException as error:
             if not (mine and isinstance(error, RunConflictError)):  # one that is parked stays so
@@ -161,10 +160,10 @@ class Drivers:
         self._looks_again = True
         driver.begin()
         first = s.SlotsFreed() if mine else s.TakeOver(epoch=row.epoch, owner=parts.owner.id)
-        if redefine is None:
+        if change is None or redefine is None:
             done = driver.submit(first)
         else:  # before anything is decided by the definition that counts no more
-            done = driver.submit(redefine, *definitions)
+            done = driver.submit(redefine, change.blob, Blob(row.definition, before))
             driver.signal(first)
         parts.mailroom.hand_over(driver, waiting)
         if signal is not None:
