@@ -39,6 +39,7 @@ class Reckoning:
         self.failed: set[str] = set()
         self.rerouted: dict[str, str] = {}
         self.entering: set[str] = set()
+        self.forked: list[Op] = []
         self._nodes: dict[str, tuple[NodeSpec, GraphSpec]] = {}
 
     # ------------------------------------------------------------------ the definition
@@ -87,6 +88,9 @@ class Reckoning:
                     self.inputs = {name: unraw(value.json) for name, value in inputs.items()}
                 case s.AttemptSucceeded(path=path, attempt=attempt):
                     self.updates[path, attempt] = signal.update or Update()
+                case s.Fork(changes=changes, delete=delete):
+                    self.forked = [Op("put", key, unraw(new)) for key, new in changes.items()]
+                    self.forked += [Op("delete", key) for key in delete]
                 case s.Gathered(path=path, json=json, error=None):
                     found = unraw(json)
                     self.given[path] = found if isinstance(found, dict) else {}
@@ -117,6 +121,8 @@ class Reckoning:
                         book.failed = True
                 case e.GroupStopping(path=path, reason="failed", error=error):
                     self._stopped(path, error.type)
+                case e.RunForked() if self.forked and "" in self.books:
+                    self.books[""].apply(self.forked)
                 case e.RunRetried():
                     self.failed.clear()
                     for book in self.books.values():
@@ -169,6 +175,8 @@ class Reckoning:
                 state[key.name] = outer.state[key.name]
             elif key.default:
                 state[key.name] = unraw(key.default)
+        for op in self.forked if not path else ():  # the state was changed before the first step
+            state.update({op.key: op.value} if op.how == "put" else {})
         self._forget(path)
         self.books[path] = Book(spec, state)
 
