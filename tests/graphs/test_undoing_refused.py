@@ -180,6 +180,10 @@ def test_what_is_refused_in_a_state_graph() -> None:
         ),
         "node 'inner', compensate.output: what this graph returned is in the state; take that",
     ]
+    for text in ("{{ output.page }}", "drop {{ output.page }}"):
+        assert of(inner, http("DELETE", "https://example.org", json=[{"page": text}])) == (
+            "compensate.json: what this graph returned is in the state; take that"
+        )
     assert of(shell("true"), shell("echo {{ output.stdout }}"), sets={"n": 1}) == (
         "compensate.command: output is what it sets and has no 'stdout'; it has 'n'"
     )

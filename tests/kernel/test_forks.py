@@ -1,10 +1,10 @@
-"""A run goes on as another one: with what was done, without what is under way, and with all the time it had (SG10)."""
+"""A run goes on as another one: with what was done, without what is under way, with the time it had (SG10)."""
 
 from __future__ import annotations
 
 import pytest
 from play import THREE, Play, literal, node, value
-from trip import END, START, Trip, barrier, decided, each, edge, key, parallel, part, routed, step
+from trip import END, START, Trip, decided, each, edge, key, parallel, part, routed, step
 from trip_parts import LOG, at_barrier, before_barrier, judged
 
 from clew.kernel import commands as c
@@ -162,9 +162,7 @@ def test_clocks_that_go_back_bring_nothing_nearer():
 
 def test_what_was_being_found_or_read_is_asked_for_again():
     inner = routed(step("x"), keys=(LOG, key("own")), name="inner")
-    trip = Trip(
-        parallel("p", each("m", literal([1])), part("sub", inner, inputs={"own": literal(1)})), keys=KEYS
-    )
+    trip = Trip(parallel("p", each("m", literal([1])), part("sub", inner, inputs={"own": literal(1)})), keys=KEYS)
     fork(trip)
     assert {(type(command), command.path) for command in trip.decision.commands} == {
         (c.ExpandMap, "p/m"), (c.Gather, "p/sub"),
@@ -187,7 +185,8 @@ def test_its_state_may_be_changed_past_the_reducers():
     trip = Trip(
         step("a"), step("b"), step("c"), keys=KEYS,
         edges=(
-            edge(START, "a"), edge("a", "b", ["shorter", "log", 3]), edge("a", "c"), edge("b", END), edge("c", END),
+            edge(START, "a"), edge("a", "b", ["shorter", "log", 3]), edge("a", "c"),
+            edge("b", END), edge("c", END),
         ),
         inputs={"topic": "cats"},
     )  # fmt: skip

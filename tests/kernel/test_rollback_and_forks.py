@@ -350,3 +350,51 @@ def test_forks_that_cannot_be():
     plain.done("a", attempt=2)
     plain.tell(s.Fork(run="g", since=1.0))
     assert "choose an earlier one" in plain.refusals[0]
+
+
+def test_members_tell_their_addresses():
+    scene = sold()
+    undoing = order(scene.run)
+    assert undoing.member_path(0).endswith("#undo")
+    assert said().run.root.member_path(0) == "say"
+
+
+def test_a_rollback_that_does_not_end_is_found():
+    scene = Scene(GraphSpec(name="g", nodes=(node("a"),)))
+    scene.done("a")
+    scene.tell(s.Rollback())
+    scene.run.state, scene.run.ended_at = RunState.ROLLING_BACK, None
+    assert check(scene.run) == ["everything is undone and the rollback has not ended"]
+
+
+def test_usage_of_several_attempts_is_summed_and_steps_without_compensation_stay():
+    scene = Scene(GraphSpec(name="g", nodes=(node("a"),)))
+    scene.tell(s.StepBegun(path="a", attempt=1, key="mail", digest="x"))
+    scene.tell(s.StepEnded(path="a", attempt=1, key="mail", digest="x", value=value(1), effect=True))
+    scene.fails("a", used={"cpu_s": 1.0})
+    scene.tell(s.RetryRun())
+    scene.fails("a", 2, used={"cpu_s": 2.0})
+    assert scene.run.visits["a"].used == {"cpu_s": 3.0}
+    scene.tell(s.Rollback())
+    assert scene.run.state is RunState.ROLLED_BACK
+
+
+def test_what_came_about_is_inherited_as_it_is():
+    scene = Scene(talk(), n=1)
+    scene.tell(s.OpenWait(path="say", attempt=1, key="nap", kind="timer", due=2.0))
+    scene.now = 3.0
+    scene.tell(s.Tick())
+    scene.tell(s.Fork(run="f", since=1.0))
+    assert scene.run.visits["say"].waits["nap"].outcome == "fired"
+
+
+def test_whoever_has_no_rules_takes_no_word_for_what_was_written():
+    machine = Machine(compile_graph(GraphSpec(name="g", nodes=(node("a"),))))
+    machine.handle([s.TakeOver(epoch=2, owner="o")], 1.0)
+    routes = RouteSpec(edges=(EdgeSpec(source="", target="a"), EdgeSpec(source="a", target="")))
+    graph = GraphSpec(name="w", nodes=(node("a", on_interrupt=OnInterrupt.ASK),), routes=routes)
+    scene = Scene(graph)
+    scene.tell(s.TakeOver(epoch=2, owner="o"))
+    other = Machine.restore(scene.topology, None, scene.log)
+    refusals = other.handle([s.Answer(path="a", key="#interrupted", value=value({"done": {}}))], 2.0).refusals
+    assert "where the run goes on" in refusals[0]

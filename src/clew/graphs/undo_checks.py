@@ -13,7 +13,7 @@ from clew.graphs.signatures import Signature
 from clew.graphs.state_checks import state_misfits
 from clew.graphs.typing_of import Types
 from clew.graphs.undo_writing import OUTPUT
-from clew.kernel.values import FromOutput, FromState, references
+from clew.kernel.values import Binding, DictOf, Expression, FromOutput, FromState, ListOf, Pick, references
 
 Problem = tuple[str, str]
 
@@ -48,9 +48,9 @@ def undo_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[Pro
         yield from _function_problems(draft, graph, body, draft.undo.signature)
         if how.timeout is not None and not draft.undo.signature.is_async and not _is_found(draft, graph):
             yield "compensate.timeout", NEEDS_A_PROCESS
-    if isinstance(draft.body, GraphDraft) and graph.has_state and FromOutput() in draft.undo.inputs.values():
-        yield f"compensate.{OUTPUT}", "what this graph returned is in the state; take that"
     for name, binding in draft.undo.inputs.items():
+        if isinstance(draft.body, GraphDraft) and graph.has_state and _uses_output(binding):
+            yield f"compensate.{name}", "what this graph returned is in the state; take that"
         for other in sorted(references(binding) - draft.needs):
             if other in graph.index:
                 yield f"compensate.{name}", f"the node does not depend on {other!r}; say so by depends_on"
@@ -73,6 +73,20 @@ def _function_problems(draft: Draft, graph: GraphDraft, body: Any, signature: Si
             near = did_you_mean(name, known) or f"; there is {listed(dict.fromkeys(known), last='and')}"
             what = "what undoes a node takes inputs of it, and what it returned, and there is none of this name"
             yield f"compensate.{name}", f"{what}{near}"
+
+
+def _uses_output(binding: Binding) -> bool:
+    match binding:
+        case FromOutput():
+            return True
+        case Pick(of=of):
+            return _uses_output(of)
+        case ListOf(items=items):
+            return any(map(_uses_output, items))
+        case DictOf(items=items) | Expression(names=items):
+            return any(map(_uses_output, items.values()))
+        case _:
+            return False
 
 
 def _is_found(draft: Draft, graph: GraphDraft) -> bool:

@@ -11,6 +11,7 @@ from clew.kernel.reducing import plan_puts
 from clew.kernel.routes import go_on_anywhere
 from clew.kernel.states import UNDER_WAY, RunState
 from clew.kernel.visits import Walk
+from clew.kernel.writes import Write
 
 
 def fork(flow: Flow, signal: s.Fork) -> str | None:
@@ -25,6 +26,12 @@ def fork(flow: Flow, signal: s.Fork) -> str | None:
     changes = (signal.changes, signal.delete)
     if any(changes) and not isinstance(run.root, Walk):
         return "only the state of a state graph can be changed, and this is none"
+    writes: tuple[Write, ...] = ()
+    if isinstance(run.root, Walk):
+        try:
+            writes = plan_puts(run.root, *changes)
+        except RuleError as error:
+            return error.info.message
     shift_s = max(0.0, flow.now - signal.since)
     flow.emit(
         e.RunForked(
@@ -36,16 +43,16 @@ def fork(flow: Flow, signal: s.Fork) -> str | None:
     for visit in run.in_turn():
         if visit.state in UNDER_WAY and not visit.is_group:
             flow.emit(e.AttemptInterrupted(at=flow.now, path=visit.path, attempt=visit.attempt, left=True))
-    if not any(changes):
-        go_on_anywhere(flow)
-        return None
-    assert isinstance(run.root, Walk)
-    try:
-        writes = plan_puts(run.root, *changes)
-    except RuleError as error:
-        return error.info.message
-    flow.emit(e.StateChanged(at=flow.now, writes=writes, by=signal.by))
-    if run.root.last is not None:
-        barriers.ask_again(flow, run.root.last)
+    if writes:
+        flow.emit(e.StateChanged(at=flow.now, writes=writes, by=signal.by))
+        _ask_again(flow)
     go_on_anywhere(flow)
     return None
+
+
+def _ask_again(flow: Flow) -> None:
+    """Whoever waits for a decision on the state waits for one on what it is now."""
+    root = flow.run.root
+    assert isinstance(root, Walk)
+    assert root.last is not None
+    barriers.ask_again(flow, root.last)

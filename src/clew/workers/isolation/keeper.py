@@ -161,11 +161,17 @@ class _Keeper:
         signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         told, telling = os.pipe()
         waiting, ready = os.pipe()
-        self._main = os.fork()
+        try:
+            self._main = os.fork()
+        except OSError as error:
+            return Failure(stage="forking", why=str(error.strerror), errno=error.errno or 0)
         if not self._main:
-            for each in (told, ready, self._link):
-                os.close(each)
-            Launch(self._order, self._group.doors, streams, telling, waiting).go()
+            try:
+                for each in (told, ready, self._link):
+                    os.close(each)
+                Launch(self._order, self._group.doors, streams, telling, waiting).go()
+            finally:
+                os._exit(125)  # a copy of the keeper must not go on as one
         self._has_children = True
         for each in (telling, waiting, *streams):
             os.close(each)

@@ -193,6 +193,7 @@ class KeptStep:
         self._writer: asyncio.StreamWriter | None = None
         self._listening: asyncio.Task[None] | None = None
         self._given: list[int] = []
+        self._stop: Stop | None = None  #: it was stopped before it was begun
         inward, self.stdin = self._pipe(inward=True) if stdin else (os.open(os.devnull, os.O_RDONLY), None)
         outward, self.stdout = self._pipe()
         errors, self.stderr = self._pipe()
@@ -217,6 +218,7 @@ class KeptStep:
 
     def give_up(self) -> None:
         """It was not started."""
+        self._fail(ClewError("the step was not started"))
         self._ours.close()
         for pipe in (self.stdin, self.stdout, self.stderr):
             if pipe is not None:
@@ -227,6 +229,8 @@ class KeptStep:
         reader, self._writer = await asyncio.open_connection(sock=self._ours)
         self._listening = asyncio.ensure_future(self._listen(reader))
         self._writer.write(framed(order))
+        if self._stop is not None:
+            self._writer.write(framed(self._stop))
 
     async def wait(self) -> Outcome:
         """Wait until it has ended; as `over` says."""
@@ -238,7 +242,9 @@ class KeptStep:
         Args:
             grace_s: between asking and killing, in seconds; 0 kills at once.
         """
-        if self._writer is not None and not self._writer.is_closing():
+        if self._writer is None:
+            self._stop = Stop(grace_s=grace_s)
+        elif not self._writer.is_closing():
             self._writer.write(framed(Stop(grace_s=grace_s)))
         await unbroken(self._ended())
 
