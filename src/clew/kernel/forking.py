@@ -24,10 +24,10 @@ def fork(flow: Flow, signal: s.Fork) -> str | None:
     if run.state not in (RunState.RUNNING, RunState.PAUSED):
         return f"at that position it is {run.state}; choose an earlier one"
     changes = (signal.changes, signal.delete)
-    if any(changes) and not isinstance(run.root, Walk):
-        return "only the state of a state graph can be changed, and this is none"
     writes: tuple[Write, ...] = ()
-    if isinstance(run.root, Walk):
+    if any(changes):
+        if not isinstance(run.root, Walk):
+            return "only the state of a state graph can be changed, and this is none"
         try:
             writes = plan_puts(run.root, *changes)
         except RuleError as error:
