@@ -12,7 +12,7 @@ import pytest
 from clew.bodies.context import Context
 from clew.bodies.functions import Signature, find, importing_script, source_digest
 from clew.errors import InvalidInputError, UnresolvedBodyError
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.kernel.values import Absent
 
 

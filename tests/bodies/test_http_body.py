@@ -12,7 +12,7 @@ from clew.bodies import http as http_module
 from clew.bodies.errors import BodyError
 from clew.bodies.http import HttpClient, run_http
 from clew.errors import InvalidInputError
-from clew.graphs.bodies import HttpBody
+from clew.graphs.body_data import HttpBody
 from clew.kernel.values import ErrorInfo
 
 

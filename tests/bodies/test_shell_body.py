@@ -16,7 +16,7 @@ from clew.bodies.errors import BodyError
 from clew.bodies.groups import ProcessGroups
 from clew.bodies.shell import run_shell
 from clew.errors import InvalidInputError
-from clew.graphs.bodies import ShellBody
+from clew.graphs.body_data import ShellBody
 from clew.kernel.values import ErrorInfo
 
 
@@ -258,7 +258,7 @@ PARENT = """
 import asyncio, sys
 from clew.bodies.groups import ProcessGroups
 from clew.bodies.shell import run_shell
-from clew.graphs.bodies import ShellBody
+from clew.graphs.body_data import ShellBody
 
 async def main():
     write = lambda stream, text: print(text, end="", flush=True)

@@ -21,7 +21,7 @@ from clew import (
     UnresolvedBodyError,
 )
 from clew.bodies.functions import find
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.journal.memory import MemoryJournal
 from clew.kernel import events as e
 from clew.kernel import signals as s

@@ -15,7 +15,7 @@ import pytest
 from clew import codec
 from clew.errors import InvalidInputError, UnstorableError
 from clew.graphs import StateView
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.conditions import Condition, describe, evaluate_condition, label_of, reduce_custom
 from clew.graphs.expressions import ExpressionError
 from clew.kernel.cells import whole

@@ -8,7 +8,7 @@ import pytest
 import clew
 from clew.errors import GraphError
 from clew.graphs import Graph, Happened, execution_batches, http, item, load, node, shell
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.drawing import svg
 from clew.graphs.hashing import definition_hash
 from clew.kernel.definition import NodeSpec, OnInterrupt

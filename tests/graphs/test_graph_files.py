@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clew.errors import GraphError
 from clew.graphs import Graph, load
-from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
+from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
 from clew.graphs.reading import read
 from clew.graphs.schema import SCHEMA
 from clew.graphs.shapes import misfits

@@ -9,7 +9,7 @@ import pytest
 import clew
 from clew.errors import GraphError
 from clew.graphs import Graph, Happened, http, node, shell
-from clew.graphs.bodies import FunctionBody, HttpBody
+from clew.graphs.body_data import FunctionBody, HttpBody
 from clew.kernel.definition import NodeSpec, OnInterrupt
 from clew.kernel.values import FromInput, FromItem
 

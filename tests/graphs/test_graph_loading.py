@@ -8,7 +8,7 @@ import pytest
 
 from clew.errors import GraphError
 from clew.graphs import Graph, load
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 
 ONE = """
 from clew.graphs import Graph

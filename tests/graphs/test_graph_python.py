@@ -9,7 +9,7 @@ import pytest
 
 from clew import codec
 from clew.graphs import Graph, Retry, execution_batches, exponential, fixed, http, item, linear, node, shell
-from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
+from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
 from clew.kernel.definition import Backoff, ErrorPolicy, ItemPolicy, OnInterrupt
 from clew.kernel.values import DictOf, Expression, FromInput, FromItem, FromNode, ListOf, Literal, Pick
 

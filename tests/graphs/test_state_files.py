@@ -10,7 +10,7 @@ from state_graphs import STATE, built
 
 from clew.errors import GraphError
 from clew.graphs import END, START, Graph, StateGraph, load
-from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
+from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
 from clew.graphs.conditions import Condition
 from clew.kernel.definition import (
     BarrierSpec,

@@ -26,7 +26,7 @@ from clew.graphs import (
     shell,
     total,
 )
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.given import encode_inputs
 from clew.kernel.definition import (
     CheckpointSpec,

@@ -7,7 +7,7 @@ import pytest
 from tools_to_call import Size, apart, ask_server, draw, look, many, put
 
 from clew import START, Graph, InvalidInputError, StateGraph, Tool, call, item, rehearse, tool, undo
-from clew.graphs.bodies import ToolBody
+from clew.graphs.body_data import ToolBody
 from clew.kernel.definition import NodeSpec
 
 SIZE: Size = {"width": 1, "height": 2}

@@ -22,7 +22,7 @@ from undo_graphs import (
 
 from clew import Retry, exponential, http, node, shell, undo
 from clew.graphs import END, START, Graph, StateGraph, branch
-from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody
+from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
 from clew.graphs.hashing import definition_hash
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.values import Expression, FromInput, FromItem, FromOutput, FromState, Literal

@@ -12,7 +12,7 @@ from state_graphs import Research
 from clew import Context
 from clew.errors import GraphError
 from clew.graphs import Graph
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.functions_of import functions_of
 from clew.graphs.hashing import definition_hash
 from clew.kernel.definition import CompensationSpec, GraphSpec, NodeSpec

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from clew.graphs.limits import Limits
 from clew.workers.isolation.choosing import describe_mechanisms
 from clew.workers.isolation.confinement import Confinement
-from clew.workers.isolation.limits import Limits, Outcome, Roots
+from clew.workers.isolation.limits import Outcome, Roots
 from clew.workers.isolation.mechanisms import Mechanisms
 from clew.workers.isolation.owners import is_abandoned
 from clew.workers.isolation.running import run_isolated

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
+from clew.graphs.limits import Limits
 from clew.workers.isolation.confinement import Confinement
-from clew.workers.isolation.limits import Limits
 from clew.workers.isolation.running import run_isolated
 from clew.workers.isolation.warden import Warden
 

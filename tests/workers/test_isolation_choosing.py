@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from clew.errors import InvalidInputError
+from clew.graphs.limits import Limits
 from clew.workers.isolation.cgroups import Place
 from clew.workers.isolation.choosing import Enforcement, choose, describe_mechanisms
 from clew.workers.isolation.confinement import Confinement, order_for
-from clew.workers.isolation.limits import Limits, Roots, UnenforceableLimitError, violation
+from clew.workers.isolation.limits import Roots, UnenforceableLimitError, violation
 from clew.workers.isolation.mechanisms import Mechanisms
 
 PLACES = {

@@ -14,9 +14,10 @@ from clew import codec
 from clew.bodies.errors import BodyError
 from clew.bodies.groups import ProcessGroups
 from clew.errors import ClewError
+from clew.graphs.limits import Limits
 from clew.kernel.values import ErrorInfo
 from clew.workers.isolation.confinement import Confinement
-from clew.workers.isolation.limits import LaunchError, Limits, Outcome, Roots, UnenforceableLimitError
+from clew.workers.isolation.limits import LaunchError, Outcome, Roots, UnenforceableLimitError
 from clew.workers.isolation.mechanisms import Mechanisms
 from clew.workers.isolation.warden import Warden
 from clew.workers.processes import PoolClosed, ProcessPool

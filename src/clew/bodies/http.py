@@ -17,7 +17,7 @@ import msgspec
 
 from clew.bodies.errors import BodyError, error_info, retry_after_s
 from clew.errors import InvalidInputError
-from clew.graphs.bodies import HttpBody
+from clew.graphs.body_data import HttpBody
 from clew.kernel.values import ErrorInfo
 
 if TYPE_CHECKING:

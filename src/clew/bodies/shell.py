@@ -29,7 +29,7 @@ from clew.bodies.groups import ProcessGroups
 from clew.bodies.output import ByteLines, Sink
 from clew.bodies.pipes import PipeReader, PipeWriter, drain, read_pipe, write_pipe
 from clew.errors import InvalidInputError
-from clew.graphs.bodies import ShellBody
+from clew.graphs.body_data import ShellBody
 from clew.kernel.values import ErrorInfo
 
 #: Between asking a program to end and killing it.

@@ -17,8 +17,9 @@ from clew.engine.context import BodyContext
 from clew.engine.entries import Host, or_lose, stored
 from clew.engine.feed import Output
 from clew.engine.heartbeats import Heartbeat
+from clew.engine.jobs import Functions, Job
 from clew.engine.logbook import Page
-from clew.engine.workshop import Functions, Job, Workshop
+from clew.engine.workshop import Workshop
 from clew.journal.records import Blob, LogLine
 from clew.kernel import commands as c
 from clew.kernel import signals as s

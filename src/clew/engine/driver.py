@@ -26,6 +26,7 @@ from clew.engine.committer import Committer
 from clew.engine.crew import Crew
 from clew.engine.entries import or_lose
 from clew.engine.feed import Ephemeral, Feed
+from clew.engine.jobs import Functions
 from clew.engine.keeper import Keeper
 from clew.engine.keys import KeyRing, Keys
 from clew.engine.observers import Bus, Observed
@@ -33,7 +34,7 @@ from clew.engine.rules import GraphRules
 from clew.engine.slots import Slots
 from clew.engine.snapshots import Snapshots
 from clew.engine.status import row_of
-from clew.engine.workshop import Functions, Workshop
+from clew.engine.workshop import Workshop
 from clew.errors import InternalError, RunFencedError
 from clew.journal.records import Append, Blob, InboxOutcome, Recorded, RunRow, Snapshot
 from clew.kernel import commands as c

@@ -12,7 +12,7 @@ from clew import codec
 from clew.bodies.errors import error_info
 from clew.bodies.functions import find
 from clew.errors import UnstorableError
-from clew.graphs.bodies import FunctionBody
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.conditions import Condition, evaluate_condition, reduce_custom
 from clew.kernel.definition import KeySpec
 from clew.kernel.errors import RuleError

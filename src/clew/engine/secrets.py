@@ -73,6 +73,10 @@ class Secrets:
             return json
         return codec.encode(self._fill(codec.decode(json)))
 
+    def filled(self, text: str) -> str:
+        """A text with its references replaced by their values."""
+        return str(self._fill(text))
+
     def mask(self, text: str) -> str:
         """A text with every value that was handed out replaced by its name."""
         for value, name in self._shown.items():

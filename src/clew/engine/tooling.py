@@ -9,15 +9,36 @@ import msgspec
 
 from clew import codec
 from clew.bodies.errors import BodyError
-from clew.bodies.functions import Signature
+from clew.bodies.functions import Signature, find
+from clew.engine.jobs import Job
+from clew.engine.performers import FunctionPerformer
 from clew.errors import InvalidInputError, UnresolvedBodyError
 from clew.graphs.arguments import misfits
-from clew.graphs.bodies import ToolBody
+from clew.graphs.body_data import ToolBody
 from clew.graphs.tool_schema import parameters_of
 from clew.kernel.values import Absent, ErrorInfo, View
 
 #: What is measured of an attempt that calls a tool.
 INVOCATIONS = "tool_invocations"
+
+
+class ToolPerformer:
+    """Performs calls of tools.
+
+    Args:
+        functions: runs them.
+    """
+
+    def __init__(self, functions: FunctionPerformer) -> None:
+        self._functions = functions
+
+    async def __call__(self, job: Job) -> bytes:
+        """Perform a call, with arguments that fit."""
+        call = tool_body(job.command.body)
+        assert call.function is not None
+        given = arguments_of(call, find(call.function, job.functions), await job.inputs())
+        job.used[INVOCATIONS] = 1.0
+        return await self._functions.run(job, call.function, given, call.isolation)
 
 
 def arguments_of(

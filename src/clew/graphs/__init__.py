@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clew.graphs.bodies import FunctionBody, HttpBody, ShellBody, http, shell
+    from clew.graphs.bodies import http, shell
+    from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
     from clew.graphs.calls import call, rehearse
     from clew.graphs.checkpoints import Checkpoints
     from clew.graphs.graph import Graph

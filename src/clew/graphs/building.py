@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from clew.graphs.bodies import Description, ToolBody, body_for, describe_function
+from clew.graphs.bodies import Description, body_for, describe_function
+from clew.graphs.body_data import ToolBody
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
 from clew.graphs.route_building import build_barrier, build_routes

@@ -7,7 +7,8 @@ from typing import Any
 
 from clew.errors import InvalidInputError
 from clew.graphs.arguments import argument_problems
-from clew.graphs.bodies import Description, FunctionBody, ToolBody, describe_function, is_importable
+from clew.graphs.bodies import Description, describe_function, is_importable
+from clew.graphs.body_data import FunctionBody, ToolBody
 from clew.graphs.drafts import Draft
 from clew.graphs.signatures import Signature, signature_of
 from clew.graphs.tools import Isolation, Tool, tool_of

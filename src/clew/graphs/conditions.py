@@ -17,7 +17,8 @@ import msgspec
 
 from clew import codec
 from clew.errors import InvalidInputError, UnstorableError
-from clew.graphs.bodies import FunctionBody, describe_function, name_of
+from clew.graphs.bodies import describe_function, name_of
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.expressions import ExpressionError, evaluate, parse
 from clew.graphs.names import listed
 from clew.graphs.signatures import positional

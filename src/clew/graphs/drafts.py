@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from clew.graphs.bodies import Description, FunctionBody, describe_function
+from clew.graphs.bodies import Description, describe_function
+from clew.graphs.body_data import FunctionBody
 from clew.graphs.names import NOWHERE, Place
 from clew.graphs.policies import NOT_GIVEN, Options
 from clew.graphs.route_drafts import Barrier, RouteDraft

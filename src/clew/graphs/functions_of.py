@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from clew.graphs.bodies import FunctionBody, ToolBody
+from clew.graphs.body_data import FunctionBody, ToolBody
 from clew.graphs.conditions import Condition
 from clew.kernel.definition import GraphSpec, RouteSpec
 

@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 
 from clew.bodies.http import HttpClient, run_http
 from clew.errors import InvalidInputError
-from clew.graphs.bodies import HTTP_TIMEOUT_S, HttpBody
+from clew.graphs.bodies import HTTP_TIMEOUT_S
+from clew.graphs.body_data import HttpBody
 from clew.graphs.tools import tool
 
 

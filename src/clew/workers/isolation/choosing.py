@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from clew.graphs.limits import Limits
 from clew.workers.isolation import landlock
 from clew.workers.isolation.addresses import target
 from clew.workers.isolation.cgroups import Place
 from clew.workers.isolation.filters import Filter
-from clew.workers.isolation.limits import Limits, Roots, UnenforceableLimitError
+from clew.workers.isolation.limits import Roots, UnenforceableLimitError
 from clew.workers.isolation.mechanisms import Mechanisms
 
 _ANYWAY = "leave it out, or run the step with best_effort, which then runs without it"

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 
 from clew.errors import InvalidInputError
+from clew.graphs.limits import Limits
 from clew.workers.isolation.choosing import choose
-from clew.workers.isolation.limits import Limits, Roots
+from clew.workers.isolation.limits import Roots
 from clew.workers.isolation.mechanisms import Mechanisms
 from clew.workers.isolation.orders import Order
 
