@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clew.bodies.context import Context as Context
+    from clew.bodies.memory import MemoryEdit as MemoryEdit
+    from clew.bodies.memory import MemoryEntry as MemoryEntry
+    from clew.bodies.memory import MemoryOfRun as MemoryOfRun
+    from clew.engine.discovery import server_tools as server_tools
     from clew.engine.engine import Engine as Engine
     from clew.engine.feed import Emitted as Emitted
     from clew.engine.feed import Output as Output
     from clew.engine.feed import Progress as Progress
+    from clew.engine.memories import Memory as Memory
     from clew.engine.observers import Observed as Observed
     from clew.engine.observers import Observer as Observer
     from clew.engine.positions import Checkpoint as Checkpoint
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from clew.errors import ClewError as ClewError
     from clew.errors import GraphError as GraphError
     from clew.errors import InvalidInputError as InvalidInputError
+    from clew.errors import MemoryConflictError as MemoryConflictError
     from clew.errors import MessageTimeoutError as MessageTimeoutError
     from clew.errors import Permanent as Permanent
     from clew.errors import QuestionExpiredError as QuestionExpiredError
@@ -52,6 +58,8 @@ if TYPE_CHECKING:
     from clew.errors import StepError as StepError
     from clew.errors import StepInterruptedError as StepInterruptedError
     from clew.errors import StorageError as StorageError
+    from clew.errors import ToolServerError as ToolServerError
+    from clew.errors import UnknownEntryError as UnknownEntryError
     from clew.errors import UnknownRunError as UnknownRunError
     from clew.errors import UnresolvedBodyError as UnresolvedBodyError
     from clew.errors import UnstorableError as UnstorableError
@@ -62,8 +70,12 @@ if TYPE_CHECKING:
     from clew.graphs import Graph as Graph
     from clew.graphs import Handle as Handle
     from clew.graphs import Happened as Happened
+    from clew.graphs import Limits as Limits
+    from clew.graphs import Loop as Loop
     from clew.graphs import Permissions as Permissions
+    from clew.graphs import Plan as Plan
     from clew.graphs import Retry as Retry
+    from clew.graphs import Server as Server
     from clew.graphs import StateGraph as StateGraph
     from clew.graphs import StateView as StateView
     from clew.graphs import Tool as Tool
@@ -73,6 +85,7 @@ if TYPE_CHECKING:
     from clew.graphs import barrier as barrier
     from clew.graphs import branch as branch
     from clew.graphs import call as call
+    from clew.graphs import check as check
     from clew.graphs import execution_batches as execution_batches
     from clew.graphs import exponential as exponential
     from clew.graphs import fixed as fixed
@@ -82,10 +95,12 @@ if TYPE_CHECKING:
     from clew.graphs import least as least
     from clew.graphs import linear as linear
     from clew.graphs import load as load
+    from clew.graphs import memory as memory
     from clew.graphs import merge as merge
     from clew.graphs import node as node
     from clew.graphs import rehearse as rehearse
     from clew.graphs import replace as replace
+    from clew.graphs import restore as restore
     from clew.graphs import shell as shell
     from clew.graphs import tool as tool
     from clew.graphs import total as total
@@ -98,8 +113,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "clew.bodies.context": ("Context",),
+    "clew.bodies.memory": ("MemoryEdit", "MemoryEntry", "MemoryOfRun"),
+    "clew.engine.discovery": ("server_tools",),
     "clew.engine.engine": ("Engine",),
     "clew.engine.feed": ("Emitted", "Output", "Progress"),
+    "clew.engine.memories": ("Memory",),
     "clew.engine.observers": ("Observed", "Observer"),
     "clew.engine.run": ("Run",),
     "clew.engine.simple": ("run_graph", "run_sync"),
@@ -119,6 +137,7 @@ _HOMES = {
         "ClewError",
         "GraphError",
         "InvalidInputError",
+        "MemoryConflictError",
         "MessageTimeoutError",
         "Permanent",
         "QuestionExpiredError",
@@ -132,6 +151,8 @@ _HOMES = {
         "StepError",
         "StepInterruptedError",
         "StorageError",
+        "ToolServerError",
+        "UnknownEntryError",
         "UnknownRunError",
         "UnresolvedBodyError",
         "UnstorableError",
@@ -143,9 +164,13 @@ _HOMES = {
         "Graph",
         "Handle",
         "Happened",
+        "Limits",
+        "Loop",
         "Permissions",
+        "Plan",
         "Retry",
         "START",
+        "Server",
         "StateGraph",
         "StateView",
         "Tool",
@@ -155,6 +180,7 @@ _HOMES = {
         "barrier",
         "branch",
         "call",
+        "check",
         "execution_batches",
         "exponential",
         "fixed",
@@ -164,10 +190,12 @@ _HOMES = {
         "least",
         "linear",
         "load",
+        "memory",
         "merge",
         "node",
         "rehearse",
         "replace",
+        "restore",
         "shell",
         "tool",
         "total",

@@ -98,6 +98,10 @@ class RunFailedError(ClewError):
         self.result = result
 
 
+class ToolServerError(ClewError):
+    """A server of tools does not come up, or is none."""
+
+
 class UnresolvedBodyError(ClewError):
     """The function of a node cannot be found in this program."""
 
@@ -136,6 +140,14 @@ class QuestionExpiredError(ClewError, TimeoutError):
 
 class MessageTimeoutError(ClewError, TimeoutError):
     """No message came before the time limit of `Context.receive`, and it has no default."""
+
+
+class UnknownEntryError(ClewError, LookupError):
+    """There is no such entry in the memory."""
+
+
+class MemoryConflictError(ClewError):
+    """Somebody has changed an entry of the memory since a run did; undoing that would destroy it."""
 
 
 class Retryable(ClewError):

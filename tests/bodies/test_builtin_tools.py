@@ -18,6 +18,7 @@ from clew.bodies.tools.files import append_file, edit_file, list_files, read_fil
 from clew.bodies.tools.programs import MAX_OUTPUT, run
 from clew.bodies.tools.web import http_get, http_request
 from clew.errors import InvalidInputError, Permanent
+from clew.graphs.calls import isolation_of
 from clew.graphs.json_schemas import problem_of
 from clew.graphs.tools import tool_of
 
@@ -221,7 +222,7 @@ def test_a_dry_run_of_a_program() -> None:
 
 def test_a_program_runs_in_a_process_of_its_own() -> None:
     made = tool_of(run)
-    assert (made.name, made.isolation, made.effects) == ("shell", "process", "unknown")
+    assert (made.name, isolation_of(made), made.effects) == ("shell", "process", "unknown")
     assert made.permissions.shell
     assert problem_of({"command": ["a", 1]}, msgspec.json.encode(made.parameters)) is not None
 

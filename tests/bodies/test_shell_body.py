@@ -14,7 +14,7 @@ import pytest
 from clew.bodies import shell as shell_module
 from clew.bodies.errors import BodyError
 from clew.bodies.groups import ProcessGroups
-from clew.bodies.shell import run_shell
+from clew.bodies.shell import in_group, run_shell
 from clew.errors import InvalidInputError
 from clew.graphs.body_data import ShellBody
 from clew.kernel.values import ErrorInfo
@@ -36,7 +36,7 @@ class Runner:
         inputs = {name: options.pop(name) for name in ("stdin", "cwd_input", "env_input") if name in options}
         inputs = {name.removesuffix("_input"): value for name, value in inputs.items()} | {"command": command}
         body = ShellBody(shell=isinstance(command, str), **options)
-        return await run_shell(body, inputs, self.write, env or {}, self.groups)
+        return await run_shell(body, inputs, self.write, env or {}, in_group(self.groups))
 
     async def fail(self, command: Any, **options: Any) -> ErrorInfo:
         with pytest.raises(BodyError) as caught:
@@ -87,7 +87,7 @@ def test_what_a_program_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("W_BODY", "no")
         body = ShellBody(env={"W_BODY": "body"})
         out = await run_shell(
-            body, {"command": show, "env": given["env_input"]}, runner.write, given["env"], runner.groups
+            body, {"command": show, "env": given["env_input"]}, runner.write, given["env"], in_group(runner.groups)
         )
         assert out["stdout"] == "inherited body 5 last\n"
         assert (await runner.run("pwd", cwd=str(tmp_path)))["stdout"].strip() == str(tmp_path)
@@ -126,7 +126,9 @@ def test_commands_that_are_none(command: Any) -> None:
         for shell in (True, False):
             if not (isinstance(command, str) and not shell):
                 with pytest.raises(InvalidInputError, match="command"):
-                    await run_shell(ShellBody(shell=shell), {"command": command}, runner.write, {}, runner.groups)
+                    await run_shell(
+                        ShellBody(shell=shell), {"command": command}, runner.write, {}, in_group(runner.groups)
+                    )
 
     play(scene)
 
@@ -154,7 +156,7 @@ def test_a_sink_that_fails_fails_the_node() -> None:
             raise OSError("disk full")
 
         with pytest.raises(OSError, match="disk full"):
-            await run_shell(ShellBody(), {"command": "yes"}, full, {}, runner.groups)
+            await run_shell(ShellBody(), {"command": "yes"}, full, {}, in_group(runner.groups))
 
     play(scene)
 
@@ -257,12 +259,12 @@ def test_who_leaves_the_group_is_not_waited_for(
 PARENT = """
 import asyncio, sys
 from clew.bodies.groups import ProcessGroups
-from clew.bodies.shell import run_shell
+from clew.bodies.shell import in_group, run_shell
 from clew.graphs.body_data import ShellBody
 
 async def main():
     write = lambda stream, text: print(text, end="", flush=True)
-    await run_shell(ShellBody(), {"command": sys.argv[1]}, write, {}, ProcessGroups())
+    await run_shell(ShellBody(), {"command": sys.argv[1]}, write, {}, in_group(ProcessGroups()))
 
 asyncio.run(main())
 """

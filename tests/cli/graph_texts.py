@@ -136,3 +136,58 @@ async def charge() -> str:
 g = Graph("doubtful")
 g.returns(g.add(charge))
 """
+
+#: Fails unless somebody is at home; what undoes `pack` fails unless the depot is open. Each tells what it did.
+SHOP = """
+import asyncio
+from clew import Context, undo
+
+def tell(what: str) -> None:
+    with open("told", "a") as file:
+        print(what, file=file)
+
+async def pay(order: str) -> str:
+    tell("pay")
+    return f"R-{order}"
+
+async def pay_back(order: str, output: str) -> None:
+    tell(f"pay back {output}")
+
+async def pack(order: str) -> str:
+    return "box"
+
+async def unpack(output: str) -> None:
+    tell("unpack")
+    while Path("slow").exists() and not Path("open").exists():
+        await asyncio.sleep(0.01)
+    if not Path("open").exists():
+        raise ConnectionError("the depot is closed")
+
+async def look(order: str) -> int:
+    return 1
+
+async def deliver(receipt: str, ctx: Context) -> str:
+    await ctx.step("book", book, "van", compensate=unbook)
+    print("on the road")
+    while Path("traffic").exists():
+        await asyncio.sleep(0.01)
+    if not Path("home").exists():
+        raise ValueError("nobody is at home")
+    return "delivered"
+
+async def book(what: str) -> str:
+    return what
+
+async def unbook(what: str) -> None:
+    tell(f"unbook {what}")
+
+async def collect(output: str | None) -> None:
+    tell(f"collect {output}")
+
+g = Graph("shop", rollback=Path("automatic").exists())
+order = g.input("order", str, default="A")
+receipt = g.add(pay, order, compensate=pay_back)
+box = g.add(pack, order, compensate=undo(unpack, retry=Retry(max_attempts=2, backoff=fixed(0.01))))
+g.add(look, order)
+g.add(deliver, receipt, depends_on=box, compensate=collect)
+"""

@@ -8,7 +8,9 @@ from clew.kernel import events as e
 from clew.kernel.questions import DECISION
 
 
-def leave_waiting(file: str, run: str, waits: int = 1, db: str = "clew.db", **inputs: object) -> None:
+def leave_waiting(
+    file: str, run: str, waits: int = 1, db: str = "clew.db", wait: str = DECISION, **inputs: object
+) -> None:
     """Drive a run in this process until so many of its visits wait, then let go of it in good order."""
 
     async def drive() -> None:
@@ -18,7 +20,7 @@ def leave_waiting(file: str, run: str, waits: int = 1, db: str = "clew.db", **in
             async for recorded in handle.events():
                 event = recorded.event
                 waiting += isinstance(event, e.AttemptSuspended)
-                waiting += isinstance(event, e.WaitOpened) and event.key == DECISION
+                waiting += isinstance(event, e.WaitOpened) and event.key == wait
                 if waiting == waits:
                     return
 

@@ -240,7 +240,12 @@ class Bodies:
             await yield_for(turns)
             return STEP_VALUE
 
-        return ctx.step(key, make, key, turns, **how)
+        more = self.step_undone(ctx.path, key) if how else {}
+        return ctx.step(key, make, key, turns, **how, **more)
+
+    def step_undone(self, path: str, key: str) -> dict[str, Any]:
+        """The options of a step that say how it is undone."""
+        return {}
 
 
 async def yield_for(turns: int) -> None:

@@ -7,13 +7,18 @@ from itertools import pairwise
 from crash_bodies import number_of
 from crash_lives import Outcome
 from crash_route_laws import is_determined, route_problems
+from crash_undo_laws import undo_problems
 from crash_worlds import FATES, SETTLING, World
 
 from clew.kernel import events as e
-from clew.kernel.questions import DECISION
+from clew.kernel.questions import CONFIRM, DECISION
 
 #: Keys of questions that are not a body's own.
 DOUBT = "#"
+
+
+#: Events after which a run is over, for the time being.
+_ENDS = e.RunCompleted | e.RunFailed | e.RunCancelled | e.RunRolledBack | e.RollbackFailed
 
 
 def problems(world: World, outcome: Outcome, plain_world: World, plain: Outcome) -> list[str]:
@@ -28,6 +33,7 @@ def problems(world: World, outcome: Outcome, plain_world: World, plain: Outcome)
         *_doubts(world, outcome),
         *_mail(world, outcome),
         *route_problems(world, outcome, plain),
+        *undo_problems(world, outcome, plain),
     ]
 
 
@@ -53,11 +59,14 @@ def _history(outcome: Outcome) -> Iterator[str]:
     generation, ended = 1, False
     for recorded in outcome.events:
         event = recorded.event
-        if ended and not isinstance(event, e.RunRetried | e.OwnershipTaken | e.RunPaused):
+        goes_on = e.RunRetried | e.RollbackStarted
+        if ended and not isinstance(event, goes_on | e.OwnershipTaken | e.RunPaused):
             yield f"{recorded.seq}: {type(event).__name__} after the end"
         if isinstance(event, e.RunRetried):
             generation, ended = event.generation, False
-        ended |= isinstance(event, e.RunCompleted | e.RunFailed | e.RunCancelled)
+        elif isinstance(event, e.RollbackStarted):
+            generation, ended = generation + 1, False
+        ended |= isinstance(event, _ENDS)
         if isinstance(event, e.RunAdmitted | e.MapOpened | e.AttemptStarted | e.NodeCompleted | e.NodeFailed):
             path = getattr(event, "path", "")
             number = event.attempt if isinstance(event, e.AttemptStarted) else generation
@@ -199,7 +208,7 @@ def _doubts(world: World, outcome: Outcome) -> Iterator[str]:
         if isinstance(event, SETTLING):
             settled[event.path].append(getattr(event, "attempt", 0))
         asks = isinstance(event, e.WaitOpened) and event.key.startswith(DOUBT) and event.kind == "answer"
-        asks = asks and event.key != DECISION
+        asks = asks and event.key not in {CONFIRM, DECISION}
         probes = isinstance(event, e.AttemptStarted) and event.probe
         if (asks or probes) and not lost[event.path] and not lost[""]:
             yield f"{recorded.seq}: it was asked about {event.path}, of which nothing had been lost"

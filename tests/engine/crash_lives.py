@@ -12,7 +12,7 @@ from crash_plans import Death, Plan, Schedule
 from crash_worlds import World
 from engine_kit import pass_time
 
-from clew import ClewError, Engine, Recorded, RunFailedError, StateGraph
+from clew import ClewError, Engine, Recorded, Run, RunFailedError, StateGraph
 from clew.engine import drivers, parking
 from clew.errors import InternalError
 from clew.journal.memory import MemoryJournal
@@ -233,9 +233,8 @@ class Life:
                     result = await run.result()
                 except RunFailedError as error:
                     result = error.result
-                lost = LOST & {info.type for info in result.failures.values()}
-                if result.state == "cancelled" or (lost and not self._goes_on(result.state)):
-                    await run.retry(by="ada")
+                lost = bool(LOST & {info.type for info in result.failures.values()})
+                if not await self._is_over(run, result.state, lost=lost and not self._goes_on(result.state)):
                     continue
             except InternalError:
                 raise
@@ -248,6 +247,32 @@ class Life:
             failures = {path: info.type for path, info in result.failures.items() if not set("[/") & set(path)}
             return result.state, dict(result), failures
         raise AssertionError(f"the run does not come to an end: {self.world.troubles[-5:]}")
+
+    async def _is_over(self, run: Run, state: str, *, lost: bool) -> bool:
+        """Whether nobody wants anything more of a run that has ended; otherwise, they have told it what."""
+        if self.world.plan.undo is None or not (state.startswith("roll") or self.schedule.seed % 4 == 0):
+            if state == "cancelled" or lost:
+                await run.retry(by="ada")
+                return False
+            if self.world.plan.undo is None:
+                return True
+        elif state == "rolled_back" or (state == "rollback_failed" and not await self._has_lost_an_undoing()):
+            return True
+        await run.rollback(by="ada")
+        return False
+
+    async def _has_lost_an_undoing(self) -> bool:
+        """Whether the last rollback has failed because a compensation was lost with its process."""
+        await self.people.look()
+        for recorded in reversed(self.world.events):
+            match recorded.event:
+                case e.RollbackStarted():
+                    break
+                case e.NodeFailed(path=path, error=error) if "#undo" in path and error.type in LOST:
+                    return True
+                case _:
+                    pass
+        return False
 
     def _goes_on(self, state: str) -> bool:
         """Whether a run has ended well although something was lost: a way led on from there."""

@@ -23,7 +23,7 @@ from clew.engine.feed import POLL_S
 from clew.journal.port import Journal
 from clew.kernel import events as e
 from clew.kernel import signals as s
-from clew.kernel.questions import DECISION
+from clew.kernel.questions import CONFIRM, DECISION
 from clew.kernel.values import Value
 
 #: How often people look, in seconds.
@@ -216,6 +216,8 @@ class People:
     def answer_to(self, event: e.WaitOpened) -> Any:
         """What people say to a question."""
         path, key = event.path, event.key
+        if key == CONFIRM:
+            return "yes" if number_of(path) % 8 else "no"
         if key == "#interrupted":
             return {"done": self.world.told(path)} if self.world.has_acted(path) else "retry"
         if key.startswith("#step "):
@@ -296,6 +298,8 @@ class People:
             meddling = self.meddling.pop(0)
             if meddling.what == "cancel":
                 self._tell(s.Cancel(by="ada"), meddling.channel, now)
+            elif meddling.what == "rollback":
+                self._tell(s.Rollback(by="ada"), meddling.channel, now)
             else:
                 self.pause_s = meddling.for_s
                 self._tell(s.Pause(by="ada", stop_attempts=meddling.what == "pause now"), meddling.channel, now)

@@ -32,12 +32,26 @@ class Sketch:
 
 
 @dataclass(frozen=True)
+class Undo:
+    """How a run is undone.
+
+    Attributes:
+        seed: chooses the compensations of nodes and steps; a node is told by its name.
+        automatic: a run that fails is rolled back.
+    """
+
+    seed: int = 0
+    automatic: bool = True
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A graph."""
+    """A graph; with `undo`, its runs are rolled back in the end."""
 
     nodes: tuple[Sketch, ...]
     on_error: str = "skip_downstream"
     concurrency: int = 3
+    undo: Undo | None = None
 
     @property
     def stops(self) -> bool:

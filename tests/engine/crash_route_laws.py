@@ -29,12 +29,32 @@ def is_determined(world: World, outcome: Outcome) -> bool:
     Limits of visits count anew after each retry of a run; and from a failure that is a loss, a way may lead on.
     """
     plan = world.plan
+    events = [recorded.event for recorded in outcome.events]
+    if plan.undo is not None and not has_come_to_its_end(outcome):
+        return False
     if not isinstance(plan, StatePlan):
         return True
-    events = [recorded.event for recorded in outcome.events]
     again = any(isinstance(event, e.RunRetried) for event in events)
     lost = any(isinstance(event, e.NodeFailed) and event.error.type in LOST for event in events)
     return not ((plan.has_limits and again) or (lost and plan.leads_on))
+
+
+def has_come_to_its_end(outcome: Outcome) -> bool:
+    """Whether a run had done all that it does before it was rolled back."""
+    lost: set[str] = set()
+    for event in (recorded.event for recorded in outcome.events):
+        match event:
+            case e.RunRetried():
+                lost.clear()
+            case e.NodeFailed(path=path, error=error) if error.type in LOST:
+                lost.add(path)
+            case e.RunCancelled():
+                lost.add("")
+            case e.RollbackStarted():
+                return not lost
+            case _:
+                pass
+    return True
 
 
 def route_problems(world: World, outcome: Outcome, plain_: Outcome) -> Iterator[str]:

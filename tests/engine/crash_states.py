@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 from zlib import crc32
 
-from crash_bodies import DEADLINE_S, SHORT_DEADLINE_S, Bodies, number_of, summed
+from crash_bodies import DEADLINE_S, SHORT_DEADLINE_S, number_of, summed
 from crash_routes import TOLD, Asking, Stop, Walk
+from crash_undos import Undos
 
 from clew import (
     DELETE,
@@ -123,7 +124,7 @@ class States:
         places: nodes and branches by their address without visits and items.
     """
 
-    def __init__(self, bodies: Bodies, options: Callable[[str], dict[str, Any]]) -> None:
+    def __init__(self, bodies: Undos, options: Callable[[str], dict[str, Any]]) -> None:
         self._bodies = bodies
         self._options = options
         self.places: dict[str, Place] = {}
@@ -161,7 +162,14 @@ class States:
     # ------------------------------------------------------------------ building
 
     def graph(
-        self, walk: Walk, name: str, *, above: str = "", part: bool = False, concurrency: int = 4
+        self,
+        walk: Walk,
+        name: str,
+        *,
+        above: str = "",
+        part: bool = False,
+        concurrency: int = 4,
+        rollback: bool = False,
     ) -> StateGraph:
         """The state graph of a walk.
 
@@ -171,9 +179,10 @@ class States:
             above: its address.
             part: it is a sub-graph.
             concurrency: attempts that may run at once.
+            rollback: a run that fails is undone.
         """
         limits = {"max_steps": 200, "max_interruptions": 10_000, "max_concurrency": concurrency}
-        graph = StateGraph(Part if part else State, name=name, **limits)
+        graph = StateGraph(Part if part else State, name=name, rollback=rollback, **limits)
         names = [f"{name}s{number}" if above or part else f"s{number}" for number in range(len(walk.stops))]
         for number, stop in enumerate(walk.stops):
             path = f"{above}/{names[number]}" if above else names[number]
@@ -197,12 +206,15 @@ class States:
             case "map":
                 graph.add_map(name, self._body(place), over="picks", on_item_error=collect, **how)
             case "sub":
-                graph.add_node(name, self.graph(Walk(stop.parts), name, above=path, part=True))
+                inner = self.graph(Walk(stop.parts), name, above=path, part=True)
+                graph.add_node(name, inner, **self._bodies.undone_whole(name, tells=False))
             case "subs":
                 inner = self.graph(Walk(stop.parts), name, above=path, part=True)
-                graph.add_map(name, inner, over="picks", item="mine", on_item_error=collect)
+                how = self._bodies.undone_whole(name, tells=False)
+                graph.add_map(name, inner, over="picks", item="mine", on_item_error=collect, **how)
             case "graph":
-                graph.add_node(name, self._dependencies(stop, name))
+                how = self._bodies.undone_whole(name, tells=False)
+                graph.add_node(name, self._dependencies(stop, name), **how)
             case "parallel":
                 branches = {f"{name}{chr(97 + n)}": part for n, part in enumerate(stop.parts)}
                 graph.add_parallel(
@@ -214,30 +226,34 @@ class States:
 
     def _branch(self, stop: Stop, name: str, path: str) -> Any:
         place = self.places[path] = Place(stop, name)
+        whole = self._bodies.undone_whole(name, tells=False) if stop.kind in {"graph", "sub"} else {}
         match stop.kind:
             case "body":
                 return branch(self._body(place), **self._how(place))
             case "barrier":
                 return barrier(f"{name}?", **_barrier_options(stop.asking))
             case "graph":
-                return self._dependencies(stop, name)
+                return branch(self._dependencies(stop, name), **whole)
             case _:
-                return self.graph(Walk(stop.parts), name, above=path, part=True)
+                return branch(self.graph(Walk(stop.parts), name, above=path, part=True), **whole)
 
     def _dependencies(self, stop: Stop, name: str) -> Graph:
         """A graph of dependencies that reads and writes the total."""
         inner = Graph(f"graph-{name}", on_error="skip_downstream", max_interruptions=10_000)
         total_ = inner.input("total", int)
-        how = self._options(stop.body)
-        first = inner.add(self._bodies.body(stop.body, stop.turns), 1, reads=[total_], id="first", **how)
-        items = inner.map(self._bodies.body("steps", stop.turns), over=[5, 6], reads=[first], id="items")
-        inner.returns({"total": inner.add(self._bodies.body("plain", stop.turns), 2, reads=[items], id="second")})
+        bodies = self._bodies
+        how = [bodies.undone(f"{name}/{node}") for node in ("first", "items", "second")]
+        body, more = bodies.body(stop.body, stop.turns), {**self._options(stop.body), **how[0]}
+        first = inner.add(body, 1, reads=[total_], id="first", **more)
+        items = inner.map(bodies.body("steps", stop.turns), over=[5, 6], reads=[first], id="items", **how[1])
+        second = inner.add(bodies.body("plain", stop.turns), 2, reads=[items], id="second", **how[2])
+        inner.returns({"total": second})
         return inner
 
     def _how(self, place: Place) -> dict[str, Any]:
         if place.stop.kind not in {"body", "map"}:
             return {}
-        how = self._options(place.stop.body)
+        how = {**self._options(place.stop.body), **self._bodies.undone(place.name)}
         return {**how, "probe": self._probe(place)} if "probe" in how else how
 
     def _probe(self, place: Place) -> Any:

@@ -12,6 +12,7 @@ from crash_laws import problems
 from crash_lives import Outcome, play
 from crash_plans import Death, Plan, Schedule, plan_of, schedule_of
 from crash_routes import StatePlan, state_plan_of, state_schedule_of, without_stops
+from crash_undo_plans import undo_story_of
 from crash_worlds import World
 
 #: What a process can die at, and whether it has taken effect then.
@@ -44,28 +45,34 @@ def wrong_with(plan: Plan, schedule: Schedule) -> list[str]:
         return [traceback.format_exc()]
 
 
-def story_of(seed: int, *, states: bool) -> tuple[Plan, Schedule]:
-    """What a seed tells: of graphs of dependencies, or of state graphs."""
-    return (state_plan_of(seed), state_schedule_of(seed)) if states else (plan_of(seed), schedule_of(seed))
+def story_of(seed: int, kind: str = "") -> tuple[Plan, Schedule]:
+    """What a seed tells: of graphs of dependencies, of state graphs (``states``), or of both (``rollbacks``)."""
+    match kind:
+        case "rollbacks":
+            return undo_story_of(seed)
+        case "states":
+            return state_plan_of(seed), state_schedule_of(seed)
+        case _:
+            return plan_of(seed), schedule_of(seed)
 
 
-def told(seed: int, *, states: bool = False) -> str:
+def told(seed: int, kind: str = "") -> str:
     """What is wrong with a seed, at length, with how to get it again; empty if nothing is."""
-    plan, schedule = story_of(seed, states=states)
+    plan, schedule = story_of(seed, kind)
     wrong = wrong_with(plan, schedule)
     if not wrong:
         return ""
     lines = "\n  ".join(wrong)
-    kind = " --states" if states else ""
-    again = f".venv/bin/python tests/engine/replay_schedule.py {seed}{kind} --smaller --events"
+    option = f" --{kind}" if kind else ""
+    again = f".venv/bin/python tests/engine/replay_schedule.py {seed}{option} --smaller --events"
     return f"seed {seed}:\n  {lines}\nagain: {again}"
 
 
-def try_seeds(first: int, count: int, *, states: bool = False) -> list[str]:
+def try_seeds(first: int, count: int, kind: str = "") -> list[str]:
     """What is wrong with seeds in a row."""
     found: list[str] = []
     for seed in range(first, first + count):
-        if wrong := told(seed, states=states):
+        if wrong := told(seed, kind):
             found.append(wrong)
         if seed % _TOGETHER == 0:
             gc.collect()
@@ -117,6 +124,8 @@ def _less(plan: Plan, schedule: Schedule) -> Iterator[tuple[Plan, Schedule]]:
         yield plan, replace(schedule, meddling=schedule.meddling[:number] + schedule.meddling[number + 1 :])
     for call in sorted(schedule.fail_at, reverse=True):
         yield plan, replace(schedule, fail_at=schedule.fail_at - {call})
+    if plan.undo is not None and plan.undo.automatic:
+        yield replace(plan, undo=replace(plan.undo, automatic=False)), schedule
     for name in ("delay_s", "parks", "neighbour", "stores", "early", "standing", "wrong"):
         plain = getattr(Schedule(), name)
         if getattr(schedule, name) != plain:

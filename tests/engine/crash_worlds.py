@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from crash_bodies import LIMIT_S, Bodies, number_of
+from crash_bodies import LIMIT_S, number_of
 from crash_plans import Plan, Sketch
 from crash_routes import StatePlan, Walk
 from crash_states import INPUTS, States
+from crash_undos import WORLD, Undos
 
 from clew import Graph, Recorded, Retry, StateGraph, fixed
 from clew.kernel import events as e
@@ -19,11 +20,12 @@ FATES = (
 SETTLING = (e.NodeCompleted, e.NodeFailed, e.NodeCancelled, e.NodeSkipped)
 
 
-class World(Bodies):
+class World(Undos):
     """The graph of a plan, what its bodies did, and the history of its run as far as it has been read."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__()
+        super().__init__(plan.undo)
+        WORLD.set(self)
         self.plan = plan
         self.events: list[Recorded] = []
         #: What the engine told whoever started the run, for people who look into a failure.
@@ -40,8 +42,10 @@ class World(Bodies):
     def _built(self, plan: Plan) -> Graph | StateGraph:
         if isinstance(plan, StatePlan) and plan.walk.stops:
             self.inputs = INPUTS
-            return self.states.graph(plan.walk, "world", concurrency=plan.concurrency)
-        g = Graph("world", on_error=plan.on_error, max_concurrency=plan.concurrency, max_interruptions=10_000)
+            more = {"concurrency": plan.concurrency, "rollback": self.rolls_back}
+            return self.states.graph(plan.walk, "world", **more)
+        limits = {"max_concurrency": plan.concurrency, "max_interruptions": 10_000}
+        g = Graph("world", on_error=plan.on_error, rollback=self.rolls_back, **limits)
         for number, sketch in enumerate(plan.nodes):
             self._add(g, number, sketch)
         return g
@@ -51,7 +55,8 @@ class World(Bodies):
         reads = [g[f"n{read}"] for read in sketch.reads]
         more = {"on_error": sketch.on_error} if sketch.on_error else {}
         given = {"reads": reads, "id": name, **more}
-        item, how = self.body(sketch.body, turns), self.options(sketch.body)
+        item, how = self.body(sketch.body, turns), {**self.options(sketch.body), **self.undone(name)}
+        whole = {**more, **self.undone_whole(name)}
         match sketch.kind:
             case "map":
                 g.map(item, over=[0, 1, 2, 3], on_item_error="collect", **given, **how)
@@ -61,26 +66,33 @@ class World(Bodies):
                 over = [{"name": "a"}, {"name": "b"}]
                 g.map(item, over=over, key="name", on_item_error="collect", **given, **how)
             case "locked_map":
-                g.map(self.body("locked", turns), over=[1, 2, 3], exclusive="key", **given)
+                g.map(self.body("locked", turns), over=[1, 2, 3], exclusive="key", **given, **self.undone(name))
             case "picky":
-                g.map(self.body("picky", turns), over=[0, 1, 2, 3], on_item_error="collect", **given)
+                over = [0, 1, 2, 3]
+                g.map(self.body("picky", turns), over=over, on_item_error="collect", **given, **self.undone(name))
             case "fail_fast":
-                g.map(self.body("picky", turns), over=[0, 1, 2, 3], **given)
+                g.map(self.body("picky", turns), over=[0, 1, 2, 3], **given, **self.undone(name))
             case "flow":
+                how = {**self.options(sketch.body), **self.undone(f"{name}a")}
                 first = g.map(item, over=[1, 2, 3], reads=reads, id=f"{name}a", on_item_error="collect", **how)
-                g.map(self.body("steps", 3 - turns), over=first, **{**given, "reads": []})
+                g.map(self.body("steps", 3 - turns), over=first, **{**given, "reads": []}, **self.undone(name))
             case "sub":
-                g.add(self._inner(name, sketch), x=reads, id=name, **more)
+                g.add(self._inner(name, sketch), x=reads, id=name, **whole)
             case "subs":
-                g.map(self._inner(name, sketch), over={"x": [[1], [2]]}, id=name, depends_on=reads, **more)
+                g.map(self._inner(name, sketch), over={"x": [[1], [2]]}, id=name, depends_on=reads, **whole)
             case "walk":
                 walk = self.states.graph(self._walk(number), name, above=name)
-                g.add(walk, id=name, depends_on=reads, **INPUTS, **more)
+                g.add(walk, id=name, depends_on=reads, **INPUTS, **whole)
             case "walks":
                 walk = self.states.graph(self._walk(number), name, above=name)
-                g.map(walk, over={"total": [0, 1]}, id=name, depends_on=reads, picks=[1], **more)
+                g.map(walk, over={"total": [0, 1]}, id=name, depends_on=reads, picks=[1], **whole)
             case kind:
-                g.add(self.body(kind, turns), 1, **given, **self.options(kind))
+                g.add(self.body(kind, turns), 1, **given, **self.options(kind), **self.undone(name))
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a run that fails is rolled back by itself."""
+        return self.undo is not None and self.undo.automatic
 
     def _walk(self, number: int) -> Walk:
         assert isinstance(self.plan, StatePlan)
@@ -94,11 +106,11 @@ class World(Bodies):
     def _inner(self, name: str, sketch: Sketch) -> Graph:
         inner = Graph(f"inner-{name}", on_error="skip_downstream", max_interruptions=10_000)
         x = inner.input("x", list[Any])
-        first = inner.add(
-            self.body(sketch.body, sketch.turns), 1, reads=x, id="first", **self.options(sketch.body)
-        )
-        items = inner.map(self.body("steps", sketch.turns), over=[5, 6], reads=[first], id="items")
-        inner.returns(inner.add(self.body("plain", sketch.turns), 2, reads=[items], id="second"))
+        how = [self.undone(f"{name}/{node}") for node in ("first", "items", "second")]
+        body, more = self.body(sketch.body, sketch.turns), {**self.options(sketch.body), **how[0]}
+        first = inner.add(body, 1, reads=x, id="first", **more)
+        items = inner.map(self.body("steps", sketch.turns), over=[5, 6], reads=[first], id="items", **how[1])
+        inner.returns(inner.add(self.body("plain", sketch.turns), 2, reads=[items], id="second", **how[2]))
         return inner
 
     def options(self, kind: str) -> dict[str, Any]:

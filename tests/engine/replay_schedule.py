@@ -2,12 +2,13 @@
 
     .venv/bin/python tests/engine/replay_schedule.py SEED       one schedule: what it is, what is wrong with it
         --states   of state graphs
+        --rollbacks  of both, undone
         --events   and its history
         --smaller  look for a smaller story that fails, too
         --count N  so many in a row, each failure told
 
-A seed that has failed in `test_schedules.py` (or, with ``--states``, in `test_state_schedules.py`) fails here in
-the same way, alone and in well under a second.
+A seed that has failed in `test_schedules.py` (or, with ``--states``, in `test_state_schedules.py`, or, with
+``--rollbacks``, in `test_rollback_schedules.py`) fails here in the same way, alone and in well under a second.
 """
 
 import argparse
@@ -26,18 +27,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Replay schedules of the crash simulation.")
     parser.add_argument("seed", type=int)
     parser.add_argument("--count", type=int, default=0)
-    parser.add_argument("--states", action="store_true")
+    parser.add_argument("--states", action="store_const", dest="kind", const="states", default="")
+    parser.add_argument("--rollbacks", action="store_const", dest="kind", const="rollbacks")
     parser.add_argument("--events", action="store_true")
     parser.add_argument("--smaller", action="store_true")
     given = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL if given.count else logging.WARNING, format="%(message)s")
     if given.count:
         began = perf_counter()
-        found = try_seeds(given.seed, given.count, states=given.states)
+        found = try_seeds(given.seed, given.count, given.kind)
         print(*found, sep="\n\n")
         print(f"{given.count} schedules in {perf_counter() - began:.0f} s, {len(found)} with something wrong")
         return bool(found)
-    plan, schedule = story_of(given.seed, states=given.states)
+    plan, schedule = story_of(given.seed, given.kind)
     wrong = wrong_with(plan, schedule)
     if wrong and given.smaller:
         plan, schedule = smaller(plan, schedule)

@@ -8,7 +8,7 @@ import undo_bodies
 from engine_kit import seen
 from undo_bodies import HEARD
 
-from clew import END, START, Engine, Graph, Run, RunFailedError, StateGraph, append, load, shell, undo
+from clew import END, START, Context, Engine, Graph, Run, RunFailedError, StateGraph, append, load, shell, undo
 from clew.graphs import WrittenGraph
 from clew.kernel import events as e
 
@@ -145,6 +145,25 @@ async def test_a_sub_graph_is_undone_as_a_whole_or_by_its_parts() -> None:
             await run.wait_ended()
     paid, output = ("pay", "A", 5), {"number": "R-A"}
     assert [paid, ("refund", "A", output, "paying/pay#undo"), paid, ("whole", "A", output)] == HEARD
+
+
+async def test_what_undoes_a_step_takes_the_context(url: str) -> None:
+    async def shopping(ctx: Context) -> None:
+        await ctx.step("pay", undo_bodies.pay, "A", 5, compensate=undo_bodies.pay_back)
+        await ctx.step("more", undo_bodies.pay, order="B", cents=7, compensate=undo_bodies.pay_back)
+
+    g = Graph("shop")
+    g.add(shopping)
+    async with Engine(url) as engine:
+        run = await engine.start(g)
+        await run.result()
+        await run.rollback()
+        await run.wait_ended()
+        assert await state_of(run) == "rolled_back"
+    assert HEARD[2:] == [
+        ("pay back", "B", 7, {"number": "R-B"}, "shopping#undo[more]"),
+        ("pay back", "A", 5, {"number": "R-A"}, "shopping#undo[pay]"),
+    ]
 
 
 async def test_somebody_agrees_to_what_cannot_be_undone() -> None:

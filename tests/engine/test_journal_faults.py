@@ -20,9 +20,9 @@ class Failing(MemoryJournal):
     """Fails the first calls of one kind after `fails` was set to how many."""
 
     def __init__(self, call: str) -> None:
-        super().__init__()
         self.fails = 0
         self._told = call
+        super().__init__()
 
     def __getattribute__(self, name: str) -> Any:
         if name == super().__getattribute__("_told") and self.fails > 0:

@@ -25,12 +25,12 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("seed", FOUND)
 def test_what_was_found_once_in_state_graphs(seed: int) -> None:
-    assert not (wrong := told(seed, states=True)), wrong
+    assert not (wrong := told(seed, "states")), wrong
 
 
 @pytest.mark.parametrize("first", range(0, QUICK, 50))
 def test_some_hundred_schedules_of_state_graphs(first: int) -> None:
-    found = try_seeds(first, 50, states=True)
+    found = try_seeds(first, 50, "states")
     assert not found, "\n\n".join(found)
 
 
@@ -38,7 +38,7 @@ def test_some_hundred_schedules_of_state_graphs(first: int) -> None:
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_thousands_of_schedules_of_state_graphs(block: int, capsys: pytest.CaptureFixture[str]) -> None:
     began = perf_counter()
-    found = try_seeds(QUICK + block * BLOCK, BLOCK, states=True)
+    found = try_seeds(QUICK + block * BLOCK, BLOCK, "states")
     with capsys.disabled():
         print(f" {BLOCK} schedules in {perf_counter() - began:.0f} s", end="", flush=True)
     assert not found, "\n\n".join(found)

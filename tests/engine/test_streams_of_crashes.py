@@ -44,7 +44,7 @@ def wrong_stories(first: int, count: int, *, states: bool) -> list[str]:
     """The seeds whose stories are told wrongly, and what is wrong with them."""
     found: list[str] = []
     for seed in range(first, first + count):
-        plan, schedule = story_of(seed, states=states)
+        plan, schedule = story_of(seed, "states" if states else "")
         with tempfile.TemporaryDirectory() as folder:
             world, outcome = play(plan, schedule, Path(folder))
         if wrong := broken("r", compile_graph(world.graph.spec()), outcome.events):

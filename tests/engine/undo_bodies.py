@@ -24,6 +24,10 @@ async def refund(order: str, output: dict[str, str], ctx: Context) -> None:
     HEARD.append(("refund", order, output, ctx.path))
 
 
+def pay_back(order: str, cents: int, ctx: Context, output: dict[str, str]) -> None:
+    HEARD.append(("pay back", order, cents, output, ctx.path))
+
+
 def deliver(receipt: str) -> str:
     HEARD.append(("deliver", receipt))
     raise ValueError("nobody is at home")

@@ -244,6 +244,6 @@ def test_no_file_is_too_bad_to_be_told_about(data: object) -> None:
 def test_the_guide_names_every_key_and_filter() -> None:
     from clew.graphs.sandbox import environment
 
-    guide = (HERE.parents[1] / "docs" / "files.md").read_text("utf-8")
+    guide = "".join((HERE.parents[1] / "docs" / name).read_text("utf-8") for name in ("files.md", "plans.md"))
     names = [key for key in KEYS if key != "id"] + sorted(environment().filters)
     assert not [name for name in names if f"`{name}`" not in guide and f"{name}" not in guide.split("`")]

@@ -131,7 +131,9 @@ def test_parameters() -> None:
     assert "node 'fetch_3', parameter 'url': is given by position and by name" in found
     assert any("parameter 'text' is positional-only" in f for f in found)
     assert any("node 'lines': it is a generator" in f for f in found)
-    assert any("a body is a function, shell(…), http(…), call(…) or a graph, not int" in f for f in found)
+    assert any(
+        "a body is a function, shell(…), http(…), call(…), memory(…) or a graph, not int" in f for f in found
+    )
     assert any("'use', parameter 'pets': no stored value can be given to it" in f for f in found)
 
 

@@ -136,7 +136,7 @@ def yields(state) -> Any:
 
 def test_what_is_no_body() -> None:
     for body, kind in ((3, "int"), (None, "NoneType")):
-        what = "a body is a function, shell(…), http(…), call(…), barrier(…) or a graph, not"
+        what = "a body is a function, shell(…), http(…), call(…), memory(…), barrier(…) or a graph, not"
         assert problem(body) == f"{what} {kind}"
     assert problem(yields) == (
         "it is a generator; return a list, and use ctx.emit for what is to be seen on the way"

@@ -151,12 +151,12 @@ def test_tools_that_no_node_can_call() -> None:
     @tool(isolation="thread")
     async def later() -> None: ...
 
-    @tool(limits={"memory_bytes": 1})
+    @tool(limits={"memory_bytes": 1}, isolation="thread")
     def limited() -> None: ...
 
     assert "an asynchronous function runs in the loop" in problems(call(later))[0]
-    assert "its limits (memory_bytes) cannot be held to in a node" in problems(call(limited))[0]
-    assert "it has no function" in problems(call(Tool(name="far")))[0]
+    assert "its limits (memory_bytes) need a process of its own" in problems(call(limited))[0]
+    assert "it has neither a function nor a server" in problems(call(Tool(name="far")))[0]
     with pytest.raises(InvalidInputError, match="a tool is a function, or a Tool"):
         call("read_file")  # type: ignore[arg-type]
 

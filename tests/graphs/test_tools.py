@@ -10,6 +10,7 @@ import tools_to_find
 from clew import Context
 from clew.errors import InvalidInputError
 from clew.graphs.json_schemas import problem_of
+from clew.graphs.limits import Limits
 from clew.graphs.tools import Example, Permissions, Tool, ToolNotFoundError, Tools, tool, tool_of
 
 
@@ -94,7 +95,7 @@ def test_a_default_that_is_no_plain_data_is_left_to_the_function() -> None:
 def test_what_a_decorator_says() -> None:
     made = tool_of(fetch)
     assert made.permissions == Permissions(read=("in",), write=(), network=("example.com:443",))
-    assert (made.effects, made.limits) == ("idempotent", {"cpu_s": 2})
+    assert (made.effects, made.limits) == ("idempotent", Limits(cpu_s=2))
 
     @tool(name="add.numbers", description="Adds.", examples=[Example({"a": 1, "b": 2}, 3)])
     def add(a: int, b: int) -> int:

@@ -16,10 +16,10 @@ def test_what_can_be_no_compensation() -> None:
     inner = Graph("inner")
     inner.add(shell("true"))
     assert wrong(inner) == [
-        "compensate: is a function, shell(…), http(…), call(…), or undo(…) of one of them, not Graph",
+        "compensate: is a function, shell(…), http(…), call(…), memory(…), restore(…), or undo(…) of one of them, not Graph",
     ]
     assert wrong(undo(cast("Any", "refund"))) == [
-        "compensate: is a function, shell(…), http(…), call(…), or undo(…) of one of them, not str",
+        "compensate: is a function, shell(…), http(…), call(…), memory(…), restore(…), or undo(…) of one of them, not str",
     ]
 
     def several(order: str):

@@ -343,6 +343,8 @@ async def test_a_closed_journal_says_so(journal: Journal) -> None:
         journal.outcome(1),
         journal.write_logs("a", []),
         journal.read_logs("a"),
+        journal.learn([], 1.0),
+        journal.learned("g"),
         journal.delete("a", 1.0),
         journal.pack("a"),
         journal.sweep(1.0),

@@ -56,7 +56,7 @@ async def test_a_file_that_was_cut_is_told(path: Path, share: float) -> None:
     assert said
 
 
-@pytest.mark.parametrize("share", [0.5, 0.6, 0.75, 0.9])
+@pytest.mark.parametrize("share", [0.6, 0.7, 0.8, 0.9])
 async def test_a_file_with_a_hole_is_told(path: Path, share: float) -> None:
     size = await make_journal(path)
     with path.open("r+b") as file:
@@ -157,10 +157,10 @@ async def test_steps_lead_from_one_version_to_the_next(
     assert len(await journal.read("a")) == 3
     await journal.close()
     await open_once(tmp_path / "new.db")
-    assert described(path)["version"] == [(4,)]
+    assert described(path)["version"] == [(len(MIGRATIONS) + 3,)]
     assert described(path) == described(tmp_path / "new.db")
     monkeypatch.undo()
-    assert "newer Clew (tables of version 4" in await refusal(path)
+    assert f"newer Clew (tables of version {len(MIGRATIONS) + 3}" in await refusal(path)
 
 
 async def test_a_step_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,3 +197,9 @@ def is_at_rest(machine: Machine) -> bool:
         if any(wait.kind == "key" and not wait.outcome for wait in (visit.waits or {}).values()):
             return False
     return True
+
+
+def at_hand(run: Run) -> list[str]:
+    """Steps of a paused run that can be executed by hand, two at most; a map may be listed twice by that."""
+    ready = [visit.path for visit in run.in_turn() if visit.state is NodeState.READY and not visit.is_map]
+    return [*ready[:1], *ready[1:][-1:]]

@@ -1,7 +1,7 @@
 """A random outside: bodies that succeed, fail, sleep and ask; people; time; processes that die.
 
-`Outside` knows what really runs (its bodies), so that it can tell when the machine forgets one or starts one
-twice. Every choice is one byte; when the bytes are used up it chooses plainly, so that every run ends.
+`Outside` knows its bodies, so that it can tell when the machine forgets one or starts one twice. Every choice is
+one byte; when the bytes are used up it chooses plainly, so that every run ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from laws import Witness, is_whole, kept_by_retry, may_start
-from ledger import LOCK, Ledger
+from ledger import LOCK, Ledger, at_hand
 from msgspec import Raw
 
 from clew.kernel import commands as c
@@ -110,6 +110,7 @@ class Outside:
         plain: list[Action] = []
         if run.state is RunState.PAUSED:
             plain.append(partial(self.hand, s.Resume()))
+            plain += [partial(self.hand, s.Execute(path=path)) for path in at_hand(run)]
         plain += [partial(self.expand, path) for path in sorted(self.expanding)]
         for body, stop in self.bodies.items():
             plain += [partial(self.acknowledge, body)] if stop else self.outcomes(body)
@@ -121,8 +122,7 @@ class Outside:
         plain += [partial(self.send, wait.name) for _, _, wait in self.waits("message")]
         if self.machine.wake_at is not None:
             plain.append(self.tick)
-        if run.ready:
-            plain.append(partial(self.hand, s.SlotsFreed()))
+        plain += [partial(self.hand, s.SlotsFreed())] if run.ready else []
         assert plain, f"nothing is left to wait for: {run.root!r}"
         wild = [self.stale, self.tick_late, self.take_over, self.snapshot, self.batch]
         wild += [self.pause, self.retry_too_early, partial(self.send, "a"), partial(self.send, "b")]

@@ -64,6 +64,7 @@ class Play:
         gate: Gate = admit_all,
         rules: Rules | None = None,
         inputs: dict[str, Any] | None = None,
+        paused: bool = False,
         **options: Any,
     ) -> None:
         self.topology = compile_graph(graph(*nodes, **options))
@@ -73,7 +74,8 @@ class Play:
         self.machine = Machine(self.topology, gate=gate, rules=rules)
         self.witness = Witness(self.machine, rules)
         given = {name: value(plain) for name, plain in (inputs or {}).items()}
-        self.decision = self.hand(s.Admit(run="run", graph="hash", definition="digest", inputs=given))
+        admit = s.Admit(run="run", graph="hash", definition="digest", inputs=given, paused=paused)
+        self.decision = self.hand(admit)
 
     @property
     def run(self) -> Any:

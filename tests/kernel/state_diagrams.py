@@ -26,6 +26,10 @@ What a table does not hold raises `IllegalTransition` and changes nothing.
 - **stopping**: the run is to end (a failure, a time limit, a cancel); what is under way has been told to stop.
 - **completed**, **failed**, **cancelled**: the run has ended. `retry` opens a new generation: completed work
   stays.
+- **rolling_back**: what the run did is undone, by the compensations that were declared. It is neither paused nor
+  cancelled; whoever takes the run up goes on with it.
+- **rolled_back**: all that can be undone is. It is the end: such a run is not retried.
+- **rollback_failed**: some of what the run did remains. It can be rolled back again, and then only that is tried.
 
 ## Nodes
 

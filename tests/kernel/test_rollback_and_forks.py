@@ -27,7 +27,7 @@ from clew.kernel.machine import Machine
 from clew.kernel.reducing import Asked
 from clew.kernel.states import RunState
 from clew.kernel.topology import compile_graph
-from clew.kernel.undoing import in_order, order
+from clew.kernel.undoing import in_order, irreversible, order
 from clew.kernel.values import (
     DictOf,
     ErrorInfo,
@@ -258,6 +258,20 @@ def test_what_cannot_be_undone_is_agreed_to_first_and_remains():
     no.tell(msgspec.structs.replace(answer, value=value("no"), by="ann"))
     assert no.run.error is not None
     assert "not agreed to by ann" in no.run.error.message
+
+
+def test_of_a_map_those_items_remain_that_were_made():
+    spec = MapSpec(over=Literal(raw([1, 2])), max_concurrency=1)
+    scene = Scene(GraphSpec(name="g", nodes=(node("m", map=spec, irreversible=True),)))
+    scene.tell(s.MapExpanded(path="m", count=2, items=value([1, 2])))
+    assert [visit.path for visit in irreversible(scene.run)] == []  # nobody has agreed to anything
+    scene.tell(s.Answer(path="m[0]", key="#confirm", value=value("yes")))
+    scene.done("m[0]", 1)
+    scene.tell(s.Cancel())
+    scene.tell(s.Rollback())
+    failed = scene.log[-1]
+    assert isinstance(failed, e.RollbackFailed)
+    assert [(each.path, each.why) for each in failed.remaining] == [("m[0]", "irreversible")]
 
 
 # Forks -------------------------------------------------------------------------------------------------

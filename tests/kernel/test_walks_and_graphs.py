@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from play import BOOM, graph, literal, mapped, node, value
 from trip import Trip, barrier, decided, each, key, parallel, routed, step
 from trip_parts import LOG, reporting, routed_inside
@@ -10,11 +11,23 @@ from trip_rules import raw
 
 from clew.kernel import commands as c
 from clew.kernel import signals as s
-from clew.kernel.definition import ErrorPolicy, GraphSpec, NodeSpec
+from clew.kernel.definition import CompensationSpec, ErrorPolicy, GraphSpec, NodeSpec
 from clew.kernel.resolve import output_of
 from clew.kernel.states import NodeState as N
 from clew.kernel.states import RunState as R
-from clew.kernel.values import Absent, DictOf, FromNode, FromState, Known, Literal, Pick, View
+from clew.kernel.values import (
+    Absent,
+    DictOf,
+    FromInput,
+    FromNode,
+    FromOutput,
+    FromState,
+    Known,
+    ListOf,
+    Literal,
+    Pick,
+    View,
+)
 
 # Dependency graphs in state graphs --------------------------------------------------------------------------
 
@@ -39,6 +52,29 @@ def test_a_dependency_graph_reads_the_state_by_its_inputs_and_what_it_returns_is
     trip.gathered("dep", {"log": [1]})
     assert trip.state_of() == {"topic": "cats", "log": [1]}
     assert trip.started == ["z"]
+
+
+def test_what_a_dependency_graph_sets_is_told_by_what_it_returned_and_by_the_state_of_then():
+    sets = {"log": ListOf((FromOutput(), FromState("topic"))), "topic": Pick(FromOutput(), ("name",))}
+    node_ = structs.replace(reporting(output=FromNode("g")), sets=sets)
+    trip = Trip(node_, keys=(LOG, key("topic")), inputs={"topic": "cats"})
+    trip.succeed("dep/f")
+    trip.succeed("dep/g")
+    (gather,) = trip.commands(c.Gather)
+    made = Known(value("dep/g"))
+    wanted = {"log": ListOf((made, Known(value("cats")))), "topic": Pick(made, ("name",))}
+    assert gather == c.Gather(path="dep", of=DictOf(wanted))
+    trip.gathered("dep", {"log": [1], "topic": "dogs"})
+    assert trip.state_of() == {"topic": "dogs", "log": [1]}
+
+
+def test_what_undoes_a_node_inside_is_told_while_the_state_is_what_it_was():
+    undo = CompensationSpec(kind="function", inputs={"t": FromInput("topic"), "o": FromOutput()})
+    trip = with_graph(
+        NodeSpec(id="f", kind="function", compensation=undo), output=DictOf({"topic": literal("dogs")})
+    )
+    (command,) = trip.commands(c.StartAttempt)
+    assert command.undo == {"t": Known(value("cats")), "o": FromOutput()}
 
 
 def test_a_key_that_is_not_in_the_state_is_the_default_of_the_input():

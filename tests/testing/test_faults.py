@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clew.errors import StorageError
+from clew.journal.entries import Act, Cause, Query
 from clew.journal.memory import MemoryJournal
 from clew.journal.ownership import this_process
 from clew.journal.port import Journal
@@ -37,6 +38,14 @@ EXAMPLES: dict[str, Callable[[Journal], Any]] = {
     "read_logs": lambda j: j.read_logs("a", "n", 0, 1),
     "take_key": lambda j: j.take_key("a", "n", "k"),
     "keys": lambda j: j.keys(),
+    "remember": lambda j: j.remember(Act(operation="store", namespace="n", key="k", data=b"1")),
+    "entry": lambda j: j.entry("n", "k"),
+    "entries": lambda j: j.entries(Query(namespace="n")),
+    "spaces": lambda j: j.spaces(),
+    "take_back": lambda j: j.take_back(Cause(run="a", epoch=1, path="n")),
+    "changes": lambda j: j.changes("a"),
+    "learn": lambda j: j.learn([], 1.0),
+    "learned": lambda j: j.learned("g"),
     "acquire": lambda j: j.acquire("b", OWNER, 1.0),
     "renew": lambda j: j.renew(OWNER, 2.0),
     "live_owners": lambda j: j.live_owners(3.0),

@@ -152,7 +152,7 @@ def test_a_machine_is_described() -> None:
     described = {each.limit: each for each in describe_mechanisms(FULL)}
     assert {*described} == {
         *("memory_bytes", "cpu_s", "cores", "processes", "disk_bytes", "wall_s"),
-        *("network=()", "network", "connections", "read", "write"),
+        *("network=()", "network", "connections", "read", "write", "shell"),
     }
     assert all(each.mechanism and not each.why for each in described.values())
     assert not {each.limit: each for each in describe_mechanisms(BARE)}["network"].mechanism

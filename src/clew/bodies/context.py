@@ -9,6 +9,8 @@ from typing import Any
 from msgspec import UNSET
 
 from clew import codec
+from clew.bodies.memory import MemoryOfRun
+from clew.graphs.bodies import Description
 from clew.kernel.values import ErrorInfo
 
 
@@ -57,7 +59,7 @@ class Context(ABC):
         effect: bool = False,
         on_interrupt: str | None = None,
         probe: Callable[..., Any] | None = None,
-        compensate: Callable[..., Any] | None = None,
+        compensate: Callable[..., Any] | Description | None = None,
         **kwargs: Any,
     ) -> Awaitable[Any]:
         """Call `function` and record what it returns; when the body is entered again, return the record.
@@ -76,7 +78,8 @@ class Context(ABC):
             probe: called like `function`, it finds out whether a lost one took effect: `Happened(value)`, which
                 is then the value of the step, or None.
             compensate: undoes it if the run is rolled back: a function that can be found by its name, called like
-                `function`, and with what that returned as `output` if it takes that (None if that is not known).
+                `function`, and with what that returned as `output` if it takes that (None if that is not known);
+                or ``restore("PATH", ...)``, which puts files back as they were before the step.
             kwargs: what it is called with, by name.
 
         Raises:
@@ -89,6 +92,10 @@ class Context(ABC):
     def key_for(self, step: str) -> str:
         """The idempotency key of a step: give it to the service that the step calls."""
         return idempotency_key(self.run_id, self.path, step)
+
+    @abstractmethod
+    def memory(self, namespace: str) -> MemoryOfRun:
+        """A namespace of the memory that outlives runs."""
 
     @abstractmethod
     def sleep(self, seconds: float, key: str | None = None) -> Awaitable[None]:

@@ -18,6 +18,7 @@ from clew.bodies.output import storable
 from clew.errors import (
     ClewError,
     InvalidInputError,
+    MemoryConflictError,
     Permanent,
     Retryable,
     StepInterruptedError,
@@ -35,6 +36,7 @@ _KINDS: dict[type[BaseException], str] = {
     InvalidInputError: "invalid input",
     UnresolvedBodyError: "unresolved",
     StepInterruptedError: "interrupted",
+    MemoryConflictError: "conflict",
 }
 
 

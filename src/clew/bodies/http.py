@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from clew.bodies import metering
 from clew.bodies.errors import BodyError, error_info, retry_after_s
 from clew.errors import InvalidInputError
 from clew.graphs.body_data import HttpBody
@@ -77,6 +78,7 @@ async def run_http(body: HttpBody, inputs: Mapping[str, Any], client: HttpClient
     http = client.client()
     request = _request(http, body, inputs)
     told = f"{request.method} {request.url.copy_with(userinfo=b'')}"
+    metering.request()
     try:
         answer = await http.send(request, stream=True)
         try:

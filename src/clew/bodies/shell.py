@@ -18,9 +18,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -32,6 +32,8 @@ from clew.errors import InvalidInputError
 from clew.graphs.body_data import ShellBody
 from clew.kernel.values import ErrorInfo
 
+#: Takes output: the stream (``stdout``, ``stderr``) and bytes, as they come.
+ByteSink = Callable[[str, bytes], None]
 #: Between asking a program to end and killing it.
 GRACE_S = 2.0
 #: Bytes of standard error that are kept for the result and for messages.
@@ -40,12 +42,26 @@ _STDERR_KEPT = 65_536
 _DRAIN_S = 1.0
 
 
+class Runner(Protocol):
+    """Runs a program and returns its exit code (negative: the signal); nothing of it runs any more then.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the folder does not exist.
+    """
+
+    async def __call__(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str, stdin: bytes | None, take: ByteSink, /
+    ) -> int:
+        """Run it; `take` gets its output as it comes, and ends it by raising."""
+        ...
+
+
 async def run_shell(
     body: ShellBody,
     inputs: Mapping[str, Any],
     write: Sink,
     env: Mapping[str, str],
-    groups: ProcessGroups,
+    run: Runner,
 ) -> dict[str, Any]:
     """Run the program of a shell node; whatever happens, nothing of it runs any more afterwards.
 
@@ -56,7 +72,7 @@ async def run_shell(
         write: takes the output, line by line, as ("stdout" | "stderr", text).
         env: environment variables above those of this process, of the body and of the inputs: the last word,
             e.g. with secrets resolved.
-        groups: starts and ends it.
+        run: starts and ends it, e.g. `in_group`.
 
     Raises:
         BodyError: ``exit code`` (not in `ok_codes`), ``signal`` (killed), ``output too large``, ``invalid output``
@@ -68,26 +84,19 @@ async def run_shell(
     variables = {**body.env, **(cast("dict[str, Any]", given) if isinstance(given, dict) else {}), **env}
     full = {**os.environ, **{name: str(value) for name, value in variables.items()}}
     stdin = _stdin(inputs.get("stdin"))
-    process = _spawn(groups, argv, full, str(inputs.get("cwd") or body.cwd), stdin=stdin is not None)
+    cwd = str(inputs.get("cwd") or body.cwd)
+    if "/" not in argv[0] and shutil.which(argv[0], path=full.get("PATH")) is None:
+        raise _error("not found", f"there is no program {argv[0]} on the PATH", "FileNotFoundError", "OSError")
     capture = _Capture(body, write)
     try:
-        code = await _communicate(process, stdin, capture, groups)
-    finally:
-        capture.flush()
-    return _result(body, code, capture, inputs["command"] if body.shell else " ".join(argv))
-
-
-def _spawn(
-    groups: ProcessGroups, argv: list[str], env: dict[str, str], cwd: str, *, stdin: bool
-) -> subprocess.Popen[bytes]:
-    if "/" not in argv[0] and shutil.which(argv[0], path=env.get("PATH")) is None:
-        raise _error("not found", f"there is no program {argv[0]} on the PATH", "FileNotFoundError", "OSError")
-    try:
-        return groups.spawn(argv, stdin=stdin, env=env, cwd=cwd or None)
+        code = await run(argv, full, cwd, stdin, capture.take)
     except (FileNotFoundError, NotADirectoryError):
         raise _error(
             "not found", f"the folder {cwd} to run in does not exist", "FileNotFoundError", "OSError"
         ) from None
+    finally:
+        capture.flush()
+    return _result(body, code, capture, inputs["command"] if body.shell else " ".join(argv))
 
 
 def _argv(command: Any, *, shell: bool) -> list[str]:
@@ -144,15 +153,27 @@ class _Capture:
         return "\n".join(data[-4_000:].decode(errors="replace").rstrip().splitlines()[-20:])
 
 
+def in_group(groups: ProcessGroups) -> Runner:
+    """Runs programs in process groups."""
+
+    async def run(
+        argv: Sequence[str], env: Mapping[str, str], cwd: str, stdin: bytes | None, take: ByteSink
+    ) -> int:
+        process = groups.spawn(argv, stdin=stdin is not None, env=env, cwd=cwd or None)
+        return await _communicate(process, stdin, take, groups)
+
+    return run
+
+
 async def _communicate(
-    process: subprocess.Popen[bytes], stdin: bytes | None, capture: _Capture, groups: ProcessGroups
+    process: subprocess.Popen[bytes], stdin: bytes | None, take: ByteSink, groups: ProcessGroups
 ) -> int:
     """Feed the program and read its output until it has ended; return its exit code."""
     readers: list[PipeReader] = []
     feeding: PipeWriter | None = None
     try:
-        readers.append(await read_pipe(process.stdout, partial(capture.take, "stdout")))
-        readers.append(await read_pipe(process.stderr, partial(capture.take, "stderr")))
+        readers.append(await read_pipe(process.stdout, partial(take, "stdout")))
+        readers.append(await read_pipe(process.stderr, partial(take, "stderr")))
         if stdin is not None:
             feeding = await write_pipe(process.stdin, stdin)
         await _wait(process, readers, groups)

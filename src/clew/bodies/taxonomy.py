@@ -113,7 +113,8 @@ RULES = (
         _http(421, 425, 502, 503, 520, 521, 522, 523),
         _errnos("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "EADDRNOTAVAIL"),
     ),
-    _rule("system", "process died", "StorageError", "InternalError", "OSError"),
+    _rule("system", "UnenforceableLimitError", retryable=False),
+    _rule("system", "process died", "LaunchError", "KeeperDiedError", "StorageError", "InternalError", "OSError"),
 )
 
 

@@ -16,7 +16,9 @@ from typing import Any, ClassVar
 
 from clew.cli.journey import Journey
 from clew.cli.outlook import Outlook, Pace
-from clew.engine.feed import Ephemeral, Progress
+from clew.engine.feed import Ephemeral
+from clew.engine.feed import Progress as Told
+from clew.engine.progress import Progress, progress_of
 from clew.errors import UnknownRunError
 from clew.journal.records import Recorded
 from clew.kernel import addresses
@@ -27,9 +29,12 @@ from clew.kernel.fold import fold, group_at
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState
 from clew.kernel.topology import compile_graph
+from clew.kernel.undoing import in_order
 from clew.kernel.values import ErrorInfo
 from clew.kernel.visits import Scope, Visit, Walk
 
+#: Seconds between two looks ahead, and how many more for each node of the graph.
+FORESEEN_S, FORESEEN_NODE_S = 0.5, 0.0005
 #: Rows that ended last, and failures, that are kept for showing.
 KEPT = 200
 
@@ -64,6 +69,10 @@ class Board:
         failures: leaves that failed for good, the last one last; at most `KEPT`.
         progress: what bodies under way last told about themselves.
         paused_by: who paused the run, if that was said.
+        durations: how long nodes take, by place, in seconds, as earlier runs have told.
+        foreseen: how far the run was when the time was told last.
+        compensations: what is undone, in an order in which that can be, once the run is rolled back.
+        rollback: the event by which that began last.
     """
 
     def __init__(self, spec: GraphSpec, *, keeps_values: bool = False) -> None:
@@ -73,9 +82,14 @@ class Board:
         self.since: float | None = None
         self.caught_up = 0
         self.pace = Pace()
-        self.progress: dict[str, Progress] = {}
+        self.progress: dict[str, Told] = {}
         self.owner = ""
         self.paused_by = ""
+        self.durations: dict[str, float] = {}
+        self.foreseen = Progress()
+        self._foreseen_at = 0.0
+        self.compensations: list[Visit] = []
+        self.rollback: e.RollbackStarted | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -110,13 +124,21 @@ class Board:
                 special(self, event)
             elif (visit := self.run.visits.get(getattr(event, "path", ""))) is not None:
                 self._moved(visit)
-        elif isinstance(item, Progress) and item.path in self.live:
+        elif isinstance(item, Told) and item.path in self.live:
             self.progress[item.path] = item
 
     def tick(self, now: float) -> None:
         """Time goes on: take a sample of how many nodes have settled."""
         if self.run.seq >= self.caught_up:
             self.pace.sample(now, self.run.settled)
+            if abs(now - self._foreseen_at) >= FORESEEN_S + len(self.run.topology.nodes) * FORESEEN_NODE_S:
+                self.foresee(now)
+
+    def foresee(self, now: float) -> None:
+        """Look ahead: how far the run is, and how long it takes yet."""
+        told = {path: item.fraction for path, item in self.progress.items()}
+        self.foreseen = progress_of(self.run, self.durations, now, told)
+        self._foreseen_at = now
 
     def _moved(self, visit: Visit) -> None:
         """A visit may have another state."""
@@ -174,6 +196,12 @@ class Board:
 
     def _paused(self, event: e.RunPaused) -> None:
         self.paused_by = event.by
+
+    def _rollback_started(self, event: e.RollbackStarted) -> None:
+        assert self.run.undoing is not None
+        self.compensations = [*in_order(self.run.undoing)]
+        self.rollback = event
+        self.pace = Pace()
 
     def _attempt_started(self, event: e.AttemptStarted) -> None:
         self.progress.pop(event.path, None)
@@ -267,8 +295,12 @@ class Board:
         return self.outlook.unknown == 0
 
     def left_s(self, now: float) -> float | None:
-        """Seconds until the end at the present rate; None while nobody can tell."""
-        if not self.is_total_known or self.run.ended:
+        """Seconds until the end, by what nodes take, else at the present rate; None while nobody can tell."""
+        if self.run.ended:
+            return None
+        if self.foreseen.left_s is not None:
+            return max(0.0, self.foreseen.left_s - (now - self._foreseen_at))
+        if not self.is_total_known:
             return None
         return self.pace.left_s(now, self.run.settled, self.expected - self.run.settled)
 
@@ -324,6 +356,7 @@ class Board:
         e.RunStarted: _run_started,
         e.RunPaused: _paused,
         e.RunRetried: _retried,
+        e.RollbackStarted: _rollback_started,
         e.OwnershipTaken: _taken,
         e.Routed: _routed,
         e.DefinitionChanged: _redefined,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clew.cli.filters import STATES, UNFINISHED, Selection, bulk_options, filter_options
+from clew.cli.filters import CANCELLABLE, Selection, bulk_options, filter_options
 from clew.cli.options import by_option, db_option, existing, json_option, who
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def command(
     selection = Selection.of(**given)
     if (run is None) == (not selection.is_given):
         raise click.UsageError("name a RUN, or say which runs: --state, --graph, --label, --older, --abandoned")
-    selection = selection.limited(UNFINISHED, UNFINISHED, "such runs have ended")
+    rolling_back = "such runs are being rolled back, which is not cancelled"
+    selection = selection.limited(CANCELLABLE, CANCELLABLE, "such runs have ended", rolling_back=rolling_back)
     url = existing(db)
     by = who(by)
     why = f"{reason} ({by})" if reason and by else reason or "cancelled"
@@ -84,7 +85,6 @@ def _one(url: str, run: str, why: str, by: str, *, as_json: bool) -> int:
 
     told = tell(url, run, work)
     before, row = told.before, told.row
-    assert row.state in STATES
     if as_json:
         print_json({"run": row.run, "state": row.state, "cancelled": before.ended_at is None})
     elif before.ended_at is None:

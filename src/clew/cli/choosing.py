@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from clew.cli.board import Board, shown_as
+from clew.cli.undoing import undone_by
 from clew.kernel.states import UNDER_WAY, NodeState
 from clew.kernel.topology import Node
 from clew.kernel.visits import Group, Scope, Visit, Walk
@@ -61,6 +62,33 @@ def choose_steps(board: Board, limit: int) -> tuple[list[Line], int]:
         first = len(root.members) - max(1, room - 1)
     earlier = first if room > 1 else 0  # there is no line to say it in
     return [*map(_step, filter(None, root.members[first:])), *inside], earlier
+
+
+def choose_undoing(board: Board, limit: int) -> tuple[list[Line], Counter[NodeState]]:
+    """The compensations to show, at most `limit`, and how many of each state are not among them."""
+    undoing, visits = board.run.undoing, board.compensations
+    assert undoing is not None
+    if len(visits) <= limit:
+        return [*map(_compensation, visits)], Counter()
+    live = [visit for visit in islice(board.live.values(), _LOOKED_AT) if visit.undoes is not None]
+    failed = [visit for index in undoing.failed if (visit := undoing.members[index]) is not None]
+    shares = _shares(limit - 1, [len(live), len(failed)])
+    shown = [*live[: shares[0]], *failed[::-1][: shares[1]]]
+    settled = undoing.settled - len(failed)
+    hidden = Counter(
+        {
+            NodeState.COMPLETED: settled,
+            NodeState.FAILED: len(failed),
+            NodeState.RUNNING: len(live),
+            NodeState.PENDING: len(visits) - undoing.settled - len(live),
+        }
+    )
+    hidden.subtract(shown_as(visit.state) for visit in shown)
+    return [*map(_compensation, shown)], +hidden
+
+
+def _compensation(visit: Visit) -> Line:
+    return Line(undone_by(visit), visit.node, visit, visit.state)
 
 
 def _step(visit: Visit, depth: int = 0, above: str = "") -> Line:

@@ -30,6 +30,7 @@ from clew.errors import RunFailedError
 from clew.graphs import WrittenGraph
 from clew.graphs.loading import load
 from clew.journal.records import RunRow
+from clew.kernel.states import RunState
 
 #: Attempts at once in this process, when nothing is said.
 MAX_CONCURRENCY = 100
@@ -139,13 +140,16 @@ class Session:
         settings = self.settings
         return await self.engine.resume(run, settings.graph, on_change=settings.on_change, by=who(None))
 
-    async def follow(self, run: Watched, *, before: RunRow | None, first: str = "") -> int:
+    async def follow(
+        self, run: Watched, *, before: RunRow | None, first: str = "", wanted: RunState = RunState.COMPLETED
+    ) -> int:
         """Watch a run that goes on here to its end and sum up.
 
         Args:
             run: the run.
             before: its row before it was taken up here; None for a new run.
             first: said before anything else.
+            wanted: the end that is a success.
         """
         row = await self.engine.journal.row(run.id)
         assert row is not None
@@ -162,12 +166,13 @@ class Session:
             if first:
                 view.say(first)
             over = await watch(self.engine, run, view, self._interrupts, self._clock)
-        return await self._sum_up(run.run, board) if over else self._leave(board)
+        return await self._sum_up(run.run, board, wanted) if over else self._leave(board)
 
     async def follow_all(self) -> int:
         """Take up every unfinished run that nobody drives, and tell them all in plain lines."""
         engine = self.engine
-        before = {row.run: row for row in await engine.runs(states=("queued", "running", "stopping"), limit=_ALL)}
+        going = ("queued", "running", "stopping", "rolling_back")
+        before = {row.run: row for row in await engine.runs(states=going, limit=_ALL)}
         runs = [Watched(engine, run) for run in await engine.resume_all() if run.id in before]
         waiting = len(before) - len(runs)
         if not runs:
@@ -203,12 +208,12 @@ class Session:
             click.echo(plain(f"run {row.run} goes on; another process drives it ({row.owner})"), err=True)
         return exits.COMPLETED
 
-    async def show_ended(self, run: Run, row: RunRow, first: str) -> int:
+    async def show_ended(self, run: Run, row: RunRow, first: str, wanted: RunState = RunState.COMPLETED) -> int:
         """Sum up a run that had ended before."""
         board = await history_of(self.engine, row)
         if not self.settings.quiet and not self.settings.as_json:
             click.echo(plain(first))
-        return await self._sum_up(run, board)
+        return await self._sum_up(run, board, wanted)
 
     def _view(self, board: Board, run: str) -> View:
         settings = self.settings
@@ -221,9 +226,9 @@ class Session:
             return Live(board, self._console, notice=notice, tee=settings.tee, db=settings.told_db)
         return Plain(board, sys.stdout, tee=settings.tee, db=settings.told_db)
 
-    async def _sum_up(self, run: Run, board: Board) -> int:
+    async def _sum_up(self, run: Run, board: Board, wanted: RunState = RunState.COMPLETED) -> int:
         result = await _result_of(run)
-        code = summing_up.exit_code(board)
+        code = summing_up.exit_code(board, wanted)
         settings = self.settings
         if settings.as_json:
             write(sys.stdout, codec.encode(summing_up.document(board, result, code)).decode() + "\n")
@@ -231,9 +236,9 @@ class Session:
         width = self._console.width if self._console.is_terminal else 0
         lines = summing_up.ended(board, result, settings.told_db, width)
         if settings.quiet:
-            if code == exits.COMPLETED:
+            if board.run.state is RunState.COMPLETED:
                 write(sys.stdout, codec.encode(result.output).decode() + "\n")
-            else:
+            elif code != exits.COMPLETED:
                 write(sys.stderr, "\n".join(line.plain for line in lines) + "\n")
             return code
         if self._console.is_terminal:

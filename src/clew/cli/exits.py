@@ -19,11 +19,11 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 MEANINGS = {
-    COMPLETED: "done; the run completed",
-    FAILED: "the run failed; of several runs, some did (doctor: something does not work)",
+    COMPLETED: "done; the run completed (rollback: it was rolled back)",
+    FAILED: "the run failed or was rolled back (rollback: not wholly; doctor: something does not work)",
     USAGE: "the command, the graph or a value is not valid, or the run refuses it; nothing was changed",
     CANCELLED: "the run was cancelled",
-    NOT_FOUND: "no such run, node, file or database",
+    NOT_FOUND: "no such run, node, entry, file or database",
     BUSY: "another process drives the run",
     STORAGE: "the database or file cannot be opened, read or written",
     BUG: "a fault of Clew itself",
@@ -47,6 +47,7 @@ _OF_ERROR = {
     "UnresolvedBodyError": USAGE,
     "RefusedError": USAGE,
     "UnknownRunError": NOT_FOUND,
+    "UnknownEntryError": NOT_FOUND,
     "RunBusyError": BUSY,
     "RunFencedError": BUSY,
     "StorageError": STORAGE,

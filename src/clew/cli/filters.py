@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-UNFINISHED = ("queued", "running", "paused", "stopping")
-ENDED = ("completed", "failed", "cancelled")
+CANCELLABLE = ("queued", "running", "paused", "stopping")
+UNFINISHED = (*CANCELLABLE, "rolling_back")
+RETRIABLE = ("completed", "failed", "cancelled")
+ENDED = (*RETRIABLE, "rolled_back", "rollback_failed")
 STATES = (*UNFINISHED, *ENDED)
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -96,15 +98,22 @@ class Selection:
         """Whether anything was said."""
         return replace(self, copies=True) != Selection()
 
-    def limited(self, states: tuple[str, ...], usual: tuple[str, ...], why: str) -> Selection:
+    def limited(self, states: tuple[str, ...], usual: tuple[str, ...], why: str, **whys: str) -> Selection:
         """The same, if it names only some of these states; with the usual ones if it names none.
+
+        Args:
+            states: that may be named.
+            usual: those that are meant if none is.
+            why: no other may.
+            whys: why a certain one may not, if that is something else.
 
         Raises:
             click.UsageError: it names others.
         """
         wrong = [state for state in self.states if state not in states]
         if wrong:
-            raise click.UsageError(f"--state {wrong[0]}: {why}; states are {', '.join(states)}")
+            told = whys.get(wrong[0], why)
+            raise click.UsageError(f"--state {wrong[0]}: {told}; states are {', '.join(states)}")
         return replace(self, states=self.states or usual)
 
     async def count(self, engine: Engine, now: float) -> int:

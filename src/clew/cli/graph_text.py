@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.cli.words import count, duration
+from clew.graphs.body_data import group_of
 from clew.kernel.definition import EdgeSpec, GraphSpec, KeySpec, NodeSpec, OnLimit, Reducer, RouteSpec
 from clew.kernel.topology import dependencies
 
@@ -30,9 +31,9 @@ def layer_lines(spec: GraphSpec, layers: list[list[str]]) -> Iterator[str]:
     for number, layer in enumerate(layers, 1):
         for name in layer:
             node = by_id[name]
-            kind = f"{'map of ' if node.map else ''}{node.kind}"
             needs = f"   after {', '.join(sorted(dependencies(node)))}" if dependencies(node) else ""
-            yield f"  {number:>2}  {name}  ({kind}){needs}"
+            yield f"  {number:>2}  {name}  ({_what(node)}){needs}"
+            yield from _parts(node, "        ")
 
 
 def step_lines(spec: GraphSpec) -> Iterator[str]:
@@ -51,6 +52,25 @@ def step_lines(spec: GraphSpec) -> Iterator[str]:
     for node in spec.nodes:
         yield f"  {node.id}  ({_kind(node)})"
         yield from _ways(routes, node.id)
+
+
+def _what(node: NodeSpec) -> str:
+    """What a node of a dependency graph is; of a choice or a loop, its condition, too."""
+    group = group_of(node)
+    told = f"{group.role}: {group.label}" if group.label else group.role or node.kind
+    return f"{'map of ' if node.map else ''}{told}"
+
+
+def _parts(node: NodeSpec, indent: str) -> Iterator[str]:
+    """The steps inside of a choice or a loop of a plan."""
+    if not group_of(node).role or node.graph is None:
+        return
+    for part in node.graph.nodes:
+        yield f"{indent}{part.id}:"
+        for step in part.graph.nodes if part.graph is not None else ():
+            needs = f"   after {', '.join(sorted(dependencies(step)))}" if dependencies(step) else ""
+            yield f"{indent}  {step.id}  ({_what(step)}){needs}"
+            yield from _parts(step, f"{indent}    ")
 
 
 def _title(kind: str, spec: GraphSpec) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Runs of one list of which it is told what they wait for, and events that such a run may have.
 LOOKED_INTO, EVENTS = 50, 5_000
+#: Runs that are under way of which it is told how far they are, and events that such a run may have.
+FORESEEN, FORESEEN_EVENTS = 20, 2_000
 
 
 @click.command(name="ls", short_help="List runs, newest first.")
@@ -49,7 +51,9 @@ def command(limit: int, before: str, as_json: bool, db: str | None, **given: Any
                 rows.append(row)
                 if len(rows) > limit:
                     break
-            waits = {} if as_json else await _waits(engine, rows[:limit], now)
+            waits: dict[str, str] = {}
+            if not as_json:
+                waits = await _progress(engine, rows[:limit]) | await _waits(engine, rows[:limit], now)
             return rows, await engine.journal.live_owners(now), waits
 
     rows, alive, waits = asyncio.run(read())
@@ -81,6 +85,24 @@ async def _waits(engine: Engine, rows: list[RunRow], now: float) -> dict[str, st
             continue  # it is listed all the same; `clew show` says what is wrong with it
         if found:
             told[row.run] = told_first(found, now)
+    return told
+
+
+async def _progress(engine: Engine, rows: list[RunRow]) -> dict[str, str]:
+    """How far runs that are under way are, as far as that can be told quickly."""
+    from msgspec.structs import replace
+
+    from clew.cli.usage import told_progress
+    from clew.errors import StorageError
+
+    told: dict[str, str] = {}
+    for row in [row for row in rows if row.running and row.seq <= FORESEEN_EVENTS][:FORESEEN]:
+        try:
+            progress = (await (await engine.open_run(row.run)).status()).progress
+        except StorageError:
+            continue  # as above
+        if progress is not None:
+            told[row.run] = told_progress(replace(progress, current=()))
     return told
 
 

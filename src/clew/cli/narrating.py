@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from clew.cli import narrating_steps as steps
+from clew.cli import narrating_undo
 from clew.cli.board import Board
 from clew.cli.screen import error_line
 from clew.cli.waits import asked, standing, to_do
@@ -59,10 +60,16 @@ class Narrator:
         event = recorded.event
         if recorded.seq <= self._board.caught_up:
             return
-        teller = self._TELLERS.get(type(event))
-        for text in teller(self, event) if teller else ():
+        for text in self._lines(event):
             self._told_at = event.at
             yield f"{clock(event.at)} {text}"
+
+    def _lines(self, event: e.AnyEvent) -> Iterator[str]:
+        visit = self._board.run.visits.get(getattr(event, "path", ""))
+        if visit is not None and visit.undoes is not None and not isinstance(event, e.WaitOpened | e.WaitResolved):
+            yield from narrating_undo.of_compensation(self._board, visit, event)
+        elif (teller := self._TELLERS.get(type(event))) is not None:
+            yield from teller(self, event)
 
     def tick(self, now: float) -> Iterator[str]:
         """What keeps the run waiting, once; a sign of life, if there was none for a while."""
@@ -104,9 +111,8 @@ class Narrator:
     def _run_resumed(self, event: e.RunResumed) -> Iterator[str]:
         yield f"run {plain(self._board.run.id)} goes on after its pause{_by(event.by)}"
 
-    def _redefined(self, event: e.DefinitionChanged) -> Iterator[str]:
-        how = " (forced)" if event.forced else ""
-        yield f"run {plain(self._board.run.id)} goes on with a changed graph{_by(event.by)}{how}"
+    def _rollback_started(self, event: e.RollbackStarted) -> Iterator[str]:
+        yield from narrating_undo.begun(self._board, event)
 
     def _run_retried(self, event: e.RunRetried) -> Iterator[str]:
         run = self._board.run
@@ -332,7 +338,7 @@ class Narrator:
         e.RunPaused: _run_paused,
         e.RunResumed: _run_resumed,
         e.RunRetried: _run_retried,
-        e.DefinitionChanged: _redefined,
+        e.RollbackStarted: _rollback_started,
         e.GroupStopping: _group_stopping,
         e.MapOpened: _map_opened,
         e.ScopeOpened: _scope_opened,

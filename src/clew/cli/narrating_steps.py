@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clew.cli import undoing
 from clew.cli.board import Board
 from clew.cli.judgements import judgement_of, told_judgement
 from clew.cli.words import count, plain
@@ -14,7 +15,9 @@ from clew.kernel.visits import Scope, Visit, Walk
 
 
 def nodes_done(board: Board) -> str:
-    """How many nodes are done: of how many, where that is known."""
+    """How many nodes are done: of how many, where that is known. Of a rollback, how many compensations."""
+    if board.compensations:
+        return f"{undoing.made(board.run):,} of {count(undoing.size(board.run), 'compensation')}"
     if board.is_walk:
         return count(board.run.settled, "node")
     more = "" if board.is_total_known else " or more"
@@ -23,7 +26,7 @@ def nodes_done(board: Board) -> str:
 
 def is_kept(board: Board, done: str) -> str:
     """The same in a sentence; `done` says what became of them: ``are done``, ``had completed``."""
-    one = board.is_walk and board.run.settled == 1
+    one = board.is_walk and board.run.settled == 1 and not board.compensations
     return f"{nodes_done(board)} {done.replace('are', 'is') if one else done} and {'is' if one else 'are'} kept"
 
 

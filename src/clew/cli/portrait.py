@@ -12,6 +12,7 @@ from rich.text import Text
 from clew import codec
 from clew.cli.board import Board
 from clew.cli.columns import Cell, in_columns
+from clew.cli.rollback_lines import undone_lines
 from clew.cli.screen import begun_at, error_line, waits_of
 from clew.cli.standing import Standing
 from clew.cli.steps import (
@@ -29,10 +30,12 @@ from clew.cli.steps import (
 )
 from clew.cli.summing_up import leaf_counts
 from clew.cli.symbols import STYLES, UNICODE
+from clew.cli.usage import told_briefly, told_progress, told_usage
 from clew.cli.waits import answering, told_wait
 from clew.cli.watching import history_of
 from clew.cli.words import command, count, duration, moment, plain, shortened
 from clew.engine.engine import Engine
+from clew.engine.progress import Progress
 from clew.engine.status import NodeStatus, status_of, visit_status
 from clew.errors import RefusedError
 from clew.journal.records import RunRow
@@ -102,8 +105,10 @@ class Portrait:
         """The run: header, nodes, what to look at next."""
         nodes, left_out = self._nodes()
         noun = "STEP" if self._board.is_walk else "NODE"
-        rows: list[list[Cell]] = [[Text(head, _DIM) for head in ("", noun, "KIND", "TRIES", "TOOK", "")]]
+        rows: list[list[Cell]] = [[Text(head, _DIM) for head in ("", noun, "KIND", "TRIES", "TOOK", "USED", "")]]
         rows += [await self._cells(node) for node in nodes]
+        if not any(node.used for node in nodes):
+            rows = [[*row[:5], *row[6:]] for row in rows]
         head, *table = in_columns(rows, right=frozenset({3, 4}))
         lines = [*await self._head(), *await self._standing.waits(), *early_lines(self._board.run), Text(), head]
         if left_out and self._board.is_walk:
@@ -112,6 +117,7 @@ class Portrait:
             lines += [line, *under_step(self._board, node.path)]
         if left_out and not self._board.is_walk:
             lines.append(Text(f"   … and {count(left_out, 'more row')}; --full shows all", _DIM))
+        lines += undone_lines(self._board, self._now, full=self._full)
         if isinstance(self._board.run.root, Walk):
             lines += state_lines(self._board.run.root.cells, full=self._full)
         failed = next((node for node in self._status.nodes if node.state == "failed" and not node.members), None)
@@ -132,6 +138,8 @@ class Portrait:
             **row,
             "waits": waits,
             "counts": leaf_counts(self._board),
+            "used": self._status.used,
+            "progress": msgspec.to_builtins(await self._progress()),
             "inputs": inputs,
             "nodes": nodes,
             "output": output,
@@ -193,10 +201,20 @@ class Portrait:
             lines.append(Text(plain(f"inputs: {'  '.join(told)}")))
         counts = ", ".join(f"{number:,} {state}" for state, number in leaf_counts(self._board).items())
         lines.append(Text(f"{told_steps(self._board)}nodes and items: {counts or 'none'}"))
+        if run.used:
+            lines.append(Text(f"used: {told_usage(run.used)}"))
+        if (told := told_progress(await self._progress())) != "":
+            lines.append(Text(told))
         if run.state is RunState.COMPLETED and not self._board.is_walk:  # the state is told below
             text = codec.encode(await self._result()).decode()
             lines.append(Text(plain(f"result: {text if self._full else shortened(text, 2 * SHORT)}")))
         return lines
+
+    async def _progress(self) -> Progress:
+        """How far the run is now; nothing of one that has ended, or as it was."""
+        if self._past or self._board.run.ended or self._row.imported:
+            return Progress()
+        return (await (await self._engine.open_run(self._row.run)).status()).progress or Progress()
 
     async def _result(self) -> Any:
         """What the graph returned."""
@@ -204,7 +222,7 @@ class Portrait:
 
     def _nodes(self) -> tuple[list[NodeStatus], int]:
         """The nodes that get a row, and how many do not."""
-        nodes = self._status.nodes
+        nodes = [node for node in self._status.nodes if not node.undoes]  # those that do stand below
         if self._full:
             return nodes, 0
         items: dict[str, int] = {}
@@ -234,7 +252,8 @@ class Portrait:
         kind = kind_of(visit, node.kind) if visit is not None else node.kind
         tries = f"{node.attempt}" if node.attempt > 1 else ""
         sign = Text(UNICODE.states[NodeState(node.state)], STYLES[node.state])
-        return [sign, name, Text(kind, _DIM), tries, took, await self._remark(node, visit)]
+        used = Text(told_briefly(node.used), _DIM)
+        return [sign, name, Text(kind, _DIM), tries, took, used, await self._remark(node, visit)]
 
     async def _remark(self, node: NodeStatus, visit: Visit | None) -> Text:
         if node.members:
@@ -265,6 +284,8 @@ class Portrait:
             lines.append(Text(f"  because {plain(status.cause)} failed"))
         if status.members:
             lines.append(Text(f"  {told_members(visit, status.members)}"))
+        if status.used:
+            lines.append(Text(f"  used: {told_usage(status.used)}"))
         if visit is not None:
             lines += await self._standing.input_lines(visit)
         lines += [line async for line in self._standing.story(path)]

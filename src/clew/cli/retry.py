@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clew.cli.filters import ENDED, Selection, bulk_options, filter_options
+from clew.cli.filters import RETRIABLE, Selection, bulk_options, filter_options
 from clew.cli.options import existing, find_run, from_options, told_db, watching_options
 from clew.cli.words import command as command_line
 
@@ -36,7 +36,9 @@ def command(run: str | None, yes: bool, dry_run: bool, **settings: Any) -> int:
         raise click.UsageError("name a RUN, or say which runs: --state, --graph, --label, --older")
     if selection.abandoned:
         raise click.UsageError("--abandoned: such runs have not ended; to go on with them: clew resume --all")
-    selection = selection.limited(ENDED, ("failed",), "such runs have not ended")
+    undone = "such runs were rolled back; start new ones"
+    whys = dict.fromkeys(("rolled_back", "rollback_failed"), undone)
+    selection = selection.limited(RETRIABLE, ("failed",), "such runs have not ended", **whys)
     url = existing(settings["db"])
     from clew.cli.driving import Settings, Watched, drive
 

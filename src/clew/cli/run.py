@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from clew.cli import exits
 from clew.cli.options import pairs, told_db, watching_options, who
 from clew.cli.words import command as command_line
 
@@ -39,6 +40,7 @@ _HELP = """Run a graph, or go on with a run of it.
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of the whole run."
 )
+@click.option("--paused", is_flag=True, help="Start nothing yet; `clew step` and `clew resume` go on.")
 @click.option(
     "--on-change", type=click.Choice(["strict", "compatible", "force"]), default="strict", show_default=True,
     help="With --id, if the graph was changed since: say what has changed, go on if what has run is unchanged, "
@@ -53,6 +55,7 @@ def command(
     anew: bool,
     labels: tuple[str, ...],
     timeout: float | None,
+    paused: bool,
     on_change: str,
     **settings: Any,
 ) -> int:
@@ -64,6 +67,7 @@ def command(
 
     from clew.cli.driving import Session, Settings, Watched, drive, goes_on
     from clew.cli.inputs import read_inputs
+    from clew.cli.telling import say
     from clew.graphs.loading import load
 
     graph = load(target)
@@ -80,10 +84,20 @@ def command(
                 row = await engine.journal.row(run)
                 number += 1
         handle = await engine.start(
-            graph, inputs, id=run, labels=label_map, timeout=timeout, on_change=on_change, by=who(None)
+            graph,
+            inputs,
+            id=run,
+            labels=label_map,
+            timeout=timeout,
+            paused=paused,
+            on_change=on_change,
+            by=who(None),
         )
         watched = Watched(engine, handle)
         if row is None:
+            if paused:
+                say(f"run {run} is paused: {command_line('step', run, 'STEP', db=db)} executes one step")
+                return exits.COMPLETED
             return await session.follow(watched, before=None)
         if row.ended_at is not None:
             again = "; --anew starts another one" if run_id and not anew else ""

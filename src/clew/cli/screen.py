@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from clew.cli import words
+from clew.cli import undoing, words
 from clew.cli.board import Board
-from clew.cli.choosing import Line, choose, choose_steps
+from clew.cli.choosing import Line, choose, choose_steps, choose_undoing
 from clew.cli.symbols import STYLES, UNICODE, Symbols
+from clew.cli.usage import told_briefly, told_usage
 from clew.cli.waits import told_wait
 from clew.kernel.questions import DECISION
 from clew.kernel.states import SETTLED, NodeState, RunState
@@ -54,8 +55,7 @@ def frame(
         symbols: the alphabet.
     """
     height = max(4, height - _BELOW)
-    overall = _steps_overall(board, width) if board.is_walk else _overall(board, width, now, symbols)
-    top = [_header(board, now, state), overall]
+    top = [_header(board, now, state, width), _overall_of(board, width, now, symbols)]
     bottom = [Text(line, "blue") for line in _in_lines(hints, width)[: max(1, height // 4)]]
     bottom += [Text(words.plain(notice), _DIM)] if notice else []
     bottom = bottom[: height - len(top) - 1]
@@ -66,13 +66,14 @@ def frame(
         if bottom:
             bottom.insert(0, Text())
             room -= 1
-    if board.is_walk:
+    above: list[str] = []
+    below: list[str] = []
+    if board.is_walk and not board.compensations:
         lines, earlier = choose_steps(board, room)
         above = [f"{words.count(earlier, 'earlier step')}"] if earlier else []
-        below: list[str] = []
     else:
-        lines, hidden = choose(board, room)
-        above, below = [], [", ".join(f"{number:,} {each}" for each, number in hidden.items())] if hidden else []
+        lines, hidden = choose_undoing(board, room) if board.compensations else choose(board, room)
+        below = [", ".join(f"{number:,} {each}" for each, number in hidden.items())] if hidden else []
     name_width = min(
         max((len(words.plain(line.name)) + 2 * line.depth for line in lines), default=0), width * 2 // 5
     )
@@ -91,7 +92,11 @@ def _in_lines(hints: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _header(board: Board, now: float, state: str) -> Text:
+#: States of a compensation in which there is nothing to be told but what it calls.
+_TELLS_CALL = frozenset({NodeState.PENDING, NodeState.READY, NodeState.COMPLETED})
+
+
+def _header(board: Board, now: float, state: str, width: int) -> Text:
     run = board.run
     text = Text(f"{words.plain(run.id)}", "bold")
     if not run.id.startswith(run.topology.spec.name):
@@ -100,14 +105,44 @@ def _header(board: Board, now: float, state: str) -> Text:
     since = board.since or run.started_at
     if since is not None:
         text.append(f"  {words.duration((run.ended_at or now) - since)}", "not bold")
+    if run.used:
+        used = told_usage(run.used)
+        if text.cell_len + len(used) + 2 > width:
+            used = told_briefly(run.used)
+        text.append(f"  {used}", f"not bold {_DIM}")
     return text
+
+
+def _overall_of(board: Board, width: int, now: float, symbols: Symbols) -> Text:
+    """The line below the header: how far the run is, or its rollback."""
+    if board.compensations:
+        return _undoing_overall(board, width, symbols)
+    return _steps_overall(board, width, now) if board.is_walk else _overall(board, width, now, symbols)
+
+
+def _undoing_overall(board: Board, width: int, symbols: Symbols) -> Text:
+    """How far the rollback is."""
+    run, whole = board.run, undoing.size(board.run)
+    failed = len(run.undoing.failed) if run.undoing is not None else 0
+    done = undoing.made(run)
+    figures = [f"{done:,}/{whole:,} undone", words.percent(done, whole)]
+    figures += [f"{failed:,} failed"] if failed else []
+    told = "  ".join(figures)
+    bar, rest = symbols.bar(
+        done, whole, max(0, min(max(width - _FIGURES, width // 3), width - len(told) - 2, 100))
+    )
+    style = "red" if run.state is RunState.ROLLBACK_FAILED else "magenta"
+    return Text.assemble((bar, style), (rest, _DIM), "  ", told)
 
 
 def _overall(board: Board, width: int, now: float, symbols: Symbols) -> Text:
     run = board.run
     more = "" if board.is_total_known else "+"
-    figures = [f"{run.settled:,}/{board.expected:,}{more}", words.percent(run.settled, board.expected)]
-    if more:
+    done, whole = run.settled, board.expected
+    if board.foreseen.fraction is not None and not run.ended:
+        done, whole = round(1_000 * board.foreseen.fraction), 1_000
+    figures = [f"{run.settled:,}/{board.expected:,}{more}", words.percent(done, whole)]
+    if more and whole == board.expected:
         figures.pop()
     rests = not run.running and (run.waiting > 0 or run.state is RunState.PAUSED)
     rate = None if rests else board.pace.rate(now, run.settled)
@@ -118,19 +153,22 @@ def _overall(board: Board, width: int, now: float, symbols: Symbols) -> Text:
     figures.append("" if rests else _time_left(board, now))
     told = "  ".join(filter(None, figures))
     room = min(max(width - _FIGURES, width // 3), width - len(told) - 2, 100)
-    done, rest = symbols.bar(run.settled, board.expected, max(0, room))
+    bar, rest = symbols.bar(done, whole, max(0, room))
     style = "red" if run.state == "failed" else "green"
-    return Text.assemble((done, style), (rest, _DIM), "  ", told)
+    return Text.assemble((bar, style), (rest, _DIM), "  ", told)
 
 
-def _steps_overall(board: Board, width: int) -> Text:
-    """How far a state graph is; nobody knows how far it is to its end."""
+def _steps_overall(board: Board, width: int, now: float) -> Text:
+    """How far a state graph is; if it may go round, nobody knows how far it is to its end."""
     run = board.run
     walk, routing = run.root, run.topology.routing
     assert routing is not None
     if not isinstance(walk, Walk):
         return Text()
     figures = [f"step {len(walk.members):,} of at most {walk.steps_before + routing.spec.max_steps:,}"]
+    if board.foreseen.fraction is not None and not run.ended:
+        figures.append(words.percent(round(1_000 * board.foreseen.fraction), 1_000))
+        figures += [told] if (told := _time_left(board, now)) else []
     if run.failed:
         figures.append(f"{run.failed:,} failed")
     passed = sorted(walk.passed.items(), key=lambda each: -each[1])
@@ -173,6 +211,8 @@ def _note(board: Board, line: Line, room: int, now: float, symbols: Symbols) -> 
     visit = line.visit
     if visit is None:
         return Text()
+    if visit.undoes is not None and line.state in _TELLS_CALL:
+        return Text(undoing.called(visit), _DIM)
     if visit.group.walk is not None and line.state in SETTLED:
         return _step_note(board, line, room, symbols)
     if isinstance(visit.inner, Walk):
@@ -255,6 +295,8 @@ def _running_note(board: Board, line: Line, symbols: Symbols) -> Text:
         done, rest = symbols.bar(round(told.fraction * 100), 100, 10)
         text.append(done, "cyan").append(rest, _DIM).append(f" {round(told.fraction * 100)} %  ", "not bold")
         text.append(words.first_line(told.message))
+    elif visit.undoes is not None:
+        text.append(undoing.called(visit), _DIM)
     return text
 
 

@@ -26,7 +26,7 @@ from clew.journal.records import RunRow
 from clew.kernel import events as e
 from clew.kernel.commands import Wait
 from clew.kernel.errors import KernelError
-from clew.kernel.questions import DECISION
+from clew.kernel.questions import BEFORE, DECISION
 from clew.kernel.resolve import resolve_inputs
 from clew.kernel.state import Run
 from clew.kernel.states import RunState
@@ -192,6 +192,8 @@ class Standing:
         found: dict[tuple[int, str], dict[str, Any]] = {}
         async for event in self._events(path):
             match event:
+                case e.StepCompleted(key=key) if key.startswith(BEFORE):
+                    pass  # whole files
                 case e.StepStarted(key=key, attempt=attempt):
                     found[attempt, key] = {"key": key, "attempt": attempt, "started_at": event.at}
                 case e.StepCompleted(key=key, attempt=attempt, value=value):
@@ -228,6 +230,8 @@ def _value_of(event: e.AnyEvent) -> Value | None:
     match event:
         case e.WaitResolved(key=key) if key == DECISION:
             return None  # told in words
+        case e.StepCompleted(key=key) if key.startswith(BEFORE):
+            return None
         case e.StepCompleted(value=value) | e.WaitResolved(value=value):
             return value
         case _:
@@ -269,6 +273,8 @@ def told_event(event: e.AnyEvent) -> str:
             return f"wait {plain(key)} {outcome}{f' by {plain(by)}' if by else ''}"
         case e.StepStarted(key=key):
             return f"step {plain(key)} began"
+        case e.StepCompleted(key=key) if key.startswith(BEFORE):
+            return "what was there before it was recorded"
         case e.StepCompleted(key=key):
             return f"step {plain(key)} completed"
         case e.StepFailed(key=key, error=error):

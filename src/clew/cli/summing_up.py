@@ -8,15 +8,19 @@ from typing import Any
 from rich.text import Text
 
 from clew import codec
-from clew.cli import exits
+from clew.cli import exits, undoing
 from clew.cli.board import Board
 from clew.cli.narrating_steps import is_kept
+from clew.cli.rollback_lines import remaining_lines
 from clew.cli.screen import error_line
 from clew.cli.symbols import STYLES
+from clew.cli.usage import told_usage
 from clew.cli.waits import standing
 from clew.cli.words import command, count, duration, plain, shortened
 from clew.engine.status import Result
+from clew.engine.undoables import undoables
 from clew.kernel.states import NodeState, RunState
+from clew.kernel.undoing import order
 from clew.kernel.values import ErrorInfo
 from clew.kernel.visits import Walk
 
@@ -29,8 +33,9 @@ SHOWN = 400
 def leaf_counts(board: Board) -> dict[str, int]:
     """Nodes and items by state; what never had its turn because the run ended is counted with them."""
     run = board.run
-    counts = Counter(visit.state.value for visit in run.visits.values() if not visit.is_group)
-    never = run.total - sum(counts.values())
+    leaves = (visit for visit in run.visits.values() if not visit.is_group and visit.undoes is None)
+    counts = Counter(visit.state.value for visit in leaves)
+    never = run.total - undoing.size(run) - sum(counts.values())
     if never > 0:
         counts[NodeState.CANCELLED.value if run.ended else NodeState.PENDING.value] += never
     return {state.value: counts[state.value] for state in NodeState if counts[state.value]}
@@ -44,25 +49,53 @@ def ended(board: Board, result: Result, db: str, width: int) -> list[Text]:
     spent = duration(run.ended_at - (since or run.ended_at))
     counts = leaf_counts(board)
     told = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "it had no nodes"
-    text = Text.assemble("run ", (plain(run.id), "bold"), " ", (run.state.value, STYLES[run.state]))
+    ended_how = run.state.value.replace("_", " ")
+    text = Text.assemble(
+        "run ", (plain(run.id), "bold"), " ", (_ENDS.get(run.state, ended_how), STYLES[run.state])
+    )
     steps = f" after {count(len(run.root.members), 'step')}" if isinstance(run.root, Walk) else ""
-    lines = [text.append(f" in {spent}{steps}: {told}")]
-    if run.state is RunState.CANCELLED and run.reason:
+    lines = [text.append(f" in {spent}{steps}: {told}{_undone(board)}")]
+    if run.reason:
         lines.append(Text(f"  {plain(run.reason)}"))
-    elif run.state is RunState.FAILED and run.error is not None and not _is_told(board, run.error, result):
+    elif board.rollback is not None and board.rollback.by:
+        lines.append(Text(f"  asked by {plain(board.rollback.by)}"))
+    elif run.error is not None and not _is_told(board, run.error, result):
         lines.append(Text(f"  {error_line(run.error)}", "red"))
+    if run.used:
+        lines.append(Text(f"  used: {told_usage(run.used)}"))
     lines += _failures(board, result, width)
     lines += _degraded(board)
+    if run.undoing is not None:
+        lines += remaining_lines(undoables(run), width)
     if run.state is RunState.COMPLETED:
         lines += _result(board, result, db)
     lines += _what_next(board, result, db)
     return lines
 
 
+_ENDS = {RunState.ROLLED_BACK: "was rolled back", RunState.ROLLBACK_FAILED: "could not be rolled back"}
+
+
+def _undone(board: Board) -> str:
+    """How much of the run is undone."""
+    if board.run.undoing is None:
+        return ""
+    made, whole = undoing.made(board.run), undoing.size(board.run)
+    return f"; {made:,} undone" if made == whole else f"; {made:,} of {whole:,} undone"
+
+
+def _failures_of(board: Board, result: Result) -> dict[str, ErrorInfo]:
+    """What failed, but for compensations: these are told with what is not undone."""
+    visits = board.run.visits
+    return {
+        path: error for path, error in result.failures.items() if path not in visits or visits[path].undoes is None
+    }
+
+
 def _is_told(board: Board, error: ErrorInfo, result: Result) -> bool:
     """Whether the error of a run is that of a failure that is listed: a state graph may have gone on from it."""
     if not board.is_walk:
-        return bool(result.failures)
+        return bool(_failures_of(board, result))
     return any(error.message.endswith(f"{path}: {each.message}") for path, each in result.failures.items())
 
 
@@ -80,7 +113,8 @@ def _degraded(board: Board) -> list[Text]:
 
 def _failures(board: Board, result: Result, width: int) -> list[Text]:
     lines: list[Text] = []
-    for path, error in list(result.failures.items())[:LISTED]:
+    failures = _failures_of(board, result)
+    for path, error in list(failures.items())[:LISTED]:
         line = Text.assemble("  ", (plain(path), "bold"), "  ", (error_line(error), "red"))
         visit = board.run.visits.get(path)
         if visit is not None and visit.attempt > 1:
@@ -90,7 +124,7 @@ def _failures(board: Board, result: Result, width: int) -> list[Text]:
         if width:
             line.truncate(max(width, 40), overflow="ellipsis")
         lines.append(line)
-    more = len(result.failures) - LISTED
+    more = len(failures) - LISTED
     if more > 0:
         lines.append(Text(f"  … and {count(more, 'more failure')}"))
     return lines
@@ -116,8 +150,15 @@ def _what_next(board: Board, result: Result, db: str) -> list[Text]:
         hints.append(("what it printed", command("logs", run.id, next(iter(result.failures)), db=db)))
         if len(result.failures) > LISTED:
             hints.append(("all failures", command("show", run.id, db=db)))
-    if run.state is not RunState.COMPLETED or (result.failures and not board.is_walk):
+    if run.undoing is not None:
+        if undoing.can_be_tried_again(run):
+            hints.append(("undo the rest", command("rollback", run.id, db=db)))
+    elif run.state is not RunState.COMPLETED or (result.failures and not board.is_walk):
         hints.append(("try again", command("retry", run.id, db=db) + "   (completed nodes are kept)"))
+        if run.root is not None and order(run).members:
+            hints.append(
+                ("undo it", command("rollback", run.id, db=db) + "   (--dry-run lists what would be undone)")
+            )
     width = max((len(what) for what, _ in hints), default=0) + 1
     return [Text(f"{what + ':':<{width}} {how}", "bright_black") for what, how in hints]
 
@@ -147,14 +188,18 @@ def document(board: Board, result: Result | None, exit_code: int) -> dict[str, A
         "ended_at": run.ended_at,
         "total": run.total,
         "counts": leaf_counts(board),
+        "used": dict(run.used),
         "error": error_line(run.error) or run.reason or None,
         "failures": [
             {"path": path, "type": error.type, "message": error.message} for path, error in failures.items()
         ],
         "output": result.output if result is not None else None,
+        **undoing.document(run),
     }
 
 
-def exit_code(board: Board) -> int:
-    """What the state of an ended run means for the exit code."""
-    return exits.OF_STATE[board.run.state.value]
+def exit_code(board: Board, wanted: RunState = RunState.COMPLETED) -> int:
+    """What the state of an ended run means for the exit code; `wanted` is the one that is a success."""
+    if board.run.state is wanted:
+        return exits.COMPLETED
+    return exits.OF_STATE[board.run.state.value] or exits.FAILED

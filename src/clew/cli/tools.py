@@ -1,10 +1,10 @@
-"""``clew tools``: the tools that steps can call, those that come with Clew and those of a Python file."""
+"""``clew tools``: the tools that steps can call: those that come with Clew, of a Python file, of servers."""
 
 # ruff: noqa: PLC0415 - what a command needs is imported when it is called
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -25,6 +25,24 @@ from_option = click.option(
     metavar="FILE.py",
     help="Also the tools of a Python file: its functions that are marked with @tool.",
 )
+server_option = click.option(
+    "--server",
+    "given",
+    metavar="NAME=COMMAND|URL",
+    multiple=True,
+    help="Also the tools of a server: of a program, or of what answers at a URL.",
+)
+servers_option = click.option(
+    "--servers",
+    "listed",
+    metavar="FILE",
+    help="Also the tools of the servers of a file (YAML, TOML or JSON).",
+)
+
+
+def sources(command: F) -> F:
+    """Add the options that say where tools come from; their values are those of `_tools`."""
+    return from_option(server_option(servers_option(command)))
 
 
 @click.group(name="tools", short_help="List, show and call tools.")
@@ -33,34 +51,34 @@ def command() -> None:
 
 
 @command.command(name="ls", short_help="List the tools.")
-@from_option
+@sources
 @json_option
-def ls(file: str | None, as_json: bool) -> None:
+def ls(file: str | None, given: Sequence[str], listed: str | None, as_json: bool) -> None:
     """List the tools: their names, what they may do, and what they are for."""
-    tools = _tools(file)
+    tools = _tools(file, given, listed)
     if as_json:
         _print_json([_document(each) for each in tools])
         return
     from clew.cli.columns import console, in_columns, print_lines
-    from clew.cli.words import first_line
+    from clew.cli.words import first_line, plain
 
-    rows = [[each.name, _rights(each), first_line(each.description)] for each in tools]
+    rows = [[each.name, _rights(each), plain(first_line(each.description))] for each in tools]
     print_lines(console(), in_columns(rows))
 
 
 @command.command(name="show", short_help="Show a tool: what it takes, and what it may do.")
 @click.argument("name", metavar="NAME")
-@from_option
+@sources
 @json_option
-def show(name: str, file: str | None, as_json: bool) -> None:
+def show(name: str, file: str | None, given: Sequence[str], listed: str | None, as_json: bool) -> None:
     """Show a tool: what it takes, and what it may do."""
     from clew.cli.words import plain
 
-    tool = _tools(file).get(name)
+    tool = _tools(file, given, listed).get(name)
     if as_json:
         _print_json(_document(tool))
         return
-    from clew.graphs.calls import isolation_of, on_interrupt_of
+    from clew.graphs.calls import on_interrupt_of
 
     click.echo(f"{tool.name}\n")
     for line in tool.description.splitlines():
@@ -71,16 +89,24 @@ def show(name: str, file: str | None, as_json: bool) -> None:
     again = "made again" if on_interrupt_of(tool) == "retry" else "not made again"
     click.echo(f"\nmay:      {_rights(tool)}")
     click.echo(f"effects:  {tool.effects}; a call that was lost is {again}")
-    click.echo(f"runs in:  {isolation_of(tool)}{'; has a dry run' if tool.dry_run is not None else ''}")
+    click.echo(f"runs in:  {_where(tool)}{'; has a dry run' if tool.dry_run is not None else ''}")
 
 
 @command.command(name="call", short_help="Call a tool, and print what it returns.")
 @click.argument("name", metavar="NAME")
 @click.argument("arguments", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Only tell what would happen.")
-@from_option
+@sources
 @json_option
-def call_tool(name: str, arguments: Sequence[str], dry_run: bool, file: str | None, as_json: bool) -> int:
+def call_tool(
+    name: str,
+    arguments: Sequence[str],
+    dry_run: bool,
+    file: str | None,
+    given: Sequence[str],
+    listed: str | None,
+    as_json: bool,
+) -> int:
     """Call a tool, and print what it returns.
 
     A VALUE is JSON if that fits what the tool takes, and text otherwise. The arguments are checked before
@@ -90,12 +116,12 @@ def call_tool(name: str, arguments: Sequence[str], dry_run: bool, file: str | No
     from clew.errors import GraphError, RunFailedError
     from clew.graphs.arguments import misfits
 
-    tool = _tools(file).get(name)
-    given = _read(tool, arguments)
-    if problems := [f"{path}: {why}" if path else why for path, why in misfits(tool.parameters, given)]:
+    tool = _tools(file, given, listed).get(name)
+    values = _read(tool, arguments)
+    if problems := [f"{path}: {why}" if path else why for path, why in misfits(tool.parameters, values)]:
         raise GraphError(problems, f"arguments of {name}")
     try:
-        output = run_sync(_graph(tool, given, dry_run=dry_run), {"arguments": given})[name]
+        output = run_sync(_graph(tool, values, dry_run=dry_run), {"arguments": values})[name]
     except RunFailedError as failed:
         return _tell_failure(name, failed.result, as_json=as_json)
     if as_json:
@@ -105,8 +131,8 @@ def call_tool(name: str, arguments: Sequence[str], dry_run: bool, file: str | No
     return exits.COMPLETED
 
 
-def _tools(file: str | None) -> Tools:
-    """The tools that come with Clew, and those of a file."""
+def _tools(file: str | None, given: Sequence[str], listed: str | None) -> Tools:
+    """The tools that come with Clew, those of a file, and those of servers."""
     from clew.bodies.tools import builtin
 
     tools = builtin()
@@ -115,7 +141,35 @@ def _tools(file: str | None) -> Tools:
 
         if not tools.add_module(load_module(file)):
             raise click.UsageError(f"{file} has no tools; mark its functions with @tool")
+    for each in _of_servers(given, listed) if given or listed is not None else ():
+        tools.add(each)
     return tools
+
+
+def _of_servers(given: Sequence[str], listed: str | None) -> Iterable[Tool]:
+    from clew.engine.discovery import ask_servers
+    from clew.errors import GraphError
+    from clew.graphs.server_files import load_servers
+    from clew.graphs.servers import read_servers
+
+    servers = {server.name: server for server in load_servers(listed)} if listed is not None else {}
+    for each in given:
+        name, separator, how = each.partition("=")
+        if not separator or not how.strip():
+            raise click.UsageError(f"--server {each}: write NAME=COMMAND or NAME=URL")
+        found, problems = read_servers({name: how})
+        if problems:
+            raise GraphError([why for _, why in problems], f"--server {each}")
+        if name in servers:
+            raise click.UsageError(f"--server {each}: there are two servers of this name")
+        servers |= found
+    return ask_servers(*servers.values())
+
+
+def _where(tool: Tool) -> str:
+    from clew.graphs.calls import isolation_of
+
+    return f"the server {tool.server.name}" if tool.server is not None else isolation_of(tool)
 
 
 def _graph(tool: Tool, given: Mapping[str, Any], *, dry_run: bool) -> WrittenGraph:
@@ -223,6 +277,7 @@ def _document(tool: Tool) -> dict[str, Any]:
         "effects": tool.effects,
         "on_interrupt": on_interrupt_of(tool).value,
         "isolation": isolation_of(tool),
+        "server": tool.server.name if tool.server is not None else None,
         "dry_run": tool.dry_run is not None,
         "examples": [msgspec.to_builtins(each) for each in tool.examples],
     }

@@ -20,6 +20,7 @@ from clew.cli.narrating import TOLD_PER_MAP, Narrator
 from clew.cli.painter import Painter
 from clew.cli.screen import error_line, frame
 from clew.cli.symbols import ASCII, UNICODE
+from clew.cli.undoing import undone_by
 from clew.cli.waits import standing
 from clew.cli.words import plain
 from clew.engine.feed import Ephemeral, Output
@@ -191,7 +192,8 @@ class Live(Quiet):
         if self._failures <= TOLD_PER_MAP:
             attempts = f" after {event.attempt} attempts" if event.attempt > 1 else ""
             sign = self._symbols.states[visit.state]
-            told = Text.assemble((f"{sign} ", "bold red"), f"{plain(event.path)} failed{attempts}: ")
+            what = f"{undone_by(visit)} could not be undone" if visit.undoes else f"{plain(event.path)} failed"
+            told = Text.assemble((f"{sign} ", "bold red"), f"{what}{attempts}: ")
             self._above.append(told.append(error_line(event.error), "red"))
         if self._failures == TOLD_PER_MAP:
             self.say("further failures are only counted here")

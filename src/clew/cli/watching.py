@@ -22,6 +22,7 @@ from clew.journal.records import RunRow
 from clew.kernel import events as e
 from clew.kernel.definition import GraphSpec
 from clew.kernel.questions import IN_DOUBT
+from clew.kernel.states import RunState
 
 #: How often a view is told the time, in seconds.
 TICK_S = 0.1
@@ -40,6 +41,7 @@ async def board_of(
         keeps_values: see `Board`.
     """
     board = Board(await first_definition(engine, row), keeps_values=keeps_values)
+    board.durations = await engine.durations.expected(row.name)
     board.caught_up = caught_up
     board.since = since
     return board
@@ -192,6 +194,8 @@ async def goes_on(engine: Engine, before: RunRow) -> str:
         were, are = ("was", "is") if before.settled == 1 else ("were", "are")
         done = f"{count(before.settled, 'node')} {were} done already and {are} kept"
     told = [f"run {plain(before.run)} goes on: {done}"]
+    if before.state == RunState.ROLLING_BACK:
+        told = [f"the rollback of run {plain(before.run)} goes on; what is undone stays so"]
     for kind, one, more in (
         ("again", "is made again", "are made again"),
         ("probed", "is probed for whether it took effect", "are probed for whether they took effect"),

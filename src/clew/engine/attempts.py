@@ -12,6 +12,7 @@ import msgspec
 
 from clew.bodies.errors import error_info
 from clew.bodies.taxonomy import classified
+from clew.engine.allowance import Allowance
 from clew.engine.clock import Clock
 from clew.engine.context import BodyContext
 from clew.engine.entries import Host, or_lose, stored
@@ -37,6 +38,7 @@ class AttemptHost(Host, Protocol):
     """The run that an attempt belongs to."""
 
     functions: Functions
+    allowance: Allowance
 
     def body_ended(self, body: Attempt, signal: s.AnySignal, *blobs: Blob) -> None:
         """An attempt has ended."""
@@ -124,6 +126,7 @@ class Attempt:
             self._write,
             self._keep_slot,
             self._read,
+            self._host.allowance.share(self.path, self.number),
             self._heartbeat,
         )
         try:
@@ -142,23 +145,24 @@ class Attempt:
                 return s.ProbedAbsent(path=self.path, attempt=self.number), []
             if self._command.updates:
                 update = msgspec.json.decode(json, type=Update)
-                undo, blobs = await self._capture(update)
+                undo, blobs = await self._capture(msgspec.json.encode(update.changes))
                 done = s.AttemptSucceeded(
                     path=self.path, attempt=self.number, output=GATHERED, update=update, undo=undo, used=job.used
                 )
                 return done, blobs
             value, blobs = stored(json)
-            done = s.AttemptSucceeded(path=self.path, attempt=self.number, output=value, used=job.used)
-            return done, blobs
+            undo, more = await self._capture(json)
+            done = s.AttemptSucceeded(path=self.path, attempt=self.number, output=value, undo=undo, used=job.used)
+            return done, [*blobs, *more]
         if self._command.kind == "tool":
             error = classified(error)
         return s.AttemptFailed(path=self.path, attempt=self.number, error=error, used=job.used), []
 
-    async def _capture(self, update: Update) -> tuple[Value | None, list[Blob]]:
+    async def _capture(self, json: bytes) -> tuple[Value | None, list[Blob]]:
         """What the node's compensation is to be given: the state that tells it will have changed by then."""
         if self._command.undo is None:
             return None, []
-        output = Literal(msgspec.Raw(msgspec.json.encode(update.changes)))
+        output = Literal(msgspec.Raw(json))
         given: dict[str, msgspec.Raw] = {}
         for name, binding in self._command.undo.items():
             given[name] = msgspec.Raw(await self._read(with_output(binding, output)))
@@ -167,7 +171,9 @@ class Attempt:
     def _make_context(self) -> BodyContext:
         if self._context is None:
             secrets = self._workshop.secrets
-            self._context = BodyContext(self._host, self._command, secrets, self._write, self._heartbeat)
+            self._context = BodyContext(
+                self._host, self._command, self._workshop.memories, secrets, self._write, self._heartbeat
+            )
             if self._detached:
                 self._context.detach()
         return self._context

@@ -16,20 +16,23 @@ from msgspec import UNSET
 
 from clew import codec
 from clew.bodies import context as face
+from clew.bodies.memory import MemoryOfRun
 from clew.engine.doubts import declared
 from clew.engine.entries import Entry, Host, stored
 from clew.engine.feed import Emitted, Ephemeral, Progress
 from clew.engine.heartbeats import Heartbeat
+from clew.engine.memories import BodyMemory, Memories, MemoryOfVisit
 from clew.engine.questions import key_of, question_of
 from clew.engine.resting import Waits
 from clew.engine.secrets import Secrets
 from clew.engine.steps import Call, Steps
 from clew.errors import InvalidInputError, MessageTimeoutError, QuestionExpiredError
+from clew.graphs.bodies import Description
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.questions import RESERVED
-from clew.kernel.values import ErrorInfo
+from clew.kernel.values import ErrorInfo, Value
 
 #: Names the wait for a node's exclusive key among the waits of its visit.
 EXCLUSIVE = f"{RESERVED}exclusive"
@@ -41,6 +44,7 @@ class BodyContext(face.Context):
     Args:
         host: the run.
         command: what was started; carries what earlier entries recorded.
+        memories: the memory.
         secrets: of the engine.
         write: takes pieces of output, with the name of their stream.
         heartbeat: hears of each sign of life.
@@ -50,6 +54,7 @@ class BodyContext(face.Context):
         self,
         host: Host,
         command: c.StartAttempt,
+        memories: Memories,
         secrets: Secrets,
         write: Callable[[str, str], None],
         heartbeat: Heartbeat | None = None,
@@ -62,6 +67,8 @@ class BodyContext(face.Context):
         self._entry = Entry(host, command, secrets, heartbeat)
         self._waits = Waits(self._entry, command.waits)
         self._steps = Steps(self._entry, self._waits, command.steps)
+        #: What the visit does to the memory, and undoes.
+        self.remembering = MemoryOfVisit(memories, self._entry, command.run)
         self._secrets = secrets
         self._write = write
         self._loop = asyncio.get_running_loop()
@@ -90,7 +97,7 @@ class BodyContext(face.Context):
         effect: bool = False,
         on_interrupt: str | None = None,
         probe: Callable[..., Any] | None = None,
-        compensate: Callable[..., Any] | None = None,
+        compensate: Callable[..., Any] | Description | None = None,
         **kwargs: Any,
     ) -> Awaitable[Any]:
         """Call `function` once in the life of this visit; see `bodies.context.Context.step`."""
@@ -109,6 +116,18 @@ class BodyContext(face.Context):
         )
         return self._steps.make(call)
 
+    def memory(self, namespace: str) -> MemoryOfRun:
+        """A namespace of the memory; see `bodies.context.Context.memory`."""
+        return BodyMemory(self.remembering, namespace, self._entry, self._steps)
+
+    async def record(self, signal: s.StepEnded, *blobs: Blob) -> None:
+        """Record what was done before the body is entered."""
+        await self._entry.submit(signal, *blobs)
+
+    async def read_recorded(self, value: Value) -> bytes:
+        """The JSON text of what was recorded."""
+        return await self._entry.read_value(value)
+
     # ------------------------------------------------------------------ waiting
 
     def sleep(self, seconds: float, key: str | None = None) -> Awaitable[None]:
@@ -120,6 +139,12 @@ class BodyContext(face.Context):
     async def _sleep(self, seconds: float, key: str) -> None:
         self._entry.use(key)
         await self._until(key, "timer", due=self._due(max(0.0, seconds)))
+
+    async def sleep_until(self, moment: float, key: str) -> None:
+        """Sleep until a moment, in seconds since the epoch."""
+        self._entry.check(key, "the sleep")
+        self._entry.use(key)
+        await self._until(key, "timer", due=moment)
 
     def ask(
         self,

@@ -20,6 +20,7 @@ from typing import Any, assert_never
 
 from clew.engine.acks import Ack, Acks, acknowledge, reject
 from clew.engine.alarm import Alarm
+from clew.engine.allowance import Allowance
 from clew.engine.attempts import Attempt
 from clew.engine.clock import Clock
 from clew.engine.committer import Committer
@@ -95,7 +96,7 @@ class Driver:
         self._crew = Crew(self, slots, workshop, clock)
         rules = GraphRules(functions, workshop.secrets.mask) if performs else None
         self.machine = Machine(topology, run, self._crew.gate, rules)
-        self.feed = Feed()
+        self.allowance, self.feed = Allowance(self.machine), Feed()
         #: Set when the run has ended (None) or this process has lost it (why).
         self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
         self._row = row

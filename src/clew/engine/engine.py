@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets as random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Self
 
 from clew.bodies.functions import importing_script
 from clew.engine import attempts
+from clew.engine.admitting import admission, first_row
 from clew.engine.archive import Archive
 from clew.engine.changing import Changing
 from clew.engine.clock import Clock
@@ -19,11 +19,14 @@ from clew.engine.committer import Committer
 from clew.engine.definitions import Definitions, Known
 from clew.engine.driver import Driver
 from clew.engine.drivers import Drivers
+from clew.engine.durations import Durations
+from clew.engine.foresight import Foresight
 from clew.engine.keeper import Keeper
 from clew.engine.keys import Keys
 from clew.engine.logbook import LogBook
 from clew.engine.looking import Looking
 from clew.engine.mailroom import Letter, Mailroom, encode_letter
+from clew.engine.memories import Memories
 from clew.engine.observers import Bus, Observer
 from clew.engine.parts import Parts
 from clew.engine.redefinition import Redefinition, on_change_of
@@ -94,8 +97,7 @@ class Engine:
         self._observers = tuple(observers)
         self._secrets = Secrets(secrets)
         self._max_concurrency = max_concurrency
-        self._tee = tee
-        self._drives = drives
+        self._tee, self._drives = tee, drives
         self._opened = self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -112,8 +114,7 @@ class Engine:
             StorageError: it cannot be opened; nothing was changed.
             ClewError: the program is only being looked through for a function.
         """
-        script = importing_script()
-        if script:
+        if script := importing_script():
             raise ClewError(
                 f"{script} starts an engine when it is imported, and it was imported to find a function in it; "
                 'put the part that starts the engine under `if __name__ == "__main__":`'
@@ -122,10 +123,12 @@ class Engine:
             raise ClewError("an engine is opened once; make another one for the same journal")
         await self.journal.open()
         self.logbook = LogBook(self.journal)
+        self.durations = Durations(self.journal, self.clock)
         self._committer = Committer(self.journal)
         self._bus = Bus(self._observers)
+        self.memory = Memories(self.journal, self.clock, self._secrets)
         self._workshop = Workshop(
-            self.journal, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
+            self.memory, self.logbook, self._secrets, processes=self._max_concurrency, tee=self._tee
         )
         if not self._drives:
             self._slots.shut()
@@ -133,8 +136,9 @@ class Engine:
         self._keys = Keys(self.journal)
         self._drivers = Drivers(self._parts(), self._ended)
         self.looking = Looking(
-            self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers.by_run
-        )
+            self.journal, self._definitions, self._workshop.reader, self.logbook, self._drivers.by_run,
+            Foresight(self.journal, self.durations, self.clock, self._max_concurrency),
+        )  # fmt: skip
         self._changing = Changing(self._definitions, self.looking, self._drivers, self.clock)
         self.archive = Archive(self.journal, self._committer, self.clock)
         self.retention = Retention(self.journal, self.clock)
@@ -151,6 +155,7 @@ class Engine:
     def _ended(self, driver: Driver) -> None:
         if driver.run.ended:
             self.looking.remember(driver)
+            self.durations.learn(driver.run)
 
     async def close(self) -> None:
         """Let go of all runs, stop what is under way, close the journal. Runs go on when they are resumed."""
@@ -163,6 +168,7 @@ class Engine:
             stack.push_async_callback(self._retire)
             stack.callback(self._keeper.end)
             stack.push_async_callback(self._keys.close)
+            stack.push_async_callback(self.durations.close)
             stack.push_async_callback(self.logbook.close)
             stack.push_async_callback(self._bus.close)
             stack.push_async_callback(self._workshop.close)
@@ -199,6 +205,7 @@ class Engine:
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - of the run, which outlives this call
         confirmed: bool = False,
+        paused: bool = False,
         on_change: str = "strict",
         by: str = "",
     ) -> Run:
@@ -213,6 +220,7 @@ class Engine:
             labels: to find it by.
             timeout: limit of the whole run in seconds, instead of the graph's.
             confirmed: what cannot be undone is agreed to; nobody is asked before it.
+            paused: nothing starts until it is resumed, or its steps are executed one by one.
             on_change: what happens if the run exists with another graph: it is an error (``strict``), or it goes
                 on with this one if what has run is unchanged (``compatible``) or in any case (``force``).
             by: who changes its graph.
@@ -228,15 +236,7 @@ class Engine:
         given = encode_inputs(graph, inputs or {})
         inline = known.topology.routing is not None  # what a state graph starts with is part of its first event
         values, blobs = self._workshop.store_inputs(given, inline=inline)
-        admit = s.Admit(
-            run=id if id is not None else f"{graph.name}-{random.token_hex(4)}",
-            graph=known.hash,
-            definition=known.digest,
-            inputs=values,
-            labels=dict(labels or {}),
-            timeout_s=timeout,
-            confirmed=confirmed,
-        )
+        admit = admission(known, values, id=id, labels=labels, timeout=timeout, confirmed=confirmed, paused=paused)
         attach = partial(self._changing.attach, admit.run, known, given, frozenset(inputs or {}), how, by)
         async with self._drivers.turn(admit.run):
             if id in self._drivers.by_run or (id is not None and await self.journal.row(id) is not None):
@@ -249,10 +249,7 @@ class Engine:
         self, admit: s.Admit, known: Known, blobs: Sequence[Blob], attach: Callable[[], Awaitable[None]]
     ) -> None:
         self._drivers.begin()
-        row = RunRow(
-            run=admit.run, name=known.topology.spec.name, graph=known.hash, definition=known.digest,
-            owner=self._owner.id, created_at=self.clock.now(), labels=admit.labels,
-        )  # fmt: skip
+        row = first_row(admit, known, self._owner, self.clock.now())
         driver = self._drivers.drive(row, known, None, Snapshots())
         definition = [] if known.stored else [Blob(known.digest, known.json)]
         try:

@@ -13,7 +13,7 @@ from clew.engine.heartbeats import Heartbeat
 from clew.engine.inputs import refuse_large, store
 from clew.engine.secrets import Secrets
 from clew.errors import ClewError, InvalidInputError, LostValueError, StepConflictError, StorageError
-from clew.journal.records import Blob
+from clew.journal.records import Blob, RunRow
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.questions import RESERVED
@@ -27,6 +27,11 @@ MAX_KEY = 500
 
 class Host(Protocol):
     """What a body needs of the run that it belongs to."""
+
+    @property
+    def row(self) -> RunRow:
+        """The run's row as it is on disk; says who owns it."""
+        ...
 
     def submit(self, signal: s.AnySignal, *blobs: Blob) -> asyncio.Future[str]:
         """Hand in a signal; done when what follows is durable."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clew import codec
+from clew.engine.allowance import Share
 from clew.engine.context import BodyContext
 from clew.engine.heartbeats import Heartbeat
 from clew.kernel import commands as c
@@ -29,6 +30,7 @@ class Job:
         write: takes pieces of output, with the name of their stream.
         keep_slot: called when the attempt ends although something of it goes on; its result gives the slot back.
         read: the JSON text of an input.
+        share: what it may use of what the run may.
         heartbeat: watches the body, once it is entered.
         used: what has been measured of it, as for `events.UsageRecorded`.
     """
@@ -39,6 +41,7 @@ class Job:
     write: Callable[[str, str], None]
     keep_slot: Callable[[], Callable[[], None]]
     read: Callable[[Binding], Awaitable[bytes]]
+    share: Share
     heartbeat: Heartbeat | None = None
     used: dict[str, float] = field(default_factory=dict[str, float])
 

@@ -14,6 +14,7 @@ import msgspec
 from clew import codec
 from clew.engine.definitions import Definitions
 from clew.engine.driver import Driver
+from clew.engine.foresight import Foresight
 from clew.engine.inputs import InputReader
 from clew.engine.logbook import LogBook
 from clew.engine.status import (
@@ -57,6 +58,7 @@ class Looking:
         reader: reads their values.
         logbook: written before a result is told.
         drivers: of the runs that are driven here.
+        foresight: tells how far runs are.
 
     Attributes:
         mementos: of runs that somebody holds a handle on.
@@ -69,12 +71,14 @@ class Looking:
         reader: InputReader,
         logbook: LogBook,
         drivers: Mapping[str, Driver],
+        foresight: Foresight,
     ) -> None:
         self._journal = journal
         self._definitions = definitions
         self._reader = reader
         self._logbook = logbook
         self._drivers = drivers
+        self.foresight = foresight
         self.mementos: WeakValueDictionary[str, Memento] = WeakValueDictionary()
 
     async def row(self, run: str) -> RunRow:
@@ -143,8 +147,9 @@ class Looking:
 
     async def status(self, run: str) -> RunStatus:
         """See `engine.run.Run.status`."""
+        outlook = await self.foresight.outlook(await self.row(run), is_here=run in self._drivers)
         folded = await self.folded(run)
-        return status_of(folded, folded.seq)
+        return msgspec.structs.replace(status_of(folded, folded.seq), progress=outlook(folded))
 
     async def node(self, run: str, path: str) -> tuple[NodeStatus, object]:
         """See `engine.run.Run.node`."""
@@ -192,7 +197,7 @@ class Looking:
         why = folded.error.message if folded.error else folded.reason
         await self._logbook.flush()
         values: dict[str, Any] = {id_: await self._reader.plain(binding) for id_, binding in bindings.items()}
-        return Result(run, state, values, await self._reader.plain(returned), failures), why
+        return Result(run, state, values, await self._reader.plain(returned), failures, folded.used), why
 
 
 def _outputs(run: Run, group: Group) -> Iterator[tuple[str, Binding]]:

@@ -26,7 +26,18 @@ from clew.kernel import signals as s
 _LOG = logging.getLogger("clew.engine")
 
 #: What may come from outside; everything else is the machine's own.
-Letter = s.Cancel | s.Pause | s.Resume | s.RetryRun | s.Rollback | s.Answer | s.Decide | s.Checkpoint | s.Send
+Letter = (
+    s.Cancel
+    | s.Pause
+    | s.Execute
+    | s.Resume
+    | s.RetryRun
+    | s.Rollback
+    | s.Answer
+    | s.Decide
+    | s.Checkpoint
+    | s.Send
+)
 
 #: How long a sender waits for the outcome, in seconds; the signal stays in the inbox all the same.
 PATIENCE_S = 30.0

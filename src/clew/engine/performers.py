@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,14 +14,19 @@ from clew import codec
 from clew.bodies.functions import Signature, find
 from clew.bodies.groups import ProcessGroups
 from clew.bodies.http import HttpClient, run_http
+from clew.bodies.metering import metered
 from clew.bodies.probes import encode_result
-from clew.bodies.shell import run_shell
+from clew.bodies.shell import in_group, run_shell
+from clew.engine.allowance import REQUESTS
+from clew.engine.confining import below, confined, held_to, record, with_network
 from clew.engine.jobs import Input, Job, plain_texts
 from clew.engine.secrets import Secrets
 from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
-from clew.graphs.tools import Isolation
 from clew.kernel.values import Absent
 from clew.workers import capture, protocol
+from clew.workers.isolation.confinement import Confinement
+from clew.workers.isolation.limits import Roots
+from clew.workers.isolation.warden import Warden
 from clew.workers.processes import ProcessPool
 from clew.workers.threads import run_in_thread
 
@@ -56,13 +62,28 @@ class FunctionPerformer:
         capture.uninstall()
 
     async def run(
-        self, job: Job, body: FunctionBody, inputs: Mapping[str, Input], isolation: Isolation = "thread"
+        self,
+        job: Job,
+        body: FunctionBody,
+        inputs: Mapping[str, Input],
+        *,
+        in_loop: bool = False,
+        held: Confinement | None = None,
     ) -> bytes:
-        """Run a function: in the loop; if it is synchronous in a thread, or in a process that can be killed."""
+        """Run a function: in the loop; if it is synchronous in a thread, or in a process that can be killed.
+
+        Args:
+            job: the attempt.
+            body: the function.
+            inputs: its arguments.
+            in_loop: a synchronous one runs in the loop, too.
+            held: it runs in a process of its own, which is held to this.
+        """
         command = job.command
+        held = held_to(job, held) if held is not None or not (body.is_async or in_loop) else None
         is_limited = command.timeout_s is not None or command.heartbeat_s is not None
-        if not body.is_async and (is_limited or isolation == "process"):
-            return await self.run_in_process(job, body, inputs)
+        if held is not None or (is_limited and not body.is_async):
+            return await self._run_in_process(job, body, inputs, held)
         function = find(body, job.functions)
         signature = Signature.of(function)
         arguments = signature.bind(signature.wanted(inputs) if command.probe else inputs)
@@ -70,10 +91,10 @@ class FunctionPerformer:
             arguments[signature.context] = job.context()
         if job.heartbeat is not None:
             job.heartbeat.begin()
-        with capture.captured(job.write, tee=self._tee):
+        with capture.captured(job.write, tee=self._tee), metered(partial(_count, job)):
             if body.is_async:
                 value = await function(**arguments)
-            elif isolation == "loop":
+            elif in_loop:
                 value = function(**arguments)
             else:
                 value = await self._run_in_thread(job, function, arguments)
@@ -92,8 +113,9 @@ class FunctionPerformer:
             waiting.add_done_callback(self._threads.discard)
             raise
 
-    async def run_in_process(self, job: Job, body: FunctionBody, inputs: Mapping[str, Input]) -> bytes:
-        """Run a function in a process, which is killed with all it has started when the attempt is stopped."""
+    async def _run_in_process(
+        self, job: Job, body: FunctionBody, inputs: Mapping[str, Input], held: Confinement | None
+    ) -> bytes:
         command, context = job.command, job.context()
         sent = protocol.Job(
             ref=body.ref,
@@ -120,6 +142,9 @@ class FunctionPerformer:
             on_progress=context.progress,
             on_emit=lambda json: context.emit(codec.decode(json)),
             secret=context.secret,
+            isolated=held,
+            on_outcome=partial(record, job),
+            on_sample=job.share.watch,
         )
 
     def _body(self, raw: msgspec.Raw) -> FunctionBody:
@@ -137,18 +162,22 @@ class ShellPerformer:
 
     Args:
         groups: starts and ends them.
+        warden: starts and ends those with limits.
         secrets: what ``secret://NAME`` in their environment stands for.
     """
 
-    def __init__(self, groups: ProcessGroups, secrets: Secrets) -> None:
+    def __init__(self, groups: ProcessGroups, warden: Warden, secrets: Secrets) -> None:
         self._groups = groups
+        self._warden = warden
         self._secrets = secrets
 
     async def __call__(self, job: Job) -> bytes:
         """Perform a node whose body is a program."""
         body = msgspec.json.decode(job.command.body, type=ShellBody)
         filled = {name: self._secrets.filled(text) for name, text in body.env.items()}
-        return codec.encode(await run_shell(body, await job.plain_inputs(), job.write, filled, self._groups))
+        held = held_to(job, _held(body))
+        run = in_group(self._groups) if held is None else confined(held, self._warden, job)
+        return codec.encode(await run_shell(body, await job.plain_inputs(), job.write, filled, run))
 
 
 class HttpPerformer:
@@ -168,4 +197,23 @@ class HttpPerformer:
         body = msgspec.json.decode(job.command.body, type=HttpBody)
         headers = {name: self._secrets.filled(text) for name, text in body.headers.items()}
         filled = msgspec.structs.replace(body, headers=headers)
-        return codec.encode(await run_http(filled, await job.plain_inputs(), self._client))
+        with metered(partial(_count, job)):
+            return codec.encode(await run_http(filled, await job.plain_inputs(), self._client))
+
+
+def _count(job: Job) -> None:
+    """A request is about to be made in this process."""
+    job.share.request()
+    job.used[REQUESTS] = job.used.get(REQUESTS, 0.0) + 1.0
+
+
+def _held(body: ShellBody) -> Confinement | None:
+    """What a program is held to by its node; None is nothing."""
+    may = body.permissions
+    if may is None:
+        if not body.limits.need_isolation:
+            return None
+        return Confinement(limits=body.limits, best_effort=body.best_effort)
+    roots = Roots(read=below(body.cwd, may.read), write=below(body.cwd, may.write))
+    limits = with_network(body.limits, may.network)
+    return Confinement(limits=limits, roots=roots, best_effort=body.best_effort)

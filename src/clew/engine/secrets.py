@@ -107,6 +107,17 @@ class Secrets:
                     "$", f"the value holds {name}, which must not be stored; return something else"
                 )
 
+    def refuse_content(self, data: bytes, path: str) -> None:
+        """Refuse the content of a file that holds a secret.
+
+        Raises:
+            UnstorableError: names the secret and the file.
+        """
+        for value, name in self._shown.items():
+            if value.encode() in data:
+                why = f"the file {path} holds {name}, which must not be stored"
+                raise UnstorableError("$", f"{why}; undo the node by a function instead")
+
     def _find(self, name: str) -> str | None:
         if name in self._given:
             return self._given[name]

@@ -8,13 +8,18 @@ from typing import Any
 
 import msgspec
 
+from clew.engine.progress import Progress
+from clew.engine.usage import used_by
 from clew.errors import InvalidInputError, RefusedError
+from clew.graphs.body_data import CHOICE, kind_of
 from clew.journal.records import RunRow
+from clew.kernel import addresses
 from clew.kernel.commands import Wait
 from clew.kernel.questions import DECISION, Question
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.topology import Node
+from clew.kernel.undoing import in_order
 from clew.kernel.values import ErrorInfo
 from clew.kernel.visits import Group, Items, Scope, Visit, Walk
 
@@ -25,14 +30,18 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         path: its address.
         id: the node's id.
-        kind: ``function``, ``shell``, ``http``, ``graph``; with ``map`` before it for a mapped node.
-        state: as in `kernel.states.NodeState`.
+        kind: ``function``, ``shell``, ``http``, ``tool``, ``graph``, in plans also ``choice``, ``loop``, ``ask``
+            and others; with ``map`` before it for a mapped node.
+        state: as in `kernel.states.NodeState`; the branch of a choice that is not taken is ``skipped``.
         attempt: number of the last attempt.
         started_at: of its first attempt, seconds since the epoch.
         ended_at: when it settled.
         error: why it failed, or the last error while it is retried.
         cause: whose failure made it be skipped.
         members: for maps and sub-graphs that have begun, how many members are in which state.
+        used: what its attempts have used, by the name of what was measured (``cpu_s``, ``peak_memory_bytes``, …);
+            of maps and sub-graphs, what all that is in them has. What was not measured is not there.
+        undoes: of a compensation: address of the visit that it undoes; `undone_step` is the key of the step.
     """
 
     path: str
@@ -45,6 +54,9 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: ErrorInfo | None = None
     cause: str = ""
     members: dict[str, int] = {}
+    used: dict[str, float] = {}
+    undoes: str = ""
+    undone_step: str = ""
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,9 +72,12 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         started_at: seconds since the epoch.
         ended_at: likewise.
         error: why it failed.
+        failed_at: address of the node, deep inside if need be, whose failure came first, if it failed.
         reason: why it was cancelled.
+        used: what all its attempts have used together, see `NodeStatus.used`.
+        progress: how far it is, as far as that can be said; only in what `Run.status` returns.
         nodes: of the graph and its sub-graphs, in order; items of maps are counted in `members` and listed only
-            if they failed.
+            if they failed. Then the compensations, if the run is or was rolled back; they are not in `counts`.
     """
 
     run: str
@@ -74,7 +89,10 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: float | None = None
     ended_at: float | None = None
     error: ErrorInfo | None = None
+    failed_at: str = ""
     reason: str = ""
+    used: dict[str, float] = {}
+    progress: Progress | None = None
     nodes: list[NodeStatus] = []
 
 
@@ -126,15 +144,23 @@ class Result(Mapping[str, Any]):
         state: how it ended.
         output: what the graph returns, if it says so; otherwise the outputs of its last nodes by id.
         failures: errors of failed nodes and items, by address.
+        used: what all attempts have used together, as far as it was measured; see `NodeStatus.used`.
     """
 
     def __init__(
-        self, run_id: str, state: str, values: Mapping[str, Any], output: Any, failures: Mapping[str, ErrorInfo]
+        self,
+        run_id: str,
+        state: str,
+        values: Mapping[str, Any],
+        output: Any,
+        failures: Mapping[str, ErrorInfo],
+        used: Mapping[str, float] | None = None,
     ) -> None:
         self.run_id = run_id
         self.state = state
         self.output = output
         self.failures = dict(failures)
+        self.used = dict(used or {})
         self._values = dict(values)
 
     def __getitem__(self, node: str) -> Any:
@@ -156,8 +182,10 @@ class Result(Mapping[str, Any]):
 
 def status_of(run: Run, seq: int) -> RunStatus:
     """The status of a folded run."""
-    counts = Counter[str](total=run.total)
-    counts.update(visit.state.value for visit in run.visits.values() if not visit.is_group)
+    compensations = [*in_order(run.undoing)] if run.undoing is not None else []
+    counts = Counter[str](total=run.total - len(compensations))
+    leaves = (visit for visit in run.visits.values() if not visit.is_group and visit.undoes is None)
+    counts.update(visit.state.value for visit in leaves)
     return RunStatus(
         run=run.id,
         graph=run.topology.spec.name,
@@ -168,8 +196,10 @@ def status_of(run: Run, seq: int) -> RunStatus:
         started_at=run.started_at,
         ended_at=run.ended_at,
         error=run.error,
+        failed_at=_failed_at(run) if run.error is not None else "",
         reason=run.reason,
-        nodes=list(_statuses(run.root)) if run.root is not None else [],
+        used=dict(run.used),
+        nodes=[*(_statuses(run.root) if run.root is not None else ()), *map(visit_status, compensations)],
     )
 
 
@@ -214,6 +244,9 @@ def visit_status(visit: Visit) -> NodeStatus:
         error=visit.error,
         cause=visit.cause,
         members=_members(visit.inner),
+        used=used_by(visit),
+        undoes=visit.undoes.path if visit.undoes is not None else "",
+        undone_step=visit.undone_step,
     )
 
 
@@ -278,12 +311,18 @@ def failures_of(run: Run) -> dict[str, ErrorInfo]:
     }
 
 
+def _failed_at(run: Run) -> str:
+    failed = [run.visits[path] for path in failures_of(run)]
+    return min(failed, key=lambda visit: visit.ended_at or 0.0).path if failed else ""
+
+
 def _statuses(scope: Group) -> Iterator[NodeStatus]:
     if isinstance(scope, Walk):
         for visit in scope.members:
             if visit is not None:
                 yield visit_status(visit)
                 yield from _inside(visit)
+        yield from _not_taken(scope)
         return
     assert isinstance(scope, Scope)
     for index, node in enumerate(scope.topology.nodes):
@@ -298,6 +337,17 @@ def _statuses(scope: Group) -> Iterator[NodeStatus]:
             continue
         yield visit_status(visit)
         yield from _inside(visit)
+
+
+def _not_taken(walk: Walk) -> Iterator[NodeStatus]:
+    """The branches of a choice of a plan that were not taken."""
+    if walk.owner is None or not (walk.members or walk.done) or _kind(walk.owner.node, mapped=False) != CHOICE:
+        return
+    entered = {visit.node.index for visit in walk.members if visit is not None}
+    for node in walk.topology.nodes:
+        if node.index not in entered:
+            path = addresses.child(walk.path, node.spec.id)
+            yield NodeStatus(path=path, id=node.spec.id, kind=_kind(node, mapped=False), state=NodeState.SKIPPED)
 
 
 def _inside(visit: Visit) -> Iterator[NodeStatus]:
@@ -318,4 +368,5 @@ def _members(group: Group | None) -> dict[str, int]:
 
 
 def _kind(node: Node, *, mapped: bool) -> str:
-    return f"map {node.spec.kind}" if mapped else node.spec.kind
+    kind = kind_of(node.spec)
+    return f"map {kind}" if mapped else kind

@@ -15,11 +15,14 @@ from clew.bodies.errors import error_info
 from clew.engine.doubts import asked, not_made_again, probed
 from clew.engine.entries import Entry, stored
 from clew.engine.resting import Waits
-from clew.engine.undos import undo_of
+from clew.engine.undos import paths_of, undo_by_restoring, undo_of
 from clew.errors import StepConflictError, StepError
+from clew.graphs.bodies import Description
+from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.definition import OnInterrupt
+from clew.kernel.values import Undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,8 @@ class Call:
     effect: bool
     on_interrupt: OnInterrupt
     probe: Callable[..., Any] | None
-    compensate: Callable[..., Any] | None = None
+    compensate: Callable[..., Any] | Description | None = None
+    undo: Undo | None = None
 
 
 class Steps:
@@ -104,7 +108,7 @@ class Steps:
         with self._waits.busy():
             await entry.check_lease()
             if call.effect and not known:
-                undo, blobs = undo_of(call.compensate, call.args, call.kwargs, f"{entry.path}: step {call.key!r}")
+                undo, blobs = await self._undo(call)
                 begun = s.StepBegun(path=entry.path, attempt=entry.attempt, key=call.key, digest=digest, undo=undo)
                 await entry.submit(begun, *blobs)
                 entry.check_attached()
@@ -119,6 +123,15 @@ class Steps:
                 raise
             await self._end(call, digest, json)
         return json
+
+    async def _undo(self, call: Call) -> tuple[Undo | None, list[Blob]]:
+        """How a step is undone, before it is made."""
+        if call.undo is not None:
+            return call.undo, []
+        what = f"{self._entry.path}: step {call.key!r}"
+        if not isinstance(call.compensate, Description):
+            return undo_of(call.compensate, call.args, call.kwargs, what)
+        return await undo_by_restoring(paths_of(call.compensate, what), self._entry.secrets)
 
     async def _end(self, call: Call, digest: str, json: bytes) -> None:
         value, blobs = stored(json)

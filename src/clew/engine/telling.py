@@ -35,6 +35,17 @@ class Telling:
         """Start nothing new. Attempts under way finish; with `now`, those that may be made again are stopped."""
         await self._engine.tell(self.id, s.Pause(by=by, stop_attempts=now))
 
+    async def execute_step(self, path: str, *, by: str = "") -> None:
+        """Execute one step of a paused run, which stays paused; a group is opened, so that its parts can be.
+
+        When this returns, the step has begun, or what has to be asked before it is asked; `events` tell its end.
+        `resume` goes on with all the others.
+
+        Raises:
+            RefusedError: the run is not paused, or the step cannot be executed now; says which can.
+        """
+        await self._engine.tell(self.id, s.Execute(path=path, by=by))
+
     async def resume(self, *, by: str = "") -> None:
         """Go on after `pause`."""
         await self._engine.tell(self.id, s.Resume(by=by))

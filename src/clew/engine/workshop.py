@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from clew import codec
+from clew.bodies import servers
 from clew.bodies.errors import error_info
 from clew.bodies.functions import find
 from clew.bodies.groups import ProcessGroups
@@ -22,18 +23,23 @@ from clew.engine.expanding import expand
 from clew.engine.inputs import InputReader, refuse_large, store
 from clew.engine.jobs import Functions, Job, Performer
 from clew.engine.logbook import LogBook
+from clew.engine.memories import Memories
+from clew.engine.pausing import AskPerformer, WaitPerformer
 from clew.engine.performers import FunctionPerformer, HttpPerformer, ShellPerformer
+from clew.engine.remembering import MemoryPerformer
+from clew.engine.restoring import RestorePerformer, record_before
 from clew.engine.secrets import Secrets
+from clew.engine.serving import RemoteCalls
 from clew.engine.tooling import ToolPerformer
 from clew.errors import InvalidInputError, LostValueError, StorageError, UnresolvedBodyError
-from clew.graphs.functions_of import functions_of
-from clew.journal.port import Journal
+from clew.graphs.functions_of import functions_of, servers_of
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
 from clew.kernel.resolve import with_output
 from clew.kernel.values import Binding, Literal, Value
 from clew.kernel.writes import Update
+from clew.workers.isolation.warden import Warden
 from clew.workers.processes import ProcessPool
 
 #: Characters of an exclusive key.
@@ -43,19 +49,28 @@ MAX_EXCLUSIVE = 1_000
 class Workshop:
     """Performs the bodies of one engine."""
 
-    def __init__(self, journal: Journal, logbook: LogBook, secrets: Secrets, *, processes: int, tee: bool) -> None:
-        self.reader = InputReader(journal)
+    def __init__(
+        self, memories: Memories, logbook: LogBook, secrets: Secrets, *, processes: int, tee: bool
+    ) -> None:
+        self.memories = memories
+        self.reader = InputReader(memories.journal)
         self.logbook = logbook
         self.secrets = secrets
         self._groups = ProcessGroups()
-        self._pool = ProcessPool(processes, self._groups)
+        self._warden = Warden()
+        self._pool = ProcessPool(processes, self._groups, warden=self._warden)
         self._http = HttpClient()
         self._functions = FunctionPerformer(self._pool, tee=tee)
+        self._remote = RemoteCalls(self._groups, secrets)
         self._performers: dict[str, Performer] = {
             "function": self._functions,
-            "shell": ShellPerformer(self._groups, secrets),
+            "shell": ShellPerformer(self._groups, self._warden, secrets),
             "http": HttpPerformer(self._http, secrets),
-            "tool": ToolPerformer(self._functions),
+            "tool": ToolPerformer(self._functions, self._remote),
+            "ask": AskPerformer(),
+            "wait": WaitPerformer(),
+            "memory": MemoryPerformer(),
+            "restore": RestorePerformer(),
         }
         #: Bodies that were told to stop and belong to no run any more.
         self._left: set[asyncio.Task[None]] = set()
@@ -82,7 +97,9 @@ class Workshop:
         self._canary.cancel()
         await asyncio.gather(self._canary, return_exceptions=True)
         await self._functions.close()
+        await self._remote.close()
         await self._pool.close()
+        await self._warden.close()
         await self._http.aclose()
         self._groups.close()
 
@@ -91,6 +108,7 @@ class Workshop:
         command = job.command
         if command.exclusive is not None:
             await self._take_key(job, command.exclusive)
+        await record_before(job, self.secrets)
         json: bytes | None = await self._performers[command.kind](job)
         if command.probe:
             json = output_of_probe(json)
@@ -137,7 +155,8 @@ class Workshop:
                 find(body, known.functions)
             except UnresolvedBodyError as error:
                 problems.append(str(error))
-        return problems
+        asked = {server.name for server in servers_of(known.topology.spec)}
+        return problems + [problem for name in sorted(asked) if (problem := servers.missing(name))]
 
     def store_inputs(
         self, given: Mapping[str, bytes], *, inline: bool = False

@@ -16,34 +16,49 @@ if TYPE_CHECKING:
     from clew.graphs.graph import Graph
     from clew.graphs.handles import Handle, item
     from clew.graphs.layers import execution_batches
+    from clew.graphs.limits import Limits
     from clew.graphs.loading import load
+    from clew.graphs.memories import memory
+    from clew.graphs.permissions import Permissions
+    from clew.graphs.plans import Loop, Plan
     from clew.graphs.policies import Retry, exponential, fixed, linear, node, undo
+    from clew.graphs.preconditions import check
     from clew.graphs.probing import Happened
     from clew.graphs.reducers import append, greatest, least, merge, replace, total
+    from clew.graphs.restoring import restore
     from clew.graphs.route_drafts import barrier
+    from clew.graphs.servers import Server
     from clew.graphs.state_graph import StateGraph
     from clew.graphs.state_options import branch
     from clew.graphs.state_view import StateView
-    from clew.graphs.tools import Example, Permissions, Tool, Tools, tool
+    from clew.graphs.tools import Example, Tool, Tools, tool
     from clew.graphs.updates import DELETE, END, START, Update
     from clew.graphs.written import WrittenGraph
 
 _HOMES = {
-    "bodies": ("FunctionBody", "HttpBody", "ShellBody", "http", "shell"),
+    "bodies": ("http", "shell"),
+    "body_data": ("FunctionBody", "HttpBody", "ShellBody"),
     "calls": ("call", "rehearse"),
     "checkpoints": ("Checkpoints",),
     "graph": ("Graph",),
     "handles": ("Handle", "item"),
     "layers": ("execution_batches",),
     "loading": ("load",),
+    "memories": ("memory",),
+    "plans": ("Loop", "Plan"),
     "policies": ("Retry", "exponential", "fixed", "linear", "node", "undo"),
+    "preconditions": ("check",),
     "probing": ("Happened",),
     "reducers": ("append", "greatest", "least", "merge", "replace", "total"),
+    "restoring": ("restore",),
     "route_drafts": ("barrier",),
+    "servers": ("Server",),
     "state_graph": ("StateGraph",),
     "state_options": ("branch",),
     "state_view": ("StateView",),
-    "tools": ("Example", "Permissions", "Tool", "Tools", "tool"),
+    "limits": ("Limits",),
+    "permissions": ("Permissions",),
+    "tools": ("Example", "Tool", "Tools", "tool"),
     "updates": ("DELETE", "END", "START", "Update"),
     "written": ("WrittenGraph",),
 }
@@ -60,8 +75,12 @@ __all__ = [
     "Handle",
     "Happened",
     "HttpBody",
+    "Limits",
+    "Loop",
     "Permissions",
+    "Plan",
     "Retry",
+    "Server",
     "ShellBody",
     "StateGraph",
     "StateView",
@@ -73,6 +92,7 @@ __all__ = [
     "barrier",
     "branch",
     "call",
+    "check",
     "execution_batches",
     "exponential",
     "fixed",
@@ -82,10 +102,12 @@ __all__ = [
     "least",
     "linear",
     "load",
+    "memory",
     "merge",
     "node",
     "rehearse",
     "replace",
+    "restore",
     "shell",
     "tool",
     "total",

@@ -15,7 +15,18 @@ from typing import Any, Literal, TypedDict, cast
 
 import msgspec
 
-from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody, ToolBody
+from clew.graphs.body_data import (
+    AskBody,
+    FunctionBody,
+    HttpBody,
+    MemoryBody,
+    RestoreBody,
+    ShellBody,
+    ToolBody,
+    WaitBody,
+)
+from clew.graphs.limits import Limits, limits_of
+from clew.graphs.permissions import Permissions
 from clew.graphs.signatures import Signature
 from clew.kernel.definition import OnInterrupt
 
@@ -65,13 +76,17 @@ class HttpText(TypedDict):
 _OWN_INPUTS = {
     "shell": frozenset(("command", "stdin", "cwd", "env")),
     "http": frozenset(("url", "params", "json", "data", "headers")),
+    "memory": frozenset(("namespace", "key", "value", "default", "text", "where", "prefix", "limit")),
+    "restore": frozenset(("paths",)),
+    "ask": frozenset(("text", "choices", "default")),
+    "wait": frozenset(("seconds", "until", "default")),
 }
 _RETURNS = {"text": ShellOutput, "json": ShellJson, "none": ExitCode}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A body that is no plain function: made by `shell`, `http`, `call`; given to `Graph.add` and `Graph.map`.
+    """A body that is no plain function: made by `shell`, `http`, `call`, `memory`; given to `Graph.add`.
 
     Attributes:
         kind: what performs it.
@@ -80,13 +95,13 @@ class Description:
         timeout_s: limit of one attempt when the node does not say.
         on_interrupt: what an interrupted attempt means when the node does not say.
         function: of a tool, what is called.
-        signature: of a tool, what its function takes and returns.
+        signature: of a tool, what its function takes and returns; of an operation on the memory, what it returns.
         schema: of a tool, the JSON Schema of its arguments.
         problems: why it cannot be the body of a node.
     """
 
-    kind: Literal["shell", "http", "tool"]
-    body: ShellBody | HttpBody | ToolBody
+    kind: Literal["shell", "http", "tool", "memory", "restore", "ask", "wait"]
+    body: ShellBody | HttpBody | ToolBody | MemoryBody | RestoreBody | AskBody | WaitBody
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     timeout_s: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
@@ -100,6 +115,11 @@ class Description:
         """The names of all inputs that the body reads."""
         return frozenset(self.inputs) if self.kind == "tool" else _OWN_INPUTS[self.kind]
 
+    @property
+    def takes_handles(self) -> bool:
+        """Whether handles may stand in its inputs; what shell and http are given is text."""
+        return self.kind in ("tool", "memory", "ask", "wait")
+
     def is_line(self, name: str) -> bool:
         """Whether one of its inputs is a line for the shell, in which values are quoted."""
         return name == "command" and isinstance(self.body, ShellBody) and self.body.shell
@@ -112,7 +132,7 @@ class Description:
                 return _RETURNS[capture]
             case HttpBody(parse=parse):
                 return HttpText if parse == "text" else HttpOutput
-            case ToolBody():
+            case _:
                 return self.signature.returns if self.signature is not None else Any
 
 
@@ -125,6 +145,11 @@ def shell(
     ok_codes: Sequence[int] = (0,),
     capture: Literal["text", "json", "none"] = "text",
     max_output: int = 10_000_000,
+    limits: Limits | Mapping[str, Any] | None = None,
+    read: Sequence[str] | None = None,
+    write: Sequence[str] | None = None,
+    network: Sequence[str] | None = None,
+    best_effort: bool = False,
 ) -> Description:
     """Describe a program to run. Its output is a mapping with `exit_code`, `stdout` and `stderr`.
 
@@ -137,7 +162,17 @@ def shell(
         ok_codes: exit codes that mean success.
         capture: `stdout` of the output is text, or parsed as JSON, or not there (``none``).
         max_output: bytes of standard output that are kept; more fails the node.
+        limits: what it may use, by name, see `Limits`.
+        read: folders and files that it may read; everything if not given.
+        write: folders and files that it may change; everything if not given.
+        network: where it may connect to; everywhere if not given.
+        best_effort: what a machine cannot hold it to is left out there, instead of refused.
+
+    Raises:
+        InvalidInputError: a limit is none.
     """
+    roots = [read, write, network]
+    permissions = Permissions(read=_tuple(read), write=_tuple(write), network=_tuple(network))
     variables = dict(env or {})
     inputs: dict[str, Any] = {"command": command if isinstance(command, str) else list(command)}
     if stdin is not None:
@@ -153,6 +188,9 @@ def shell(
         ok_codes=tuple(ok_codes),
         capture=capture,
         max_output=max_output,
+        permissions=permissions if any(each is not None for each in roots) else None,
+        limits=limits_of(limits),
+        best_effort=best_effort,
     )
     return Description(kind="shell", body=body, inputs=inputs, on_interrupt=OnInterrupt.FAIL)
 
@@ -195,6 +233,10 @@ def http(
         timeout_s=HTTP_TIMEOUT_S,
         on_interrupt=OnInterrupt.RETRY if method in {"GET", "HEAD"} else OnInterrupt.FAIL,
     )
+
+
+def _tuple(places: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if places is None else tuple(places)
 
 
 def holds_expression(value: Any) -> bool:

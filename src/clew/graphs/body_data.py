@@ -11,7 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from clew.graphs.tools import Effects, Isolation, Permissions, Server
+from clew.graphs.limits import NO_LIMITS, Limits
+from clew.graphs.permissions import Permissions
+from clew.graphs.tools import Effects, Isolation, Server
+from clew.kernel.definition import NodeSpec
+
+AskKind = Literal["confirm", "input", "choice", "information"]
 
 
 class FunctionBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,6 +49,9 @@ class ShellBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ok_codes: exit codes that mean success.
         capture: `stdout` of the output is text, or parsed as JSON, or not there.
         max_output: bytes of standard output that are kept; more fails the node.
+        permissions: what it is held to; None is nothing.
+        limits: what it may use.
+        best_effort: what a machine cannot hold it to is left out.
     """  # noqa: D205 -- the inputs belong to the one line
 
     cwd: str = ""
@@ -52,6 +60,9 @@ class ShellBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ok_codes: tuple[int, ...] = (0,)
     capture: Literal["text", "json", "none"] = "text"
     max_output: int = 10_000_000
+    permissions: Permissions | None = None
+    limits: Limits = NO_LIMITS
+    best_effort: bool = False
 
 
 class HttpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,6 +81,42 @@ class HttpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ok_statuses: tuple[int, ...] = ()
 
 
+CheckKind = Literal["file", "program", "tool", "permission", "resource", "run"]
+
+
+class CheckBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What has to hold right before a tool is called; made by `check`.
+
+    Attributes:
+        kind: there is a ``file``, ``program``, ``tool``, ``permission`` or ``resource``; or a function
+            says so (``run``).
+        name: of the file, program or tool. What depends on the run is an input of the node, see `input_name`.
+        permissions: what has to be possible.
+        limits: what has to be free.
+        function: that says so; of a tool, what is to be found.
+        required: the call fails if it does not hold; otherwise that is only told.
+        message: what is said if it does not hold.
+    """
+
+    kind: CheckKind
+    name: str = ""
+    permissions: Permissions | None = None
+    limits: Limits = NO_LIMITS
+    function: FunctionBody | None = None
+    required: bool = True
+    message: str = ""
+
+    @property
+    def told(self) -> str:
+        """What is checked, in a few words."""
+        return f"{self.kind} {self.name}".strip() if self.kind != "run" else f"check {self.name}"
+
+
+def input_name(check: int, what: str = "") -> str:
+    """The input of a node that has what one of its checks is given; the name is no argument of any tool."""
+    return f"#check {check} {what}".rstrip()
+
+
 class ToolBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call of a tool; made by `call`. Its inputs are the arguments, by name.
 
@@ -77,18 +124,108 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         name: of the tool.
         function: what is called; None for a tool of a server.
         server: where it is called, if not here.
+        remote: what the server calls the tool.
         parameters: JSON Schema of the arguments, if it cannot be read off the function.
         permissions: what the tool may do.
         effects: whether a call that was lost may be made again.
-        isolation: where it runs.
+        isolation: where it runs; in a process of its own it is held to `permissions` and `limits`.
+        limits: what a call may use.
+        best_effort: what a machine cannot hold it to is left out.
+        folder: where it runs, if not where the engine does.
         dry_run: `function` is the tool's dry run, which only tells what would happen.
+        checks: what has to hold right before each call.
     """
 
     name: str
     function: FunctionBody | None = None
     server: Server | None = None
+    remote: str = ""
     parameters: dict[str, Any] = {}
     permissions: Permissions = Permissions()
     effects: Effects = "unknown"
     isolation: Isolation = "thread"
+    limits: Limits = NO_LIMITS
+    best_effort: bool = False
+    folder: str = ""
     dry_run: bool = False
+    checks: tuple[CheckBody, ...] = ()
+
+
+class MemoryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An operation on the memory; made by `memory`. Its inputs are what the operation takes, by name.
+
+    Attributes:
+        operation: what is done; ``undo`` takes back what the undone visit, or a step of it, has changed.
+        step: key of that step.
+        path: the visit of that step.
+        effects: what it does to the world, as of a tool.
+    """
+
+    operation: Literal["store", "update", "delete", "get", "search", "undo"]
+    step: str = ""
+    path: str = ""
+    effects: Effects = "idempotent"
+
+
+class RestoreBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Puts files back; made by `restore`. Its input: ``before``, a list of what was recorded of them each time."""
+
+
+#: What a sub-graph is for people that a plan has made of a step.
+CHOICE, LOOP = "choice", "loop"
+
+
+class GroupBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sub-graph that a plan has made of a step.
+
+    Attributes:
+        role: what it is for people: ``choice`` or ``loop``; empty for all other sub-graphs.
+        label: its condition as people read it.
+    """
+
+    role: str = ""
+    label: str = ""
+
+
+#: A sub-graph that is nothing but that.
+_PLAIN = GroupBody()
+
+
+def group_of(node: NodeSpec) -> GroupBody:
+    """What a plan has made of a sub-graph; for all other nodes, nothing."""
+    if node.kind != "graph" or len(node.body) <= len(b"{}"):
+        return _PLAIN
+    return msgspec.json.decode(node.body, type=GroupBody)
+
+
+def kind_of(node: NodeSpec) -> str:
+    """What a node is for people: its kind, or what a plan has made of it."""
+    return group_of(node).role or node.kind
+
+
+class AskBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A question to a person; made by `ask`. Its inputs: ``text``, ``choices``, ``default``.
+
+    Attributes:
+        how: ``confirm`` wants a yes, ``input`` a value, ``choice`` one of several; ``information`` only tells.
+        type: of the value, as files write types.
+        required: a no is an error.
+        deadline_s: how long an answer is waited for, in seconds; None is for ever.
+    """
+
+    how: AskKind
+    type: str = ""
+    required: bool = True
+    deadline_s: float | None = None
+
+
+class WaitBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A wait; made by `wait`. Its inputs: ``seconds``, ``until`` (a time), ``default`` (if no message comes).
+
+    Attributes:
+        message: name of the message that is waited for; empty if none is.
+        timeout_s: how long the message is waited for, in seconds; None is for ever.
+    """
+
+    message: str = ""
+    timeout_s: float | None = None

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 import msgspec
 
 from clew import codec
+from clew.graphs.body_data import group_of
 from clew.graphs.handles import tell
 from clew.kernel.definition import NodeSpec
 from clew.kernel.values import Binding, Expression, Literal
@@ -48,7 +49,8 @@ def picture(name: str, width: float, height: float, style: str, parts: Iterable[
 def note(node: NodeSpec) -> str:
     """The second line of a box: what the node does, where that is not what its id says."""
     what = {"function": _function_name(node.body), "graph": f"graph {node.graph.name}" if node.graph else "graph"}
-    told = what.get(node.kind, node.kind)
+    group = group_of(node)
+    told = f"{group.role}: {group.label}" if group.role else what.get(node.kind, node.kind)
     if told == node.id:
         told = ""
     return f"each: {told or node.id}" if node.map is not None else told

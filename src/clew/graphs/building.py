@@ -7,13 +7,17 @@ from typing import Any
 
 import msgspec
 
+from clew import codec
 from clew.graphs.bodies import Description, body_for, describe_function
-from clew.graphs.body_data import ToolBody
+from clew.graphs.body_data import CheckBody, GroupBody, MemoryBody, ToolBody
 from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
+from clew.graphs.limits import limits_of
+from clew.graphs.memories import CHANGING
 from clew.graphs.route_building import build_barrier, build_routes
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import signature_of
+from clew.graphs.units import shorter
 from clew.kernel.definition import (
     CompensationSpec,
     ErrorPolicy,
@@ -35,6 +39,7 @@ def build(graph: GraphDraft) -> Built:
     """Make the definition of a graph and its sub-graphs; `checks` has found nothing wrong with them."""
     if graph.built is None:
         bodies: Bodies = {}
+        limits = limits_of(graph.limits)
         spec = GraphSpec(
             name=graph.name,
             nodes=tuple(_node(draft, graph, bodies) for draft in graph.nodes),
@@ -50,13 +55,16 @@ def build(graph: GraphDraft) -> Built:
             ),
             output=graph.output,
             on_error=ErrorPolicy(graph.on_error),
-            timeout_s=_seconds(graph.timeout),
+            timeout_s=_seconds(shorter(graph.timeout, limits.wall_s)),
             max_concurrency=graph.max_concurrency,
             max_interruptions=graph.max_interruptions,
             description=graph.description,
             routes=build_routes(graph, graph.routes, bodies) if graph.routes is not None else None,
             branches=graph.branches_of is not None,
             rollback=graph.rollback,
+            limits={name: float(value) for name, value in limits.given()},
+            best_effort=graph.best_effort,
+            metadata=_metadata(graph),
         )
         graph.built = Built(spec, bodies, definition_hash(spec))
     return graph.built
@@ -98,9 +106,10 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
         case GraphDraft() as inner:
             built = build(inner)
             bodies.update(built.bodies)
-            return "graph", msgspec.Raw(b"{}"), built.spec
+            return "graph", _raw(GroupBody(role=draft.role, label=draft.label)), built.spec
         case Description() as described:
-            return described.kind, _described(described, f"{graph.name}/{draft.id}", bodies), None
+            body = _described(described, f"{graph.name}/{draft.id}", bodies, _checks(draft, graph, bodies))
+            return described.kind, body, None
         case Barrier():
             return "barrier", msgspec.Raw(b"{}"), None
         case function:
@@ -110,8 +119,20 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
             return "function", _raw(described), None
 
 
-def _described(described: Description, owner: str, bodies: Bodies) -> msgspec.Raw:
+def _checks(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[CheckBody, ...]:
+    described = tuple(draft.check_bodies(graph.name))
+    for each, body in zip(draft.checks, described, strict=True):
+        if each.function is not None and body.function is not None:
+            bodies[body.function.ref] = each.function
+    return described
+
+
+def _described(
+    described: Description, owner: str, bodies: Bodies, checks: tuple[CheckBody, ...] = ()
+) -> msgspec.Raw:
     body = body_for(described, owner)
+    if isinstance(body, ToolBody) and checks:
+        body = msgspec.structs.replace(body, checks=checks)
     if isinstance(body, ToolBody) and body.function is not None and described.function is not None:
         bodies[body.function.ref] = described.function
     return _raw(body)
@@ -123,8 +144,8 @@ def _inputs(draft: Draft) -> dict[str, Binding]:
     if probe is None or stored is None:
         return draft.inputs if stored is None else stored
     taken = signature_of(probe)
-    wanted = draft.named_inputs if taken.takes_any else {*stored, *taken.parameters}
-    return {name: value for name, value in draft.named_inputs.items() if name in wanted}
+    wanted = draft.named_inputs if taken.takes_any else taken.parameters
+    return {name: value for name, value in {**draft.named_inputs, **stored}.items() if name in {*stored, *wanted}}
 
 
 def _probe(draft: Draft, graph: GraphDraft, bodies: Bodies) -> msgspec.Raw:
@@ -152,7 +173,7 @@ def _map(draft: MapDraft, owner: str, bodies: Bodies) -> MapSpec:
 def _compensation(draft: Draft, graph: GraphDraft, bodies: Bodies) -> CompensationSpec | None:
     how = draft.options.undoing
     if how is None or draft.undo is None:
-        return None
+        return None if draft.options.irreversible else _own_compensation(draft.body)
     if isinstance(how.body, Description):
         body = _described(how.body, f"{graph.name}/{draft.id}:undo", bodies)
         kind, usual_s = how.body.kind, how.body.timeout_s
@@ -167,7 +188,23 @@ def _compensation(draft: Draft, graph: GraphDraft, bodies: Bodies) -> Compensati
         retry=_in_floats(how.retry_spec()),
         timeout_s=_seconds(how.timeout if how.timeout is not None else usual_s),
         on_interrupt=OnInterrupt(how.on_interrupt),
+        before=kind == "restore",
     )
+
+
+def _own_compensation(body: Any) -> CompensationSpec | None:
+    """What a body brings along: an operation that changes the memory knows how to be undone."""
+    if not isinstance(body, Description) or not isinstance(body.body, MemoryBody):
+        return None
+    if body.body.operation not in CHANGING:
+        return None
+    return CompensationSpec(kind="memory", body=_raw(MemoryBody(operation="undo")))
+
+
+def _metadata(graph: GraphDraft) -> msgspec.Raw:
+    if graph.plan is None or not graph.plan.metadata:
+        return NOTHING  # by identity, or it would stand in the definition
+    return msgspec.Raw(codec.encode(dict(graph.plan.metadata)))
 
 
 def _in_floats(retry: Retry) -> Retry:

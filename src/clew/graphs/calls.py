@@ -10,12 +10,14 @@ from clew.graphs.arguments import argument_problems
 from clew.graphs.bodies import Description, describe_function, is_importable
 from clew.graphs.body_data import FunctionBody, ToolBody
 from clew.graphs.drafts import Draft
+from clew.graphs.limits import NO_LIMITS
+from clew.graphs.servers import Server, server_problems
 from clew.graphs.signatures import Signature, signature_of
 from clew.graphs.tools import Isolation, Tool, tool_of
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.values import Binding
 
-_ASYNC = "an asynchronous function runs in the loop; make it synchronous, or leave isolation out"
+_ASYNC = "an asynchronous function runs in the loop or in a process of its own; leave isolation out"
 _NOT_FOUND = (
     "its function runs in a process of its own, which cannot find this one (a lambda, a function inside a "
     "function, or one of an interactive session); define it at the top of a module"
@@ -59,9 +61,9 @@ def isolation_of(tool: Tool) -> Isolation:
     """Where a tool runs: as it says, or else where it does no harm to others."""
     if tool.isolation is not None:
         return tool.isolation
-    if tool.function is not None and signature_of(tool.function).is_async:
-        return "loop"
-    return "process" if tool.permissions.shell else "thread"
+    if tool.limits.need_isolation or (tool.permissions.shell and tool.server is None):
+        return "process"
+    return "loop" if tool.function is not None and signature_of(tool.function).is_async else "thread"
 
 
 def call_problems(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -96,10 +98,14 @@ def _described(tool: Tool, arguments: Mapping[str, Any], dry_run: Callable[..., 
             name=tool.name,
             function=_function_body(function, signature, tool.name),
             server=tool.server,
+            remote=tool.remote,
             parameters={} if read_off else dict(tool.parameters),
             permissions=tool.permissions,
             effects=tool.effects,
             isolation=isolation,
+            limits=tool.limits if dry_run is None else NO_LIMITS,
+            best_effort=tool.best_effort,
+            folder=tool.folder,
             dry_run=dry_run is not None,
         ),
         inputs=dict(arguments),
@@ -127,14 +133,26 @@ def _function_body(
 def _problems_of(
     tool: Tool, function: Callable[..., Any] | None, signature: Signature | None, isolation: Isolation
 ) -> Iterator[str]:
-    if function is None or signature is None:
-        yield "it has no function; only tools with one can be called by a node"
+    if tool.server is not None:
+        yield from _server_problems(tool, tool.server, isolation)
         return
-    if tool.limits:
-        names = ", ".join(tool.limits)
-        yield f"its limits ({names}) cannot be held to in a node; leave them out, and use timeout for its time"
-    if signature.is_async and isolation != "loop":
+    if function is None or signature is None:
+        yield "it has neither a function nor a server that could be called by a node"
+        return
+    if tool.limits.need_isolation and isolation != "process":
+        names = ", ".join(name for name, _ in tool.limits.given())
+        yield f"its limits ({names}) need a process of its own; leave isolation out"
+    if signature.is_async and isolation == "thread":
         yield _ASYNC
+
+
+def _server_problems(tool: Tool, server: Server, isolation: Isolation) -> Iterator[str]:
+    for where, why in server_problems(server):
+        yield ": ".join(("its server", *where, why))
+    if isolation == "process":
+        yield "it runs in its server, which is held to no rights and limits here; leave them out"
+    if tool.function is not None:
+        yield "it has a function and a server; leave one of the two out"
 
 
 def _problems(

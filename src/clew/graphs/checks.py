@@ -8,10 +8,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from clew.graphs.bodies import Description, describe_function, is_importable
+from clew.graphs.body_data import ToolBody
 from clew.graphs.calls import call_problems
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import UNBOUND
+from clew.graphs.limit_checks import limit_problems
 from clew.graphs.names import did_you_mean, listed, nearest
+from clew.graphs.plan_checks import resource_problems, type_parts
 from clew.graphs.policies import (
     choice_problems,
     count_problems,
@@ -40,6 +43,17 @@ _NO_ITEM = "item stands for something only in nodes with a map"
 _OF_ATTEMPTS = (
     *("retry", "timeout", "heartbeat", "on_interrupt", "probe", "exclusive", "uses", "priority", "irreversible"),
 )
+
+#: What cannot say that it is alive, by kind.
+_SILENT = {
+    "shell": "a program",
+    "http": "a request",
+    "tool": "a tool without the Context",
+    "memory": "an operation on the memory",
+    "restore": "putting files back",
+    "ask": "a question",
+    "wait": "a wait",
+}
 
 
 def problems_of(graph: GraphDraft) -> list[str]:
@@ -82,6 +96,7 @@ def _graph_problems(graph: GraphDraft) -> Iterator[str]:
         return
     bind_late(graph)
     types = Types(graph)
+    type_parts(graph, types)
     if graph.branches_of is None:  # the policies of branches are those of their node
         yield from _own_policies(graph)
     if graph.routes is not None:
@@ -96,6 +111,7 @@ def _graph_problems(graph: GraphDraft) -> Iterator[str]:
         for sentence in types.problems_of(graph.output):
             yield graph.output_place.before(f"returns: {sentence}")
     yield from _cycles(graph)
+    yield from resource_problems(graph)
     if graph.routes is not None:
         yield from edge_problems(graph, types)
 
@@ -107,6 +123,8 @@ def _own_policies(graph: GraphDraft) -> Iterator[str]:
         *count_problems("max_concurrency", graph.max_concurrency, 1),
         *count_problems("max_interruptions", graph.max_interruptions, 0),
         *flag_problems("rollback", graph.rollback),
+        *flag_problems("best_effort", graph.best_effort),
+        *limit_problems(graph),
     ]
     if not isinstance(graph.name, str) or not graph.name.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
         found.append(("name", f"is text, not {graph.name!r}"))
@@ -115,13 +133,13 @@ def _own_policies(graph: GraphDraft) -> Iterator[str]:
         for name in graph.inputs
         if graph.routes is None and not _INPUT_NAME.fullmatch(name)
     ]
-    if not graph.nodes:
+    if not graph.nodes and (graph.output is None or graph.plan is None or graph.plan.captures is None):
         found.append(("nodes", "there are none"))
     for about, sentence in found:
         yield graph.place.before(f"{about} {sentence}" if about in _WITHOUT_COLON else f"{about}: {sentence}")
 
 
-_WITHOUT_COLON = {"on_error", "timeout", "max_concurrency", "max_interruptions", "name", "rollback"}
+_WITHOUT_COLON = {"on_error", "timeout", "max_concurrency", "max_interruptions", "name", "rollback", "best_effort"}
 
 
 def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tuple[str, str]]:
@@ -132,7 +150,9 @@ def _node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[tu
         yield "id", f"it is used twice, first at {first.place}"
     for name in draft.after:
         if name not in graph.index:
-            yield "depends_on", f"there is no node {name!r}{did_you_mean(name, graph.index)}"
+            owner = graph.part_with(name)
+            near = f" here, but in a part of {owner!r}; name that" if owner else did_you_mean(name, graph.index)
+            yield "depends_on", f"there is no node {name!r}{near}"
     yield from policy_problems(draft.options)
     yield from _stray_items(draft)
     if draft.map is not None:
@@ -174,7 +194,7 @@ def _body_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, str]]
 def _stray_items(draft: Draft) -> Iterator[tuple[str, str]]:
     """Uses of `item` where there is none."""
     places = {} if draft.map else {f"parameter {name!r}": value for name, value in draft.inputs.items()}
-    if isinstance(draft.body, Description) and draft.body.kind == "tool" and draft.map is None:
+    if isinstance(draft.body, Description) and draft.body.takes_handles and draft.map is None:
         places |= draft.stored_inputs or {}
     places |= {"over": draft.map.over} if draft.map else {"exclusive": draft.exclusive or UNBOUND}
     for about, binding in places.items():
@@ -185,10 +205,11 @@ def _stray_items(draft: Draft) -> Iterator[tuple[str, str]]:
 def _heartbeat_problems(draft: Draft) -> Iterator[tuple[str, str]]:
     if draft.options.heartbeat is None:
         return
+    if isinstance(draft.body, Description) and isinstance(draft.body.body, ToolBody) and draft.body.body.server:
+        return  # what a server tells of its progress is a sign of life
     if isinstance(draft.body, Description):
         if (signature := draft.body.signature) is None or not signature.takes_context:
-            whats = {"shell": "a program", "http": "a request", "tool": "a tool without the Context"}
-            what = whats[draft.body.kind]
+            what = _SILENT[draft.body.kind]
             yield "heartbeat", f"{what} does not say that it is alive, only a function does; use timeout"
     elif not draft.signature.takes_context:
         yield "heartbeat", "the function does not take the Context, and so cannot say that it is alive"
@@ -209,7 +230,8 @@ def _parameter_problems(draft: Draft, graph: GraphDraft) -> Iterator[tuple[str, 
 
 
 def _unknown_parameter(draft: Draft, name: str) -> str:
-    known = [*draft.signature.parameters]
+    keys = draft.body.keys or {} if isinstance(draft.body, GraphDraft) else {}
+    known = [each for each in draft.signature.parameters if each not in keys or not keys[each].own]
     near = did_you_mean(name, [each for each in known if each not in draft.inputs] or known)
     if isinstance(draft.body, Description):
         return f"no {{{{ {name} }}}} stands in the {draft.body.kind} node's texts{near}"
@@ -286,6 +308,10 @@ def _functions(graph: GraphDraft) -> Iterator[_Use]:
         if callable(draft.body) and makes_attempts(draft):
             ref = draft.function_body(graph.name).ref
             yield _Use(draft.body, ref, graph.name, owner, "function", partial(draft.tell, ""))
+        for each, body in zip(draft.checks, draft.check_bodies(graph.name), strict=True):
+            if body.function is not None:
+                tell = partial(draft.tell, "checks")
+                yield _Use(each.function, body.function.ref, graph.name, owner, "check", tell)
         if draft.options.probe is not None:
             ref = draft.probe_body(graph.name).ref
             yield _Use(draft.options.probe, ref, graph.name, owner, "probe", partial(draft.tell, "probe"))

@@ -5,19 +5,23 @@ Both forms, Python and files, fill these in; `checks` reads them, and `building`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from clew.graphs.bodies import Description, describe_function
-from clew.graphs.body_data import FunctionBody
+from clew.graphs.body_data import CheckBody, FunctionBody
+from clew.graphs.captures import inputs_in
+from clew.graphs.limits import Limits
 from clew.graphs.names import NOWHERE, Place
+from clew.graphs.plan_drafts import PlanDraft, Role
 from clew.graphs.policies import NOT_GIVEN, Options
+from clew.graphs.preconditions import Check
 from clew.graphs.route_drafts import Barrier, RouteDraft
 from clew.graphs.signatures import Parameter, Signature, is_async
 from clew.graphs.state_schema import KeyDraft, written_key
 from clew.kernel.definition import ErrorPolicy, GraphSpec, ItemPolicy, OnLimit
-from clew.kernel.values import Binding, references
+from clew.kernel.values import Binding, FromInput, Pick, references
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +76,10 @@ class Draft:
         item: in a state graph, the parameter that was named for the item of a map.
         called: what errors at run time call it; its id, if that is empty.
         branch_of: the parallel node of a state graph that it is a branch of; empty for all others.
+        checks: what has to hold right before each attempt.
+        role: what it is for people, if it is a sub-graph that a plan has made of a step.
+        label: its condition as people read it, in that case.
+        words: what fields are called in problems, where that is not how they are called here.
         max_visits: in a state graph, how often it may be entered.
         on_limit: what happens then.
         problems: what was wrong when it was written, as (field, sentence).
@@ -93,6 +101,10 @@ class Draft:
     item: str | None = None
     called: str = ""
     branch_of: str = ""
+    checks: tuple[Check, ...] = ()
+    role: Role = ""
+    label: str = ""
+    words: dict[str, str] = field(default_factory=dict[str, str])
     max_visits: int | None = None
     on_limit: OnLimit | str = OnLimit.STRICT
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -140,6 +152,7 @@ class Draft:
 
     def tell(self, about: str, sentence: str) -> str:
         """A problem as it is shown: where, which node, which field, what."""
+        about = self.words.get(about, about)
         subject = f"branch {self.id!r} of {self.branch_of!r}" if self.branch_of else f"node {self.id!r}"
         subject += f", {about}" if about else ""
         return self.place_of(about).before(f"{subject}: {sentence}")
@@ -160,6 +173,10 @@ class Draft:
         assert self.options.probe is not None
         probe = self.options.probe
         return describe_function(probe, f"{graph}/{self.id}:probe", is_async=is_async(probe))
+
+    def check_bodies(self, graph: str) -> list[CheckBody]:
+        """How what is checked before the node is stored."""
+        return [each.body(f"{graph}/{self.id}:check{i}") for i, each in enumerate(self.checks)]
 
     def undo_body(self, graph: str) -> FunctionBody:
         """How the function that undoes the node is found again."""
@@ -188,9 +205,12 @@ class GraphDraft:
         problems: what was wrong when it was written, as it is shown.
         parents: the graphs that this one is a node of.
         rollback: a run of it that fails is rolled back.
+        limits: what all its nodes may use together.
+        best_effort: limits that a machine cannot hold to are left out there.
         unread: it could not be read, so that no more is said about it than what was wrong when it was read.
         routes: what makes it a state graph.
         branches_of: the state graph whose parallel node this is; its nodes are the branches.
+        plan: what makes it a plan, or a part of a step of one.
         built: set by the first `Graph.spec`. It is None in all parents when it is None here, because
             building them builds this one.
     """
@@ -203,6 +223,8 @@ class GraphDraft:
     max_concurrency: int = 4
     max_interruptions: int = 10
     rollback: bool = False
+    limits: Limits | Mapping[str, Any] | None = None
+    best_effort: bool = False
     unread: bool = False
     inputs: dict[str, InputDraft] = field(default_factory=dict[str, InputDraft])
     nodes: list[Draft] = field(default_factory=list[Draft])
@@ -214,6 +236,7 @@ class GraphDraft:
     built: Built | None = None
     routes: RouteDraft | None = None
     branches_of: GraphDraft | None = None
+    plan: PlanDraft | None = None
 
     @property
     def has_state(self) -> bool:
@@ -270,15 +293,57 @@ class GraphDraft:
         """The graphs that are nodes of this one."""
         return (draft.body for draft in self.nodes if isinstance(draft.body, GraphDraft))
 
+    def reach(self, graph: object, binding: Binding) -> Binding | None:
+        """What a binding of another graph is here; None if that is not a plan around this one.
+
+        What is taken from there becomes an input.
+        """
+        if graph is self:
+            return binding
+        if self.plan is None or self.plan.captures is None:
+            return None
+        found = self.plan.captures.reach(graph, binding)
+        for name in sorted(inputs_in(found)) if found is not None else ():
+            self.inputs.setdefault(name, InputDraft(name=name, place=self.place))
+        return found
+
+    def as_around(self, binding: Binding) -> Binding:
+        """What a binding is in the plan around, if it is taken from there; for messages."""
+        captures = self.plan.captures if self.plan is not None else None
+        if isinstance(binding, Pick):
+            return Pick(self.as_around(binding.of), binding.path)
+        if not isinstance(binding, FromInput) or captures is None or binding.name not in captures.taken:
+            return binding
+        taken = captures.taken[binding.name]
+        return captures.outer.as_around(taken) if isinstance(captures.outer, GraphDraft) else taken
+
+    def part_with(self, node_id: str) -> str:
+        """The step of a plan of which a part has this node; empty if none has."""
+        for draft in self.nodes:
+            if (
+                draft.role
+                and isinstance(draft.body, GraphDraft)
+                and any(node_id in part.index for part in draft.body.children())
+            ):
+                return draft.id
+        return ""
+
     def free_id(self, wanted: str) -> str:
-        """An id that no node has yet: ``fetch``, ``fetch_2``, ..."""
-        if wanted not in self.index:
+        """An id that no node has yet, here or around: ``fetch``, ``fetch_2``, ..."""
+        if not self.has_around(wanted):
             return wanted
         number = self._numbers.get(wanted, 2)
-        while f"{wanted}_{number}" in self.index:
+        while self.has_around(f"{wanted}_{number}"):
             number += 1
         self._numbers[wanted] = number + 1
         return f"{wanted}_{number}"
+
+    def has_around(self, node_id: str) -> bool:
+        """Whether a node has this id, here or in a plan around."""
+        if node_id in self.index:
+            return True
+        outer = self.plan.captures.outer if self.plan is not None and self.plan.captures is not None else None
+        return isinstance(outer, GraphDraft) and outer.has_around(node_id)
 
     _numbers: dict[str, int] = field(default_factory=dict[str, int])
     _keys: dict[str, KeyDraft] | None = None

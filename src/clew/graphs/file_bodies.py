@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from clew.errors import GraphError
+from clew.errors import GraphError, InvalidInputError
 from clew.graphs.bodies import Description, http, shell
 from clew.graphs.documents import Document, Keys, is_graph_file
 from clew.graphs.drafts import GraphDraft
 from clew.graphs.importing import ImportProblem, import_from, refuse_missing
 from clew.graphs.names import Place
-from clew.graphs.policies import Compensation, Delays, Options, Retry, seconds_of, undo
+from clew.graphs.policies import Compensation, Delays, Options, Retry, undo
+from clew.graphs.restoring import restore
+from clew.graphs.units import seconds_of
 from clew.graphs.written import WrittenGraph
 from clew.kernel.definition import Backoff, OnInterrupt
 
@@ -20,6 +22,10 @@ ReadFile = Callable[[Path], GraphDraft]
 ReadInPlace = Callable[[Keys, dict[str, Any]], GraphDraft]
 #: What was wrong with a node when it was read, as (field, sentence).
 Problems = list[tuple[str, str]]
+
+
+#: Kinds of bodies whose inputs are what `with` gives.
+WITH_ARGUMENTS = ("tool", "memory")
 
 
 class BodyReader:
@@ -53,11 +59,15 @@ class BodyReader:
                 return _shell(data["shell"])
             if "http" in data:
                 return _http(data["http"])
+            if "restore" in data:
+                return restore(*listed_names(data["restore"]))
             return self._sub_graph((*keys, "graph"), data["graph"])
         except ImportProblem as error:
             problems.append(("run" if "run" in data else "graph", str(error)))
         except GraphError as error:
             self._graph.problems += error.problems
+        except InvalidInputError as error:
+            problems.append(("restore" if "restore" in data else "shell", str(error)))
         return None
 
     def options(self, data: dict[str, Any], problems: Problems) -> Options:
@@ -130,12 +140,15 @@ def begun(document: Document, keys: Keys, data: dict[str, Any]) -> GraphDraft:
         max_concurrency=int(data.get("max_concurrency", 4)),
         max_interruptions=int(data.get("max_interruptions", 10)),
         rollback=data.get("rollback", False),
+        limits=data.get("limits"),
+        best_effort=data.get("best_effort", False),
     )
 
 
 def places_of_fields(document: Document, keys: Keys, data: dict[str, Any]) -> dict[str, Place]:
     """Where the fields of a node stand, by the names that its problems have."""
     places = {name: document.place((*keys, name)) for name in data}
+    places |= {name: document.place((*keys, "permissions", name)) for name in data.get("permissions", ())}
     how = data.get("compensate")
     for name in cast("dict[str, Any]", how) if isinstance(how, dict) else ():
         places[f"compensate.{name}"] = document.place((*keys, "compensate", name))
@@ -144,8 +157,11 @@ def places_of_fields(document: Document, keys: Keys, data: dict[str, Any]) -> di
 
 def place_of_text(document: Document, keys: Keys, kind: str, name: str) -> Keys:
     """Where an input of a description stands: in its own key, or where the whole description does."""
-    at = (*keys, kind, name)
+    at = (*keys, "with" if kind in WITH_ARGUMENTS else kind, name)
     return at if at in document.values else (*keys, kind)
+
+
+_HELD_TO = ("limits", "read", "write", "network", "best_effort")
 
 
 def _shell(value: Any) -> Description:
@@ -159,6 +175,7 @@ def _shell(value: Any) -> Description:
         given["ok_codes"] = [int(code) for code in fields["ok_codes"]]
     if "max_output" in fields:
         given["max_output"] = int(fields["max_output"])
+    given |= {name: fields[name] for name in _HELD_TO if name in fields}
     return shell(_command(fields["command"]), **given)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from clew.graphs.bodies import Description
 from clew.graphs.documents import Document, Keys
 from clew.graphs.drafts import Draft, GraphDraft, MapDraft
-from clew.graphs.expressions import Reference
 from clew.graphs.file_bodies import (
+    WITH_ARGUMENTS,
     BodyReader,
     Problems,
     ReadFile,
@@ -19,96 +20,40 @@ from clew.graphs.file_bodies import (
     places_of_fields,
 )
 from clew.graphs.importing import ImportProblem, import_from
-from clew.graphs.names import did_you_mean
+from clew.graphs.name_scopes import TAKEN, Names, NameScope
 from clew.graphs.signatures import Parameter, Signature
-from clew.graphs.templates import Meaning, Template, UnknownNameError, template_names
+from clew.graphs.templates import Template, template_names
 from clew.graphs.undo_writing import OUTPUT, bind_undo, wanted_by
 from clew.graphs.writing import bind_exclusive, complete, draft_of, makes_attempts
-from clew.kernel.values import Binding, DictOf, FromInput, FromItem, FromNode, FromOutput
-
-#: Names that expressions give a meaning of their own, so that no node can have them.
-TAKEN = ("input", "item", "nodes", "range")
+from clew.kernel.values import Binding, FromItem, FromOutput
 
 
-class FileScope:
-    """The names of expressions in a file.
-
-    Args:
-        around: the graph that the node is in.
-        given: names of the node itself: those that `with` gives to a shell or http node.
-        in_map: there is an item.
-    """
-
-    def __init__(self, around: Surroundings, given: dict[str, Binding], *, in_map: bool) -> None:
-        self._around = around
-        self._given = given
-        self._in_map = in_map
-
-    def meaning(self, reference: Reference) -> Meaning:
-        """See `templates.Scope`."""
-        name = reference.name
-        if name in self._given:
-            return Meaning(self._given[name])
-        match name:
-            case "item":
-                if not self._in_map:
-                    raise UnknownNameError("'item' stands for something only in nodes with a map")
-                return Meaning(FromItem())
-            case "input":
-                return self._input(reference)
-            case "nodes":
-                return self._node(reference)
-            case _ if name in self._around.ids:
-                return Meaning(FromNode(name))
-            case _:
-                raise UnknownNameError(self._unknown(name))
-
-    def _input(self, reference: Reference) -> Meaning:
-        inputs = self._around.graph.inputs
-        if not reference.path:
-            return Meaning(DictOf({name: FromInput(name) for name in inputs}))
-        name = str(reference.path[0])
-        if name not in inputs:
-            raise UnknownNameError(f"there is no input {name!r}{did_you_mean(name, inputs)}")
-        return Meaning(FromInput(name), inside=True)
-
-    def _node(self, reference: Reference) -> Meaning:
-        if not reference.path or not isinstance(reference.path[0], str):
-            raise UnknownNameError('a node is named by text: nodes["fetch"]')
-        name = reference.path[0]
-        if name not in self._around.ids:
-            raise UnknownNameError(f"there is no node {name!r}{did_you_mean(name, self._around.ids)}")
-        return Meaning(FromNode(name), inside=True)
-
-    def _unknown(self, name: str) -> str:
-        if name in self._around.graph.inputs:
-            return f"there is no node {name!r}; did you mean 'input.{name}'?"
-        known = [*self._given, *self._around.ids, "input", "nodes", *(["item"] if self._in_map else [])]
-        return f"there is no node {name!r}{did_you_mean(name, known)}"
-
-
-class Surroundings:
+class Surroundings(Names):
     """What a node of a file can see.
 
     Args:
         graph: with its inputs; nodes are added while they are read.
         document: the file.
         ids: of all nodes of the graph, also those not read yet.
+        own: what has a name besides.
+        outer: what can be named around the graph, if it is a part of a step there.
     """
 
-    def __init__(self, graph: GraphDraft, document: Document, ids: list[str]) -> None:
-        self.graph = graph
+    def __init__(
+        self,
+        graph: GraphDraft,
+        document: Document,
+        ids: list[str],
+        own: Mapping[str, Binding] | None = None,
+        outer: Names | None = None,
+    ) -> None:
+        super().__init__(graph, dict.fromkeys(ids), own, outer)
         self.document = document
-        self.ids = dict.fromkeys(ids)
 
     @property
     def folder(self) -> Path:
         """Where the file lies."""
         return self.document.path.parent
-
-    def scope(self, given: dict[str, Binding], *, in_map: bool = False) -> FileScope:
-        """The names of an expression."""
-        return FileScope(self, given, in_map=in_map)
 
 
 class NodeReader:
@@ -118,11 +63,18 @@ class NodeReader:
         around: what they see.
         read_file: reads another graph file.
         read_in_place: reads a graph that stands in a node.
+        bodies: reads what the nodes run, if that is more than in other graphs.
     """
 
-    def __init__(self, around: Surroundings, read_file: ReadFile, read_in_place: ReadInPlace) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        read_file: ReadFile,
+        read_in_place: ReadInPlace,
+        bodies: BodyReader | None = None,
+    ) -> None:
         self._around = around
-        self._bodies = BodyReader(around.graph, around.document, read_file, read_in_place)
+        self._bodies = bodies or BodyReader(around.graph, around.document, read_file, read_in_place)
 
     def read(self, node_id: str, keys: Keys, data: dict[str, Any]) -> Draft:
         """One node; its form is right."""
@@ -150,7 +102,8 @@ class NodeReader:
     # ------------------------------------------------------------------ inputs
 
     def _fill(self, draft: Draft, keys: Keys, data: dict[str, Any]) -> None:
-        given: dict[str, Any] = data.get("with", {})
+        is_call = isinstance(draft.body, Description) and draft.body.kind in WITH_ARGUMENTS
+        given: dict[str, Any] = {} if is_call else data.get("with", {})
         in_map = "map" in data
         self._map(draft, data.get("map"), keys)
         scope = self._around.scope({}, in_map=in_map)
@@ -169,7 +122,7 @@ class NodeReader:
         if how is None:
             return
         document, at = self._around.document, (*keys, "compensate")
-        names = self._around.scope({**draft.inputs, OUTPUT: FromOutput()}, in_map=in_map)
+        names = self._around.scope({**_own(draft), OUTPUT: FromOutput()}, in_map=in_map)
         kind = how.body.kind if isinstance(how.body, Description) else "run"
 
         def text(about: str) -> Template:
@@ -183,7 +136,7 @@ class NodeReader:
         if "exclusive" not in data:
             bind_exclusive(draft, self._around.graph)
         elif makes_attempts(draft):
-            scope = self._around.scope(draft.inputs, in_map=in_map)
+            scope = self._around.scope(_own(draft), in_map=in_map)
             template = self._template(draft, scope, "exclusive", (*keys, "exclusive"))
             draft.exclusive = template.binding(data["exclusive"])
 
@@ -222,7 +175,7 @@ class NodeReader:
         if "as" in fields:
             draft.inputs[fields["as"]] = FromItem()
 
-    def _template(self, draft: Draft, scope: FileScope, about: str, keys: Keys) -> Template:
+    def _template(self, draft: Draft, scope: NameScope, about: str, keys: Keys) -> Template:
         document = self._around.document
         where = ".".join(map(str, keys))
 
@@ -232,3 +185,9 @@ class NodeReader:
             draft.report(full, sentence)
 
         return Template(scope, f"{document.path.name}: {where}", report)
+
+
+def _own(draft: Draft) -> dict[str, Binding]:
+    """The inputs of a node that texts about it can name; of a call, its arguments."""
+    is_call = isinstance(draft.body, Description) and draft.body.kind in WITH_ARGUMENTS
+    return draft.named_inputs if is_call else draft.inputs

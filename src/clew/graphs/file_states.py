@@ -22,12 +22,12 @@ from clew.graphs.file_edges import ENDS, EdgeReader
 from clew.graphs.file_keys import read_state
 from clew.graphs.forms import Wrong, bad_below, broken, is_named, nodes_by_id, readable, without
 from clew.graphs.importing import ImportProblem
-from clew.graphs.policies import seconds_of
 from clew.graphs.route_drafts import Barrier, RouteDraft, barrier
 from clew.graphs.route_writing import branches_draft, inputs_of
 from clew.graphs.state_options import state_draft
 from clew.graphs.state_schema import Schema
 from clew.graphs.state_writing import fill_state_node, over_of
+from clew.graphs.units import seconds_of
 
 #: What a node has only with branches, and what it has only without.
 _OF_BRANCHES = ("on_branch_error", "max_concurrency")

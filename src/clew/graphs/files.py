@@ -22,6 +22,8 @@ from clew.graphs.forms import Wrong, bad_below, broken, is_named, nodes_by_id, r
 from clew.graphs.graph import Graph
 from clew.graphs.importing import ImportProblem, importable
 from clew.graphs.input_types import TypeTextError, parse_type
+from clew.graphs.plans.file_plans import PlanReader, ReadInputs, is_plan
+from clew.graphs.plans.plan import Plan
 from clew.graphs.reading import read
 from clew.graphs.shapes import Misfit, misfits
 from clew.graphs.state_graph import StateGraph
@@ -42,6 +44,8 @@ def load_file(path: str | Path) -> WrittenGraph:
     problems = problems_of(draft)
     if problems:
         raise GraphError(sorted(problems, key=_in_order), path.name)
+    if draft.plan is not None:
+        return Plan.of(draft)
     return (Graph if draft.routes is None else StateGraph).of(draft)
 
 
@@ -95,6 +99,8 @@ class FileReader:
         def in_place(at: Keys, inner: dict[str, Any]) -> GraphDraft:
             return self._graph(document, at, inner, wrong)
 
+        if is_plan(data):
+            return PlanReader(document, self.graph, in_place, _reads_inputs(document), wrong).read(keys, data)
         if is_state_graph(data):
             return StateGraphReader(document, self.graph, in_place, wrong).read(keys, data)
         data = without(data, keys, wrong, ("nodes", "inputs"))
@@ -102,9 +108,7 @@ class FileReader:
         draft = begun(document, keys, data)
         draft.on_error = data.get("on_error", "stop_graph")
         draft.unread = "nodes" not in data
-        for name, declared in data.get("inputs", {}).items():
-            # One that does not have the form is there, of any type.
-            _add_input(draft, document, (*keys, "inputs", name), None if name in bad_inputs else declared)
+        _reads_inputs(document)(draft, keys, data.get("inputs", {}), bad_inputs)
         nodes = nodes_by_id(data.get("nodes", {}))
         around = Surroundings(draft, document, [node_id for node_id, _, _ in nodes])
         reader = NodeReader(around, self.graph, in_place)
@@ -124,6 +128,15 @@ class FileReader:
             )
             draft.output_place = document.place(at)
         return draft
+
+
+def _reads_inputs(document: Document) -> ReadInputs:
+    def read_inputs(draft: GraphDraft, keys: Keys, inputs: dict[str, Any], bad: set[str | int]) -> None:
+        for name, declared in inputs.items():
+            # One that does not have the form is there, of any type.
+            _add_input(draft, document, (*keys, "inputs", name), None if name in bad else declared)
+
+    return read_inputs
 
 
 def _add_input(draft: GraphDraft, document: Document, keys: Keys, declared: Any) -> None:

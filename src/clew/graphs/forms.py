@@ -6,13 +6,15 @@ from typing import Any, cast
 
 from clew.graphs.documents import Document, Keys
 from clew.graphs.drafts import Draft
-from clew.graphs.schema import BODIES, STATE_BODIES
+from clew.graphs.schema import BODIES, STATE_BODIES, STEP_BODIES
 from clew.graphs.shapes import Misfit
 
 #: Keys of a node without which nothing can be said about it.
-_SUBSTANCE = frozenset((*BODIES, *STATE_BODIES, "with", "map"))
+_SUBSTANCE = frozenset((*BODIES, *STATE_BODIES, *STEP_BODIES, "then", "else", "with", "map", "checks"))
 #: Those of them that have nodes inside, which are looked at singly.
-_NESTED = ("graph", "parallel")
+_NESTED = ("graph", "parallel", "then", "else")
+#: Of a loop, what has steps inside.
+_STEPS_OF_LOOP = ("loop", "steps")
 
 Wrong = list[Misfit]
 
@@ -75,7 +77,10 @@ def bad_below(keys: Keys, wrong: Wrong) -> set[str | int]:
 
 def _is_nested(misfit: Misfit, depth: int) -> bool:
     """Whether something is wrong inside of a graph or of branches that stand in a node."""
-    return len(misfit.keys) > depth + 1 and misfit.keys[depth] in _NESTED
+    inside = misfit.keys[depth:]
+    if inside[:2] == _STEPS_OF_LOOP:
+        return len(inside) > 2
+    return len(inside) > 1 and inside[0] in _NESTED
 
 
 def _spoils(misfit: Misfit, depth: int) -> bool:

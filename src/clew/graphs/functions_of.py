@@ -1,4 +1,4 @@
-"""The functions that a definition names: bodies, tools, probes, compensations, conditions, reducers."""
+"""What a definition names: functions (bodies, tools, probes, compensations, conditions, reducers), servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from clew.graphs.body_data import FunctionBody, ToolBody
 from clew.graphs.conditions import Condition
+from clew.graphs.servers import Server
 from clew.kernel.definition import GraphSpec, RouteSpec
 
 
@@ -24,13 +25,30 @@ def functions_of(spec: GraphSpec) -> Iterator[FunctionBody]:
         yield from _rules(spec.routes)
 
 
+def servers_of(spec: GraphSpec) -> Iterator[Server]:
+    """The servers of all tools that are called in a graph and its sub-graphs."""
+    for node in spec.nodes:
+        if node.graph is not None:
+            yield from servers_of(node.graph)
+        yield from _asked(node.kind, node.body)
+        if node.compensation is not None:
+            yield from _asked(node.compensation.kind, node.compensation.body)
+
+
+def _asked(kind: str, body: msgspec.Raw) -> Iterator[Server]:
+    if kind == "tool" and body and (server := msgspec.json.decode(body, type=ToolBody).server) is not None:
+        yield server
+
+
 def _called(kind: str, body: msgspec.Raw) -> Iterator[FunctionBody]:
     if not body:
         return
     if kind == "function":
         yield msgspec.json.decode(body, type=FunctionBody)
-    elif kind == "tool" and (function := msgspec.json.decode(body, type=ToolBody).function) is not None:
-        yield function
+    elif kind == "tool":
+        called = msgspec.json.decode(body, type=ToolBody)
+        functions = (called.function, *(each.function for each in called.checks))
+        yield from (function for function in functions if function is not None)
 
 
 def _rules(routes: RouteSpec) -> Iterator[FunctionBody]:

@@ -13,6 +13,7 @@ from clew.graphs.bodies import Description
 from clew.graphs.drafts import Draft, GraphDraft, InputDraft, MapDraft
 from clew.graphs.handles import Handle, bind, item
 from clew.graphs.hints import told
+from clew.graphs.limits import Limits
 from clew.graphs.names import caller
 from clew.graphs.policies import Compensation, Exclusive, Options, Probe, Retry, Undoing, Uses
 from clew.graphs.writing import draft_of, fill
@@ -39,6 +40,9 @@ class Graph(WrittenGraph):
         max_concurrency: attempts that may run at once in a run.
         max_interruptions: how often one visit may be interrupted before it fails.
         rollback: a run that fails is rolled back: what was done is undone by the nodes' compensations.
+        limits: what all nodes of a run may use together, by name, see `Limits`; programs and synchronous functions
+            then run in processes of their own.
+        best_effort: limits that a machine cannot hold to are left out there, instead of refused.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class Graph(WrittenGraph):
         max_concurrency: int = 4,
         max_interruptions: int = 10,
         rollback: bool = False,
+        limits: Limits | Mapping[str, Any] | None = None,
+        best_effort: bool = False,
     ) -> None:
         self.draft = GraphDraft(
             name=name,
@@ -61,6 +67,8 @@ class Graph(WrittenGraph):
             max_concurrency=max_concurrency,
             max_interruptions=max_interruptions,
             rollback=rollback,
+            limits=limits,
+            best_effort=best_effort,
         )
 
     # ------------------------------------------------------------------ writing
@@ -226,10 +234,13 @@ class Graph(WrittenGraph):
     def _draft(self, body: Any, id_: str | None, options: Options, depends_on: After) -> Draft:
         inner = body.draft if isinstance(body, WrittenGraph) else body
         draft = draft_of(inner, id_, options, caller(), self.draft)
+        draft.after = self._after(draft, depends_on)
+        return draft
+
+    def _after(self, draft: Draft, depends_on: After) -> tuple[str, ...]:
         several = [depends_on] if isinstance(depends_on, str | Handle) else depends_on
         names = [_node_named(one, draft, self.draft) for one in several]
-        draft.after = tuple(name for name in names if name is not None)
-        return draft
+        return tuple(name for name in names if name is not None)
 
     def _over(self, draft: Draft, over: Any, named: dict[str, Any]) -> Binding:
         """The list of a map; the parameter that it names is given the item."""

@@ -9,6 +9,7 @@ import msgspec
 
 from clew import codec
 from clew.errors import UnstorableError
+from clew.graphs.captures import Reaches
 from clew.kernel.values import (
     Absent,
     Binding,
@@ -138,6 +139,8 @@ def _bind(value: Any, graph: object, report: Report, depth: int) -> Binding:
 
 def _own(handle: Handle, graph: object, report: Report) -> Binding:
     if handle.graph is not graph and handle.graph is not None:
+        if isinstance(graph, Reaches) and (found := graph.reach(handle.graph, handle.binding)) is not None:
+            return found
         name = getattr(handle.graph, "name", "?")
         report(
             f"{tell(handle.binding)} belongs to another graph, {name!r}; add that graph as a node, and give it "

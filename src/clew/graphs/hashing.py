@@ -38,7 +38,8 @@ def _drop_places(graph: dict[str, Any]) -> None:
                 if performed["kind"] == "function":
                     performed["body"].pop(name, None)
                 elif performed["kind"] == "tool":
-                    performed["body"].get("function", {}).pop(name, None)
+                    for called in (performed["body"], *performed["body"].get("checks", ())):
+                        called.get("function", {}).pop(name, None)
             node.get("probe", {}).pop(name, None)
         if node.get("graph"):
             _drop_places(node["graph"])

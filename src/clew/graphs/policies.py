@@ -6,7 +6,6 @@ A policy stands on a function (`@node(...)`) or on one use of it (`Graph.add(...
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -26,8 +25,6 @@ Probe = Callable[..., Any]
 Exclusive = str | Handle
 Undoing = Callable[..., Any] | Description
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d)")
 
 #: The very defaults of the definition: they are left out of it by identity.
 _NO_RETRY = d.NodeSpec(id="", kind="").retry
@@ -304,12 +301,6 @@ def choice_problems(name: str, kind: type[StrEnum], value: Any) -> Iterator[tupl
     words = [str(member) for member in kind]
     if value is not None and value not in words:
         yield name, f"is one of {', '.join(words)}, not {value!r}{did_you_mean(str(value), words)}"
-
-
-def seconds_of(value: Any) -> Any:
-    """Seconds of a time as files write it: a number, or ``90s``, ``5m``, ``1.5h``; anything else as it is."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    return float(found[1]) * _UNITS[found[2]] if found else value
 
 
 def map_policy_problems(on_item_error: Any, max_concurrency: Any) -> Iterator[tuple[str, str]]:

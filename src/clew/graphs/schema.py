@@ -6,6 +6,7 @@ loader did not know would be a key that no file can have.
 
 from __future__ import annotations
 
+from clew.graphs.plan_schema import CHECK, LISTED_STEP, PLAN, STEP_BODIES, STEP_KEYS, STEP_UNDO, STEPS
 from clew.graphs.route_schema import (
     BRANCH_BODIES,
     BRANCH_KEYS,
@@ -22,6 +23,7 @@ from clew.graphs.schema_parts import (
     HEAD,
     INPUT,
     INPUT_NAME,
+    LIMITS,
     LISTED,
     MAP,
     NAMES,
@@ -38,7 +40,7 @@ from clew.graphs.schema_parts import (
 )
 from clew.kernel.definition import ErrorPolicy
 
-__all__ = ["BODIES", "SCHEMA", "STATE_BODIES", "Schema"]
+__all__ = ["BODIES", "SCHEMA", "STATE_BODIES", "STEP_BODIES", "Schema"]
 
 NODE_KEYS: Schema = {
     **BODY_KEYS,
@@ -73,10 +75,21 @@ SCHEMA: Schema = {
     "$ref": "#/$defs/graph",
     "$defs": {
         "graph": {
+            "if": {"required": ["steps"]},
+            "then": ref("plan"),
+            "else": ref("graph_of_nodes"),
+        },
+        "graph_of_nodes": {
             "if": {"anyOf": [{"required": ["state"]}, {"required": ["edges"]}]},
             "then": ref("state_graph"),
             "else": ref("dependency_graph"),
         },
+        "plan": PLAN,
+        "steps": STEPS,
+        "step": node(STEP_KEYS, bodies=STEP_BODIES),
+        "listed_step": node(LISTED_STEP, bodies=STEP_BODIES),
+        "step_compensation": STEP_UNDO,
+        "check": CHECK,
         "dependency_graph": _GRAPH,
         "node": node(NODE_KEYS),
         "listed_node": node({**LISTED, **NODE_KEYS}, "id"),
@@ -87,6 +100,7 @@ SCHEMA: Schema = {
         "listed_branch": node({**LISTED, **BRANCH_KEYS}, "id", bodies=BRANCH_BODIES),
         "edge": EDGE,
         "compensation": UNDO,
+        "limits": LIMITS,
         "on_error": {
             "enum": [str(policy) for policy in ErrorPolicy],
             "description": "What a failure means for the other nodes.",

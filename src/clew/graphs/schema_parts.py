@@ -13,6 +13,8 @@ Schema = dict[str, Any]
 ANYTHING: Schema = {"description": "Any data."}
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 1}
+FLAG: Schema = {"type": "boolean"}
+TEXTS: Schema = {"type": "array", "items": TEXT}
 SCALAR: Schema = {"type": ["string", "number"]}
 NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
 ID_PATTERN = "^[A-Za-z_][A-Za-z0-9_.-]*$"
@@ -96,6 +98,11 @@ SHELL = mapping(
         "ok_codes": {"type": "array", "items": {"type": "integer"}, "minItems": 1},
         "capture": {"enum": ["text", "json", "none"], "description": "What its standard output becomes."},
         "max_output": said(COUNT, "Bytes of standard output that are kept."),
+        "limits": said(ref("limits"), "What it may use."),
+        "read": said(TEXTS, "Folders and files that it may read."),
+        "write": said(TEXTS, "Folders and files that it may change."),
+        "network": said(TEXTS, "Where it may connect to; an empty list is nowhere."),
+        "best_effort": said(FLAG, "What a machine cannot hold it to is left out there."),
     },
     required=("command",),
 )
@@ -114,14 +121,18 @@ HTTP = mapping(
     required=("url",),
 )
 
-UNDO_BODIES = ("run", "shell", "http")
+UNDO_BODIES = ("run", "shell", "http", "restore")
 
-UNDO = {
+UNDO: Schema = {
     **mapping(
         {
             "run": said(TEXT, "A function, module:function, of some of the node's inputs and of output."),
             "shell": said(either(*COMMAND["anyOf"], SHELL), "A program; {{ output }} is what the node returned."),
             "http": said(either(TEXT, HTTP), "An HTTP request."),
+            "restore": said(
+                either(TEXT, {"type": "array", "items": TEXT, "minItems": 1}),
+                "Files, links and folders that are put back as they were before the node.",
+            ),
             "retry": said(
                 either(COUNT, RETRY), "When a failed attempt is tried again; three attempts if not given."
             ),
@@ -192,6 +203,21 @@ INPUT = mapping(
     }
 )
 
+_SIZE: Schema = either(COUNT, {"type": "string", "description": "512MB, 1GiB"})
+LIMITS = mapping(
+    {
+        "memory_bytes": said(_SIZE, "Memory at any one time."),
+        "cpu_s": said(ref("duration"), "Processor time."),
+        "cores": {"type": "number", "exclusiveMinimum": 0, "description": "Processors at once."},
+        "processes": said(COUNT, "Processes at any one time."),
+        "disk_bytes": said(_SIZE, "What lies in the working folder."),
+        "wall_s": said(ref("duration"), "Time from start to end."),
+        "connections": {"type": "integer", "minimum": 0, "description": "Connections that are made."},
+        "network": said(TEXTS, "Where connections may go; an empty list is nowhere."),
+        "tool_invocations": {"type": "integer", "minimum": 0, "description": "Calls of tools."},
+    }
+)
+
 HEAD: Schema = {
     "$schema": said(TEXT, "For editors."),
     "name": {"type": "string", "minLength": 1, "description": "The file's name, if not given."},
@@ -200,5 +226,7 @@ HEAD: Schema = {
     "max_interruptions": {"type": "integer", "minimum": 0},
     "timeout": said(ref("duration"), "Limit of a whole run."),
     "rollback": {"type": "boolean", "description": "A run that fails is rolled back by the compensations."},
+    "limits": said(ref("limits"), "What all nodes of a run may use together."),
+    "best_effort": said(FLAG, "Limits that a machine cannot hold to are left out there."),
     "definitions": said(ANYTHING, "Not read: a place for YAML anchors."),
 }

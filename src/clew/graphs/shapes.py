@@ -120,9 +120,10 @@ def _one_of(data: dict[str, Any], schema: Schema, keys: Keys) -> Iterator[Misfit
     choices = [key for each in schema.get("oneOf", ()) for key in each["required"]]
     there = [key for key in choices if key in data]
     if choices and len(there) != 1:
+        known: Schema = schema.get("properties", {})
         has = f"it has {listed(there, last='and')}" if there else "it has none of them"
-        near = next((hint for key in data if key not in choices and (hint := did_you_mean(key, choices))), "")
-        yield Misfit(keys, f"has just one of {listed(choices)}; {has}{near if not there else ''}")
+        near = next((hint for key in data if key not in known and (hint := did_you_mean(key, choices))), "")
+        yield Misfit(keys, f"has just one of {listed(choices, limit=20)}; {has}{near if not there else ''}")
 
 
 def _of_list(data: list[Any], schema: Schema, keys: Keys) -> Iterator[Misfit]:

@@ -68,7 +68,8 @@ def state_node_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterat
                 yield "", "a map does not wait for decisions itself; map over a state graph that has the barrier"
         case GraphDraft(branches_of=None, routes=None) as inner:
             yield from _item_problem(draft)
-            yield from _graph_output_problems(inner, keys)
+            if not draft.sets:
+                yield from _graph_output_problems(inner, keys)
         case GraphDraft(branches_of=None) as inner:
             yield from _item_problem(draft)
             yield from _shared_key_problems(inner, keys)

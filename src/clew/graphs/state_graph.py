@@ -12,6 +12,7 @@ from typing import Any, Unpack, overload
 from clew.graphs.checkpoints import Checkpoints
 from clew.graphs.conditions import When
 from clew.graphs.drafts import GraphDraft, MapDraft
+from clew.graphs.limits import Limits
 from clew.graphs.names import caller
 from clew.graphs.route_drafts import RouteDraft, barrier
 from clew.graphs.route_writing import ON_BRANCH_ERROR, branches_draft, inputs_of, place_edge, place_router
@@ -40,6 +41,8 @@ class StateGraph(WrittenGraph):
         max_concurrency: attempts that may run at once in a run.
         max_interruptions: how often one visit may be interrupted before it fails.
         rollback: a run that fails is rolled back: what was done is undone by the nodes' compensations.
+        limits: what all nodes of a run may use together, by name, as for `Graph`.
+        best_effort: limits that a machine cannot hold to are left out there, instead of refused.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class StateGraph(WrittenGraph):
         max_concurrency: int = 4,
         max_interruptions: int = 10,
         rollback: bool = False,
+        limits: Limits | Mapping[str, Any] | None = None,
+        best_effort: bool = False,
     ) -> None:
         keys = read_schema(schema)
         place = caller()
@@ -66,6 +71,8 @@ class StateGraph(WrittenGraph):
             max_concurrency=max_concurrency,
             max_interruptions=max_interruptions,
             rollback=rollback,
+            limits=limits,
+            best_effort=best_effort,
             inputs=inputs_of(keys, place),
             routes=RouteDraft(
                 schema=keys, max_steps=max_steps, max_state_bytes=max_state_bytes, checkpoints=checkpoints

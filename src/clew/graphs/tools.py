@@ -16,7 +16,10 @@ from typing import Any, Literal, TypeVar, overload
 import msgspec
 
 from clew.errors import InvalidInputError
+from clew.graphs.limits import NO_LIMITS, Limits, limits_of
 from clew.graphs.names import did_you_mean, listed
+from clew.graphs.permissions import Permissions, narrowed_permissions
+from clew.graphs.servers import Server
 from clew.graphs.tool_schema import described, parameters_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,22 +35,6 @@ class ToolNotFoundError(InvalidInputError):
     """There is no tool of a name in a registry."""
 
 
-class Permissions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a tool, or a step, may do. None is no restriction; an empty tuple is nothing.
-
-    Attributes:
-        read: folders and files that it may read.
-        write: folders and files that it may change.
-        network: where it may connect to: hosts with or without a port, networks.
-        shell: it may start programs.
-    """
-
-    read: tuple[str, ...] | None = None
-    write: tuple[str, ...] | None = None
-    network: tuple[str, ...] | None = ()
-    shell: bool = False
-
-
 _NO_RIGHTS = Permissions()
 
 
@@ -57,26 +44,6 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True):
     arguments: dict[str, Any]
     result: Any = None
     note: str = ""
-
-
-class Server(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A server of tools that speaks the Model Context Protocol; by a program or by a URL.
-
-    Attributes:
-        name: of the server; its tools are called ``NAME.TOOL``.
-        command: a program and its arguments, which speaks on its standard streams.
-        env: added to the environment of the program; values may be ``secret://NAME``.
-        url: of a server that speaks HTTP.
-        headers: of the requests; values may be ``secret://NAME``.
-        timeout_s: limit of one call, in seconds.
-    """
-
-    name: str
-    command: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    url: str = ""
-    headers: dict[str, str] = {}
-    timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +56,17 @@ class Tool:
         parameters: JSON Schema (2020-12) of its arguments, an object.
         function: what is called; None for a tool of a server.
         server: where it is called, if not here.
+        remote: what the server calls it.
         permissions: what it may do.
         effects: whether a call that was lost may be made again: ``none`` and ``idempotent`` are, ``unknown`` is
             not (unless it may neither write nor connect).
         dry_run: called like `function`, it tells what would happen, and does nothing.
         examples: calls.
-        isolation: where it runs; None is in a process of its own if it may start programs or has limits.
-        limits: what a call may use, as for `clew.workers.isolation`.
+        isolation: where it runs; None is in a process of its own if it may start programs or has limits. In such
+            a process, it is held to its permissions and limits.
+        limits: what a call may use.
+        best_effort: what this machine cannot hold it to is left out, instead of refused.
+        folder: where it runs; empty is where the engine does. Relative places are below it.
     """
 
     name: str
@@ -103,12 +74,57 @@ class Tool:
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     function: Callable[..., Any] | None = None
     server: Server | None = None
+    remote: str = ""
     permissions: Permissions = _NO_RIGHTS
     effects: Effects = "unknown"
     dry_run: Callable[..., Any] | None = None
     examples: tuple[Example, ...] = ()
     isolation: Isolation | None = None
-    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limits: Limits = NO_LIMITS
+    best_effort: bool = False
+    folder: str = ""
+
+    def within(
+        self,
+        *,
+        read: Iterable[str] | None = None,
+        write: Iterable[str] | None = None,
+        network: Iterable[str] | None = None,
+        shell: bool | None = None,
+        limits: Limits | Mapping[str, Any] | None = None,
+        best_effort: bool | None = None,
+        folder: str | None = None,
+    ) -> Tool:
+        """The tool with less rights, or with limits; it then runs in a process of its own, which is held to them.
+
+        Args:
+            read: folders and files it may read.
+            write: folders and files it may change.
+            network: where it may connect to; an empty list is nowhere.
+            shell: False: it may not start programs.
+            limits: what a call may use; those it has are kept where nothing is said.
+            best_effort: what this machine cannot hold it to is left out.
+            folder: where it runs.
+
+        Raises:
+            InvalidInputError: that would be more than the tool may do, or a limit is none.
+        """
+        given = {"read": _places("read", read), "write": _places("write", write)}
+        given["network"] = _places("network", network)
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if shell is not None:
+            changes["shell"] = shell
+        asked = limits_of(limits)
+        kept = {**dict(self.limits.given()), **dict(asked.given())}
+        narrowed = replace(
+            self,
+            permissions=narrowed_permissions(self.name, self.permissions, changes),
+            limits=Limits(**kept),
+            best_effort=self.best_effort if best_effort is None else best_effort,
+            folder=self.folder if folder is None else folder,
+        )
+        apart = bool(changes) or narrowed.limits.need_isolation or bool(narrowed.folder)
+        return replace(narrowed, isolation="process") if apart else narrowed
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
@@ -129,7 +145,8 @@ def tool(
     dry_run: Callable[..., Any] | None = None,
     examples: Iterable[Example] = (),
     isolation: Isolation | None = None,
-    limits: Mapping[str, Any] | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
+    best_effort: bool = False,
 ) -> Callable[[F], F]: ...
 def tool(
     function: F | None = None,
@@ -145,7 +162,8 @@ def tool(
     dry_run: Callable[..., Any] | None = None,
     examples: Iterable[Example] = (),
     isolation: Isolation | None = None,
-    limits: Mapping[str, Any] | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
+    best_effort: bool = False,
 ) -> F | Callable[[F], F]:
     """Make a function a tool: ``@tool`` or ``@tool(effects="none")``. It can be called as before.
 
@@ -161,10 +179,12 @@ def tool(
         dry_run: called like the function, it tells what would happen.
         examples: calls, for people and models.
         isolation: where it runs: ``loop``, ``thread``, ``process``.
-        limits: what a call may use, by name (``memory_bytes``, ``cpu_s``, ``wall_s``, ...).
+        limits: what a call may use, by name (``memory_bytes``, ``cpu_s``, ``wall_s``, ...), see `Limits`.
+        best_effort: what a machine cannot hold it to is left out, instead of refused.
 
     Raises:
-        InvalidInputError: the name is none, or the function has parameters that cannot be given by name.
+        InvalidInputError: the name or a limit is none, or the function has parameters that cannot be given by
+            name.
     """
     options: dict[str, Any] = {
         "permissions": Permissions(
@@ -177,7 +197,8 @@ def tool(
         "dry_run": dry_run,
         "examples": tuple(examples),
         "isolation": isolation,
-        "limits": dict(limits or {}),
+        "limits": limits_of(limits),
+        "best_effort": best_effort,
     }
 
     def attach(body: F) -> F:

@@ -92,7 +92,7 @@ class Types:
         yield from wrong
         hint = self.of(draft.exclusive, item)
         if not wrong and not fits(hint, str):
-            named = _named(draft.exclusive)
+            named = self._named(draft.exclusive)
             yield "exclusive", f"{named} is {told(hint)}, and a key is text, as in 'user-{{{{ id }}}}'"
 
     def map_problems(self, draft: Draft) -> Iterator[Problem]:
@@ -103,7 +103,7 @@ class Types:
         hint = self.of(draft.map.over, Any)
         if not wrong and item_of(hint) is NOTHING:
             over = draft.map.over
-            yield "over", f"{_named(over)} is {told(hint)}, and a map runs over a list"
+            yield "over", f"{self._named(over)} is {told(hint)}, and a map runs over a list"
 
     def set_problems(self, draft: Draft) -> list[Problem]:
         """What a description writes to the state that does not fit its key."""
@@ -221,7 +221,7 @@ class Types:
     def _misfit(self, about: str, binding: Binding, target: Any, item: Any) -> Iterator[Problem]:
         source = self.of(binding, item)
         if not fits(source, target):
-            yield about, f"{_named(binding)} is {told(source)}, but {told(target)} is declared"
+            yield about, f"{self._named(binding)} is {told(source)}, but {told(target)} is declared"
 
     def _missing_part(self, of: Binding, path: tuple[str | int, ...], item: Any) -> str:
         of, path = _key_first(of, path)
@@ -231,7 +231,7 @@ class Types:
         for i, key in enumerate(path):
             part = part_of(hint, key)
             if part is NOTHING:
-                name = _named(Pick(of, path[:i]) if i else of)
+                name = self._named(Pick(of, path[:i]) if i else of)
                 fields = fields_of(bare(hint)) or {}
                 near = did_you_mean(str(key), fields)
                 has = f"; it has {listed(fields, last='and')}" if fields else ""
@@ -262,6 +262,10 @@ class Types:
         written = [each for each in members_of(draft.signature.returns) if each is not type(None)]
         is_told = len(written) == 1 and written[0] is not Update and fields_of(written[0]) is not None
         return written[0] if is_told else Any
+
+    def _named(self, binding: Binding) -> str:
+        """A binding in a message; what is taken from around a part of a step, by its name there."""
+        return _named(self._graph.as_around(binding))
 
 
 def no_key(keys: Mapping[str, KeyDraft], name: str, path: tuple[str | int, ...] = ()) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clew.graphs.bodies import Description, is_importable
+from clew.graphs.body_data import RestoreBody
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.names import did_you_mean, listed
 from clew.graphs.signatures import Signature
@@ -38,12 +39,14 @@ def undo_problems(draft: Draft, graph: GraphDraft, types: Types) -> Iterator[Pro
         return
     body: Any = how.body
     if draft.undo is None:
-        what = f"is a function, shell(…), http(…), call(…), or undo(…) of one of them, not {type(body).__name__}"
-        yield "compensate", what
+        what = "is a function, shell(…), http(…), call(…), memory(…), restore(…), or undo(…) of one of them"
+        yield "compensate", f"{what}, not {type(body).__name__}"
         return
     if OUTPUT in draft.named_inputs:
         what = f"{OUTPUT!r} stands for what the node returned, and the node has an input of this name, too"
         yield "compensate", f"{what}; give the input another name"
+    if isinstance(body, Description) and isinstance(body.body, RestoreBody):
+        yield from _restore_problems(draft, draft.undo.inputs)
     if not isinstance(body, Description):
         yield from _function_problems(draft, graph, body, draft.undo.signature)
         if how.timeout is not None and not draft.undo.signature.is_async and not _is_found(draft, graph):
@@ -73,6 +76,17 @@ def _function_problems(draft: Draft, graph: GraphDraft, body: Any, signature: Si
             near = did_you_mean(name, known) or f"; there is {listed(dict.fromkeys(known), last='and')}"
             what = "what undoes a node takes inputs of it, and what it returned, and there is none of this name"
             yield f"compensate.{name}", f"{what}{near}"
+
+
+def _restore_problems(draft: Draft, inputs: Mapping[str, Binding]) -> Iterator[Problem]:
+    if isinstance(draft.body, GraphDraft):
+        yield (
+            "compensate",
+            "restore(…) is for a node with a body, and a graph is none; put it on the graph's nodes",
+        )
+    if any(map(_uses_output, inputs.values())):
+        what = f"which files are put back is told before the node has returned {OUTPUT!r}"
+        yield "compensate.paths", f"{what}; name them by inputs of the node"
 
 
 def _uses_output(binding: Binding) -> bool:

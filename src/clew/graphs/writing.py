@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from clew.graphs.bodies import Description, node_id
+from clew.graphs.body_data import RestoreBody
 from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import Handle, bind
 from clew.graphs.names import Place
@@ -22,6 +23,8 @@ def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: 
     wanted = id_ if id_ is not None else graph.free_id(_named_after(body))
     draft = Draft(id=wanted, place=place, body=body, options=options.over(attached_to(body)))
     if isinstance(body, Description):
+        if isinstance(body.body, RestoreBody):
+            draft.report("", "restore(…) puts files back in a rollback and is no body; give it as compensate=")
         draft.own_signature = _template_signature(body, options)
         given = Options(timeout=body.timeout_s, on_interrupt=body.on_interrupt)
         draft.options = options.over(given)
@@ -37,8 +40,8 @@ def draft_of(body: Any, id_: str | None, options: Options, place: Place, graph: 
     elif not isinstance(body, GraphDraft):
         draft.body = None
         others = ", barrier(…)" if graph.has_state else ""
-        what = f"a body is a function, shell(…), http(…), call(…){others} or a graph, not {type(body).__name__}"
-        draft.report("", what)
+        what = f"a body is a function, shell(…), http(…), call(…), memory(…){others} or a graph"
+        draft.report("", f"{what}, not {type(body).__name__}")
     return draft
 
 
@@ -138,8 +141,7 @@ def _resolve_templates(draft: Draft, body: Description, graph: GraphDraft | None
         def report(_: object, sentence: str, name: str = name) -> None:
             draft.report(name, sentence)
 
-        # What shell and http are given is text; only a call of a tool has values of its own.
-        template = Template(scope, f"{draft.id}.{name}", report, graph if body.kind == "tool" else None)
+        template = Template(scope, f"{draft.id}.{name}", report, graph if body.takes_handles else None)
         stored[name] = template.binding(value, shell=body.is_line(name))
     draft.stored_inputs = stored
 

@@ -22,6 +22,7 @@ from clew.errors import (
     StorageError,
     UnknownRunError,
 )
+from clew.journal.durations import Learns
 from clew.journal.ownership import is_alive
 from clew.journal.port import AGE_STEP_S, Outcomes, fenced, lacks_definition, not_ended
 from clew.journal.records import (
@@ -39,6 +40,7 @@ from clew.journal.records import (
     Snapshot,
     Sweep,
 )
+from clew.journal.shelf_in_memory import Remembers
 from clew.kernel.events import AnyEvent
 from clew.kernel.states import RunState
 
@@ -59,12 +61,13 @@ class _Blob:
     stored_at: float
 
 
-class MemoryJournal:
+class MemoryJournal(Learns, Remembers):
     """A journal in memory; see `port.Journal` for what it promises."""
 
     url = "memory:"
 
     def __init__(self) -> None:
+        super().__init__()
         self._runs: dict[str, _Stored] = {}
         self._blobs: dict[str, _Blob] = {}
         self._keys: dict[str, KeyHolder] = {}
@@ -319,6 +322,7 @@ class MemoryJournal:
             self._refuse_if_busy(row, now)
         del self._runs[run]
         self._free(run)
+        self.shelf.forget(run)
         for item in [item.id for item in self._inbox.values() if item.run == run]:
             del self._inbox[item]
             self._outcomes.pop(item, None)
@@ -347,12 +351,18 @@ class MemoryJournal:
                 del self._blobs[digest]
             for id_ in gone:
                 del self._owners[id_]
+            self.shelf.sweep()
         return swept
 
     async def reclaim(self) -> int:
         """Nothing is given back here."""
         self._open()
         return 0
+
+    def epoch_of(self, run: str) -> int | None:
+        """The epoch of a run; None if there is no such run."""
+        stored = self._open().get(run)
+        return stored.row.epoch if stored else None
 
     def _stored(self, run: str) -> _Stored:
         stored = self._open().get(run)

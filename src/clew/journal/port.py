@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from clew.errors import MissingDefinitionError, RefusedError, RunFencedError
+from clew.journal.durations import Duration
+from clew.journal.entries import Act, Cause, Change, Entry, Query, Space
 from clew.journal.records import (
     ALL_RUNS,
     Append,
@@ -202,10 +204,80 @@ class Journal(Protocol):
         """Lines with ids above `after`, of one visit or (with an empty path) of all."""
         ...
 
+    # ------------------------------------------------------------------ the memory
+
+    async def remember(self, act: Act) -> bool:
+        """Change an entry of the memory, durably; a visit or a step of a run does so once.
+
+        If it has done that before (its process died, and nobody heard of it), nothing is changed.
+
+        Returns:
+            Whether the entry was there before.
+
+        Raises:
+            UnknownEntryError: there is nothing to update.
+            InvalidInputError: the namespace or the key is no name.
+            UnstorableError: the value is too large, or the namespace is full.
+            UnknownRunError: there is no such run.
+            RunFencedError: another owner has the run.
+            RefusedError: what the visit or the step has changed was taken back.
+        """
+        ...
+
+    async def take_back(self, cause: Cause) -> int:
+        """Put back what a visit or a step has changed, and let it change nothing any more.
+
+        Taken back again, nothing happens; so it does if the entry is what it was, whoever has made it that.
+
+        Returns:
+            How many changes were taken back.
+
+        Raises:
+            MemoryConflictError: somebody else has changed the entry since; nothing was changed.
+            UnknownRunError: there is no such run.
+            RunFencedError: another owner has the run.
+        """
+        ...
+
+    async def entry(self, namespace: str, key: str) -> Entry | None:
+        """One entry of the memory."""
+        ...
+
+    async def entries(self, query: Query) -> list[Entry]:
+        """The entries that fit, those that were changed last first.
+
+        It may have to read the whole namespace, of which the limits in `entries` say how large it can be; whoever
+        writes does not wait for it.
+
+        Raises:
+            InvalidInputError: the query is beyond the limits.
+        """
+        ...
+
+    async def spaces(self) -> list[Space]:
+        """All namespaces that have entries, in order."""
+        ...
+
+    async def changes(self, run: str) -> list[Change]:
+        """What a run has changed in the memory, in order; kept as long as the run."""
+        ...
+
+    # ------------------------------------------------------------------ durations
+
+    async def learn(self, durations: Sequence[Duration], at: float) -> None:
+        """Remember how long nodes have taken, with what is known already; see `durations` for the limits."""
+        ...
+
+    async def learned(self, graph: str) -> dict[str, Duration]:
+        """What is known of how long the nodes of a graph take, by place."""
+        ...
+
     # ------------------------------------------------------------------ housekeeping
 
     async def delete(self, run: str, now: float) -> None:
         """Take away all that is kept of a run, at once or not at all; its values go with the next `sweep`.
+
+        The memory stays as it is.
 
         Raises:
             UnknownRunError: there is no such run.
@@ -229,7 +301,7 @@ class Journal(Protocol):
         ...
 
     async def sweep(self, before: float, *, dry_run: bool = False) -> Sweep:
-        """Take away values that no run refers to, and owners that are gone.
+        """Take away values that no run refers to, owners that are gone, and what is kept of deleted entries.
 
         Args:
             before: only values stored before this time (a definition: last used to create a run, give or take

@@ -19,9 +19,13 @@ from typing import Any
 
 from clew import codec
 from clew.errors import LostValueError, StorageError, UnfitError
+from clew.journal import sqlite_durations as known_durations
 from clew.journal import sqlite_housekeeping as housekeeping
 from clew.journal import sqlite_listing as listing
 from clew.journal import sqlite_owners as owners
+from clew.journal import sqlite_shelf as shelf
+from clew.journal.durations import Duration
+from clew.journal.entries import Act, Cause, Change, Entry, Query, Space
 from clew.journal.port import Outcomes
 from clew.journal.records import (
     ALL_RUNS,
@@ -331,6 +335,42 @@ class SqliteJournal:
             sql += " AND path = ?"
             values.append(path)
         return [LogLine(*found) for found in self._db.read(sql + " ORDER BY id LIMIT ?", *values, max(0, limit))]
+
+    # ------------------------------------------------------------------ the memory
+
+    async def remember(self, act: Act) -> bool:
+        """See `port.Journal.remember`."""
+        return await shelf.remember(self._db, act)
+
+    async def take_back(self, cause: Cause) -> int:
+        """See `port.Journal.take_back`."""
+        return await shelf.take_back(self._db, cause)
+
+    async def entry(self, namespace: str, key: str) -> Entry | None:
+        """See `port.Journal.entry`."""
+        return shelf.entry(self._db, namespace, key)
+
+    async def entries(self, query: Query) -> list[Entry]:
+        """See `port.Journal.entries`."""
+        return await shelf.entries(self._db, query)
+
+    async def spaces(self) -> list[Space]:
+        """See `port.Journal.spaces`."""
+        return shelf.spaces(self._db)
+
+    async def changes(self, run: str) -> list[Change]:
+        """See `port.Journal.changes`."""
+        return shelf.changes(self._db, run)
+
+    # ------------------------------------------------------------------ durations
+
+    async def learn(self, durations: Sequence[Duration], at: float) -> None:
+        """See `port.Journal.learn`."""
+        await known_durations.learn(self._db, durations, at)
+
+    async def learned(self, graph: str) -> dict[str, Duration]:
+        """See `port.Journal.learned`."""
+        return known_durations.learned(self._db, graph)
 
     # ------------------------------------------------------------------ housekeeping
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clew.errors import StorageError
-from clew.journal.sqlite_file import BUSY_S, explain, file_identity, log_files, open_file, open_reader
+from clew.journal.sqlite_file import BUSY_S, connect, explain, file_identity, log_files, open_file, open_reader
 
 T = TypeVar("T")
 
@@ -175,6 +175,21 @@ class Connections:
                 yield from cursor
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+
+    async def read_apart(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what may take long, in a thread, on a connection of its own; each statement sees one moment."""
+        if self._thread is None:
+            raise self._closed()
+        self._refuse_other_files()
+
+        def job() -> T:
+            try:
+                with contextlib.closing(connect(self.path, self._busy_s, read_only=True)) as connection:
+                    return work(connection)
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from error
+
+        return await asyncio.to_thread(job)
 
     def version(self) -> int:
         """A number that changes when another connection has written."""

@@ -16,6 +16,7 @@ from clew.journal.port import not_ended
 from clew.journal.records import Sweep
 from clew.journal.sqlite_connections import Connections
 from clew.journal.sqlite_owners import dead_owners, number_of, refuse_if_busy
+from clew.journal.sqlite_shelf import FORGOTTEN
 from clew.journal.upcast import decode_events
 
 #: A packed row ends at about so many bytes of JSON text, or so many events, whatever comes first.
@@ -23,7 +24,7 @@ PACK_BYTES = 1_000_000
 PACK_EVENTS = 10_000
 
 #: All that has rows of a run, but for `runs` itself.
-_OF_RUN = ("events", "packs", "snapshots", "segments", "blob_refs", "inbox", "logs", "keys")
+_OF_RUN = ("events", "packs", "snapshots", "segments", "blob_refs", "inbox", "logs", "keys", "memory_changes")
 
 _UNUSED = (
     "FROM blobs WHERE stored_at < ? AND digest NOT IN (SELECT digest FROM blob_refs) "
@@ -61,6 +62,7 @@ async def sweep(db: Connections, before: float, *, dry_run: bool) -> Sweep:
         owners = dead_owners(connection, before)
         if not dry_run:
             connection.execute(f"DELETE {_UNUSED}", (before,))
+            connection.execute(FORGOTTEN)
             connection.executemany("DELETE FROM owners WHERE owner = ?", [(owner,) for owner in owners])
         return Sweep(blobs, size, len(owners))
 

@@ -70,5 +70,44 @@ def _first_to_second(connection: sqlite3.Connection) -> None:
         )
 
 
+_THIRD = """
+CREATE TABLE memory (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, key TEXT NOT NULL, data TEXT,
+  created_at REAL NOT NULL, updated_at REAL NOT NULL, by TEXT NOT NULL, UNIQUE (namespace, key)
+) STRICT;
+CREATE INDEX memory_by_number ON memory (namespace, number) WHERE data IS NOT NULL;
+CREATE TABLE memory_spaces (
+  namespace TEXT PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE memory_changes (
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), path TEXT NOT NULL, step TEXT NOT NULL,
+  digest TEXT NOT NULL, operation TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, at REAL NOT NULL,
+  number INTEGER NOT NULL, existed INTEGER NOT NULL, undone INTEGER NOT NULL, before_number INTEGER NOT NULL,
+  before TEXT NOT NULL
+) STRICT;
+CREATE INDEX memory_changes_of_run ON memory_changes (run, path, step);
+CREATE INDEX memory_changes_of_entry ON memory_changes (namespace, key) WHERE NOT undone
+"""
+
+
+def _second_to_third(connection: sqlite3.Connection) -> None:
+    """The memory, and what runs have changed of it."""
+    for statement in _THIRD.split(";\n"):
+        connection.execute(statement)
+
+
+def _third_to_fourth(connection: sqlite3.Connection) -> None:
+    """How long nodes take."""
+    connection.execute(
+        "CREATE TABLE durations (id INTEGER PRIMARY KEY, graph TEXT NOT NULL, place TEXT NOT NULL, "
+        "count INTEGER NOT NULL, mean_s REAL NOT NULL, last_s REAL NOT NULL, at REAL NOT NULL, "
+        "UNIQUE (graph, place)) STRICT"
+    )
+
+
 #: `MIGRATIONS[n - 1]` leads from the tables of version n to those of n + 1; `sqlite_schema.sql` are the newest.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_to_second,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _first_to_second,
+    _second_to_third,
+    _third_to_fourth,
+)

@@ -1,4 +1,4 @@
--- Version 2. The steps from older versions are in sqlite_migrations.py; a test compares a migrated database with
+-- Version 4. The steps from older versions are in sqlite_migrations.py; a test compares a migrated database with
 -- a new one.
 -- Times are seconds since the epoch.
 
@@ -142,3 +142,61 @@ CREATE TABLE logs (
 ) STRICT;
 
 CREATE INDEX logs_of_run ON logs (run, id);
+
+-- The memory: entries by namespace and key, which outlive runs. `number` counts all changes of all entries; `data`
+-- is NULL for an entry that was deleted, and is kept because a run may put it back.
+CREATE TABLE memory (
+  number     INTEGER PRIMARY KEY AUTOINCREMENT,
+  namespace  TEXT NOT NULL,
+  key        TEXT NOT NULL,
+  data       TEXT,
+  created_at REAL NOT NULL,
+  updated_at REAL NOT NULL,
+  by         TEXT NOT NULL,
+  UNIQUE (namespace, key)
+) STRICT;
+
+-- The entries of a namespace, in the order in which they were changed.
+CREATE INDEX memory_by_number ON memory (namespace, number) WHERE data IS NOT NULL;
+
+-- How full each namespace is; written with each change.
+CREATE TABLE memory_spaces (
+  namespace TEXT PRIMARY KEY,
+  entries   INTEGER NOT NULL,
+  bytes     INTEGER NOT NULL
+) STRICT;
+
+-- What runs have changed in the memory, once for each visit or step, and the JSON text of the entry before that;
+-- empty if there was none, and once it was undone. Without an operation: nothing was changed and may be no more.
+CREATE TABLE memory_changes (
+  id            INTEGER PRIMARY KEY,
+  run           INTEGER NOT NULL REFERENCES runs (id),
+  path          TEXT NOT NULL,
+  step          TEXT NOT NULL,
+  digest        TEXT NOT NULL,
+  operation     TEXT NOT NULL,
+  namespace     TEXT NOT NULL,
+  key           TEXT NOT NULL,
+  at            REAL NOT NULL,
+  number        INTEGER NOT NULL,
+  existed       INTEGER NOT NULL,
+  undone        INTEGER NOT NULL,
+  before_number INTEGER NOT NULL,
+  before        TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX memory_changes_of_run ON memory_changes (run, path, step);
+
+CREATE INDEX memory_changes_of_entry ON memory_changes (namespace, key) WHERE NOT undone;
+
+-- How long what is at a place of a graph has taken; of the graphs that ran last.
+CREATE TABLE durations (
+  id     INTEGER PRIMARY KEY,
+  graph  TEXT NOT NULL,
+  place  TEXT NOT NULL,
+  count  INTEGER NOT NULL,
+  mean_s REAL NOT NULL,
+  last_s REAL NOT NULL,
+  at     REAL NOT NULL,
+  UNIQUE (graph, place)
+) STRICT;

@@ -69,6 +69,11 @@ def undo(path: str, step: str = "") -> str:
     return item(f"{path}#undo", step) if step else f"{path}#undo"
 
 
+def undone(path: str) -> str:
+    """The address of the visit that a compensation undoes as a whole."""
+    return path.removesuffix("#undo")
+
+
 def all_visits(path: str) -> str:
     """Stands for all visits of the node at a bare address; no visit has this one."""
     return f"{path}#*"

@@ -73,6 +73,7 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
         updates: the body returns changes of a state (`writes.Update`).
         undo: what the node's compensation is to be given, to be kept when the body has returned; its output is
             left open in it.
+        before: what is to be recorded before the body is entered, as the step `questions.BEFORE`, unless it was.
         sets: how these are told by its output, if it does not return them itself.
         failed_upstream: the errors of nodes it depends on (``on_error="continue"``), by node id.
         resumed: the attempt was suspended; if its body is still in memory, it is to be woken, not entered.
@@ -94,6 +95,7 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     updates: bool = False
     sets: dict[str, Binding] = {}
     undo: dict[str, Binding] | None = None
+    before: dict[str, Binding] | None = None
     failed_upstream: dict[str, ErrorInfo] = {}
     resumed: bool = False
 

@@ -238,6 +238,8 @@ class CompensationSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         retry: when a failed attempt is tried again.
         timeout_s: limit of one attempt, in seconds.
         on_interrupt: what becomes of an attempt that was under way when its process died.
+        before: it puts back what was there before the node: that is recorded before the node's body is entered, as
+            `inputs` say, and is all that it is given.
     """
 
     kind: str
@@ -246,6 +248,7 @@ class CompensationSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     retry: Retry = Retry(max_attempts=3)
     timeout_s: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
+    before: bool = False
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -272,8 +275,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         uses: how many units of each named resource an attempt holds.
         priority: higher ones start first when slots are short.
         barrier: it waits for a decision (`kind` is then ``barrier``).
-        sets: in a state graph, what is written to which key, told by the body's output (the input `output`);
-            without it, the body returns changes of the state.
+        sets: in a state graph, what is written to which key, told by the output of the body or of the sub-graph
+            (the input `output`); without it, that is changes of the state.
         max_visits: how often it may be entered in a generation of a run of its state graph.
         on_limit: what happens then.
         compensation: how what it did is undone, if the run is rolled back.
@@ -342,6 +345,10 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         branches: its nodes are the branches of a parallel node of a state graph: they need nothing of each other,
             read the state of that graph and write to it together, when all of them have ended.
         rollback: a run of it that fails is rolled back; of the outermost graph.
+        limits: what all attempts of a run may use together, by name; of the outermost graph. Whoever performs them
+            sees to it, and the kernel only carries it.
+        best_effort: limits that a machine cannot hold to are left out there.
+        metadata: what its author says about it, opaque here; JSON text.
     """
 
     name: str
@@ -356,3 +363,6 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     routes: RouteSpec | None = None
     branches: bool = False
     rollback: bool = False
+    limits: dict[str, float] = {}
+    best_effort: bool = False
+    metadata: msgspec.Raw = NOTHING

@@ -315,22 +315,26 @@ class Flow:
         opened = False
         while heads and run.running < limit:
             visit = heappop(heads)[2]
-            if not has_room(visit):
+            if not has_room(visit) or not self.set_going(visit):
                 continue
-            if visit.is_group or visit.is_barrier:
-                self._open(visit)
-                opened = True
-            elif visit.in_doubt and visit.node.spec.on_interrupt is OnInterrupt.ASK:
-                self._ask_about(visit)
-            elif visit.node.spec.irreversible and not self._is_agreed(visit):
-                self._ask_to_confirm(visit)
-            elif self.gate(visit.path, visit.node):
-                self._begin(visit)
-            else:
-                continue
+            opened = opened or visit.is_group or visit.is_barrier
             if (after := run.next_ready(run.lane(visit))) is not None:
                 heappush(heads, (-after.node.spec.priority, after.order, after))
         return opened
+
+    def set_going(self, visit: Visit) -> bool:
+        """Open or start a visit that is ready, or ask what has to be asked first; False if the gate refuses it."""
+        if visit.is_group or visit.is_barrier:
+            self._open(visit)
+        elif visit.in_doubt and visit.node.spec.on_interrupt is OnInterrupt.ASK:
+            self._ask_about(visit)
+        elif visit.node.spec.irreversible and not self._is_agreed(visit):
+            self._ask_to_confirm(visit)
+        elif self.gate(visit.path, visit.node):
+            self._begin(visit)
+        else:
+            return False
+        return True
 
     def open_map(self, visit: Visit, count: int, keys: tuple[str, ...], items: Value | None) -> None:
         """The items of a map are known: make a visit for each."""

@@ -14,7 +14,7 @@ from clew.kernel import events as e
 from clew.kernel import inheriting, rebinding, undoing, walking
 from clew.kernel.definition import OnInterrupt
 from clew.kernel.errors import KernelError
-from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits
+from clew.kernel.recording import CAME_ABOUT, GIVEN, RECEIVED, RECORDING, keep_waits, serves_undoing
 from clew.kernel.reset import reset_group, reset_run
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, UNDER_WAY, NodeState, RunState
@@ -251,7 +251,7 @@ def _node_completed(run: Run, event: e.NodeCompleted) -> None:
     visit.error = None
     # What the body recorded serves entering it again, which will not happen; and undoing it.
     if visit.steps is not None:
-        visit.steps = {key: step for key, step in visit.steps.items() if step.undo is not None} or None
+        visit.steps = {key: step for key, step in visit.steps.items() if serves_undoing(key, step)} or None
     visit.undo = event.undo
     keep_waits(visit, RECEIVED)  # should the visit be made anew all the same, its messages are given back
     visit.in_doubt = visit.probing = False

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from clew.kernel import events as e
 from clew.kernel.mail import watch_wait
+from clew.kernel.questions import BEFORE
 from clew.kernel.state import Run
 from clew.kernel.visits import Visit
 
@@ -51,7 +52,8 @@ def _disown(visit: Visit) -> None:
     if not visit.is_group:
         visit.started_at = None
     if visit.steps is not None:
-        visit.steps = {key: replace(step, undo=None) for key, step in visit.steps.items()}
+        done = {key: step for key, step in visit.steps.items() if not key.startswith(BEFORE)}
+        visit.steps = {key: replace(step, undo=None) for key, step in done.items()} or None
 
 
 def leave(visit: Visit) -> None:

@@ -31,6 +31,7 @@ from clew.kernel.groups import has_room
 from clew.kernel.redefining import redefine
 from clew.kernel.reducing import Rules
 from clew.kernel.routes import awaits_rules, complete, gather, gathered, go_on, go_on_anywhere
+from clew.kernel.single_steps import execute
 from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY, NodeState, RunState
@@ -68,7 +69,7 @@ def _is_question(timer: Timer[Visit]) -> bool:
     return timer.kind == "wait" and visit is not None and (visit.waits or {})[timer.key].kind == "answer"
 
 
-#: What bodies record and wait for, and what people answer, send and change.
+#: What bodies record and wait for, and what people answer, send, change and execute by hand.
 _OF_BODIES: dict[type, Callable[[Flow, Any], str | None]] = {
     s.StepBegun: waiting.step_begun,
     s.StepEnded: waiting.step_ended,
@@ -79,6 +80,7 @@ _OF_BODIES: dict[type, Callable[[Flow, Any], str | None]] = {
     s.Checkpoint: waiting.checkpoint,
     s.Send: waiting.send,
     s.Redefine: redefine,
+    s.Execute: execute,
 }
 
 
@@ -122,10 +124,8 @@ class Machine:
         refusals: dict[int, str] = {}
         for place, signal in enumerate(signals):
             kind = type(signal)
-            if kind in _OF_BODIES:
-                refusal = _OF_BODIES[kind](self._flow, signal)
-            else:
-                refusal = self._HANDLERS[kind](self, signal)
+            decide = _OF_BODIES.get(kind)
+            refusal = decide(self._flow, signal) if decide else self._HANDLERS[kind](self, signal)
             if refusal is not None:
                 refusals[place] = refusal
         self._flow.advance()
@@ -206,6 +206,8 @@ class Machine:
         )
         self._flow.emit(e.RunStarted(at=self._flow.now))
         self._begin()
+        if signal.paused and not self.run.ended:
+            self._flow.emit(e.RunPaused(at=self._flow.now))
 
     def _begin(self) -> None:
         root = self.run.root

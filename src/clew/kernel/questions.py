@@ -8,8 +8,10 @@ import msgspec
 
 from clew.kernel.values import NULL, Value
 
-#: Keys of waits that are not the body's own begin with this.
+#: Keys of waits and steps that are not the body's own begin with this.
 RESERVED = "#"
+#: Names the steps that record what was there before a visit; more of them have a number after it.
+BEFORE = "#before"
 #: Names the machine's question about a lost attempt among the waits of its visit.
 IN_DOUBT = "#interrupted"
 #: Names the wait of a barrier.

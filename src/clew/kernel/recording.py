@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from clew.kernel import events as e
 from clew.kernel import mail
 from clew.kernel.commands import Step, Wait
-from clew.kernel.questions import CONFIRM, DECISION, IN_DOUBT
+from clew.kernel.questions import BEFORE, CONFIRM, DECISION, IN_DOUBT
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import Message
@@ -20,6 +20,8 @@ from clew.kernel.visits import Visit
 GIVEN = frozenset({"answered", "received"})
 #: Likewise for the next generation of a run.
 CAME_ABOUT = GIVEN | {"fired", "expired"}
+#: Kinds of waits that somebody else ends.
+OF_OTHERS = frozenset({"answer", "message", "key"})
 #: Outcomes of waits that took something out of a mailbox.
 RECEIVED = frozenset({"received"})
 
@@ -38,6 +40,11 @@ def keep_waits(visit: Visit, outcomes: frozenset[str]) -> None:
             for key, wait in visit.waits.items()
             if wait.outcome in outcomes or (wait.outcome and key == DECISION)
         } or None
+
+
+def serves_undoing(key: str, step: Step) -> bool:
+    """Whether a step is of use when its visit has completed."""
+    return step.undo is not None or key.startswith(BEFORE)
 
 
 def _step_started(run: Run, event: e.StepStarted) -> None:
@@ -88,6 +95,7 @@ def _wait_resolved(run: Run, event: e.WaitResolved) -> None:
     wait = visit.waits[event.key]
     number = mail.take(run, wait.name).number if event.outcome == "received" else 0
     visit.waits[event.key] = replace(wait, outcome=event.outcome, value=event.value, by=event.by, message=number)
+    visit.waited |= wait.kind in OF_OTHERS
     if event.key == DECISION:
         if event.kept and not event.standing:
             del run.kept[event.path]

@@ -8,6 +8,7 @@ that ended early keep their completed members. A state graph goes on where its t
 from __future__ import annotations
 
 from clew.kernel.mail import give_back
+from clew.kernel.questions import BEFORE
 from clew.kernel.state import Run
 from clew.kernel.states import SETTLED, NodeState
 from clew.kernel.visits import Group, Items, Scope, Visit, Walk
@@ -125,7 +126,8 @@ def _clear(run: Run, visit: Visit) -> None:
 def _make_anew(run: Run, visit: Visit) -> None:
     """Forget what was done for other inputs."""
     give_back(run, visit)
-    visit.steps = visit.waits = None
+    visit.steps = {key: step for key, step in (visit.steps or {}).items() if key.startswith(BEFORE)} or None
+    visit.waits = None
     if visit.inner is not None:
         _forget(run, visit.inner)
         visit.inner = None

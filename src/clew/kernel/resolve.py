@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from clew.kernel.errors import KernelError
+from clew.kernel.questions import BEFORE
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.values import (
@@ -70,6 +71,9 @@ def _compensation_inputs(run: Run, undone: Visit, visit: Visit) -> dict[str, Bin
     """What a compensation is given: what was kept when the visit completed, or what its bindings say by now."""
     if visit.undone_step:
         return visit.node.spec.inputs
+    if (how := undone.node.spec.compensation) is not None and how.before:
+        kept = (step.value for key, step in (undone.steps or {}).items() if key.startswith(BEFORE))
+        return {"before": ListOf(tuple(Known(value) for value in kept if value is not None))}
     if undone.undo is not None:
         return {name: Pick(Known(undone.undo), (name,)) for name in visit.node.spec.inputs}
     done = undone.state is NodeState.COMPLETED and undone.group.walk is None

@@ -15,7 +15,7 @@ from clew.kernel.cells import fields_of
 from clew.kernel.errors import RuleError
 from clew.kernel.moving import Mover
 from clew.kernel.reducing import Rules, plan_merge, plan_update
-from clew.kernel.resolve import output_of_group, resolve_inputs
+from clew.kernel.resolve import output_of_group, resolve_inputs, resolve_sets, with_output
 from clew.kernel.state import Run
 from clew.kernel.states import UNDER_WAY
 from clew.kernel.values import GATHERED, Absent, Binding, DictOf, ErrorInfo, Value
@@ -153,7 +153,11 @@ def gather(flow: Mover, visit: Visit) -> c.Gather:
         }
         return c.Gather(path=visit.path, of=DictOf(given))
     assert visit.inner is not None
-    return c.Gather(path=visit.path, of=output_of_group(flow.run, visit.inner))
+    output = output_of_group(flow.run, visit.inner)
+    if visit.node.spec.sets:
+        sets = resolve_sets(flow.run, visit)
+        output = DictOf({key: with_output(binding, output) for key, binding in sets.items()})
+    return c.Gather(path=visit.path, of=output)
 
 
 def gathered(flow: Mover, visit: Visit, json: msgspec.Raw, error: ErrorInfo | None) -> None:

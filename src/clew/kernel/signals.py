@@ -18,7 +18,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
 
 
 class Admit(Signal, frozen=True, kw_only=True):
-    """Create the run; the first signal of every run."""
+    """Create the run; the first signal of every run. `paused`: nothing of it starts yet."""
 
     run: str
     graph: str
@@ -27,6 +27,7 @@ class Admit(Signal, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     timeout_s: float | None = None
     confirmed: bool = False
+    paused: bool = False
 
 
 class Tick(Signal, frozen=True, kw_only=True):
@@ -243,6 +244,13 @@ class Pause(Signal, frozen=True, kw_only=True):
     stop_attempts: bool = False
 
 
+class Execute(Signal, frozen=True, kw_only=True):
+    """Execute one step of a paused run, which stays paused: enter a visit that is ready, or open it (groups)."""
+
+    path: str
+    by: str = ""
+
+
 class Resume(Signal, frozen=True, kw_only=True):
     """Go on after a pause."""
 
@@ -310,6 +318,7 @@ AnySignal = (
     | Checkpoint
     | Send
     | Pause
+    | Execute
     | Resume
     | Cancel
     | Redefine

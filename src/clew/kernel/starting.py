@@ -13,7 +13,7 @@ from clew.kernel.resolve import (
 )
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
-from clew.kernel.values import ErrorInfo
+from clew.kernel.values import Binding, ErrorInfo
 from clew.kernel.visits import Visit
 
 
@@ -21,6 +21,7 @@ def start(run: Run, visit: Visit, *, resumed: bool = False) -> c.StartAttempt:
     """The command that runs a visit's body."""
     spec = visit.node.spec
     probe = visit.probing
+    undo, before = _for_undoing(run, visit)
     return c.StartAttempt(
         run=run.id,
         path=visit.path,
@@ -37,10 +38,29 @@ def start(run: Run, visit: Visit, *, resumed: bool = False) -> c.StartAttempt:
         waits=dict(visit.waits or {}),
         updates=visit.group.walk is not None,
         sets=resolve_sets(run, visit) if spec.sets else {},
-        undo=resolve_undo(run, visit) if visit.group.walk is not None and visit.node.undo is not None else None,
+        undo=undo,
+        before=before,
         failed_upstream=_failed_upstream(visit),
         resumed=resumed,
     )
+
+
+def _for_undoing(run: Run, visit: Visit) -> tuple[dict[str, Binding] | None, dict[str, Binding] | None]:
+    """What is kept when the body has returned, and what is recorded before it is entered."""
+    how = visit.node.spec.compensation
+    if how is None:
+        return None, None
+    if how.before:
+        return None, None if visit.probing else resolve_undo(run, visit)
+    return resolve_undo(run, visit) if _is_in_walk(visit) else None, None
+
+
+def _is_in_walk(visit: Visit) -> bool:
+    """Whether what a visit is given may depend on a state, which will have changed when it is undone."""
+    group = visit.group
+    while group.walk is None and group.owner is not None:
+        group = group.owner.group
+    return group.walk is not None
 
 
 def _failed_upstream(visit: Visit) -> dict[str, ErrorInfo]:

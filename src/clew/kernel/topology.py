@@ -172,6 +172,8 @@ def _node(graph: GraphSpec, index: int, spec: NodeSpec) -> Node:
 def _undo(spec: NodeSpec) -> Node:
     how = spec.compensation
     assert how is not None
+    if how.before and spec.graph is not None:
+        raise DefinitionError(f"{spec.id}: what was there before is recorded for a body, and a graph is none")
     return Node(
         NodeSpec(
             id=spec.id,

@@ -54,6 +54,8 @@ class Visit:
         undo: what its compensation is to be given, if it was captured when it completed.
         undoes: the visit that it undoes, if it is a compensation; `undone_step` is the key of the step.
         used: what its attempts have used, summed.
+        waited: for people or other runs, so that how long it took says nothing of it; for estimates, and in no
+            snapshot.
         inherited: it was done by the run that this one was forked from, and is not this one's to undo.
     """
 
@@ -90,6 +92,7 @@ class Visit:
         "undoes",
         "undone_step",
         "used",
+        "waited",
         "waits",
         "writes",
     )  # fmt: skip
@@ -126,6 +129,7 @@ class Visit:
         self.undone_step = ""
         self.inherited = False
         self.used: dict[str, float] | None = None
+        self.waited = False
         self.is_map = node.spec.map is not None and not isinstance(group, Items)
         self.is_group = self.is_map or node.inner is not None
         self.is_barrier = node.spec.barrier is not None and not self.is_map

@@ -19,6 +19,9 @@ from clew.kernel.states import NodeState
 from clew.kernel.values import ErrorInfo
 from clew.kernel.visits import Visit, Walk
 
+#: What sets a limit: of nodes and edges, and of the loops of plans, which are made of them.
+_BY = " (max_visits, max_iterations)"
+
 
 class Way(NamedTuple):
     """Where the token goes; see `events.Routed`."""
@@ -182,10 +185,10 @@ def _told_limit(walk: Walk, number: int) -> str:
     if _edge_is_spent(walk, number):
         return (
             f"the edge {edge.source or 'START'} -> {edge.target or 'END'} was taken {edge.max_visits} times, as "
-            "often as it may be (max_visits)"
+            f"often as it may be{_BY}"
         )
     node = walk.topology.nodes[walk.topology.index[edge.target]].spec
-    return f"{node.id} was visited {node.max_visits} times, as often as it may be (max_visits)"
+    return f"{node.id} was visited {node.max_visits} times, as often as it may be{_BY}"
 
 
 def _no_way(walk: Walk, exits: Exits, asked: list[tuple[int, Asked]]) -> RuleError:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from clew.errors import StorageError
+from clew.journal.durations import Duration
+from clew.journal.entries import Act, Cause, Change, Entry, Query, Space
 from clew.journal.port import Journal, Outcomes
 from clew.journal.records import (
     ALL_RUNS,
@@ -32,7 +34,8 @@ T = TypeVar("T")
 CALLS = (
     "row", "rows", "count", "due", "next_wake", "read", "snapshot", "blob", "acquire", "release", "renew",
     "retire", "live_owners", "free_dead", "take_key", "keys", "note", "post", "inbox", "outcome", "write_logs",
-    "read_logs", "delete", "pack", "sweep", "reclaim",
+    "read_logs", "remember", "take_back", "entry", "entries", "spaces", "changes", "learn", "learned",
+    "delete", "pack", "sweep", "reclaim",
 )  # fmt: skip
 
 
@@ -259,6 +262,38 @@ class FaultyJournal:
     async def read_logs(self, run: str, path: str = "", after: int = 0, limit: int = 1_000) -> list[LogLine]:
         """See `journal.port`."""
         return await self._pass_on("read_logs", lambda: self.inner.read_logs(run, path, after, limit))
+
+    async def remember(self, act: Act) -> bool:
+        """See `journal.port`."""
+        return await self._pass_on("remember", lambda: self.inner.remember(act))
+
+    async def take_back(self, cause: Cause) -> int:
+        """See `journal.port`."""
+        return await self._pass_on("take_back", lambda: self.inner.take_back(cause))
+
+    async def entry(self, namespace: str, key: str) -> Entry | None:
+        """See `journal.port`."""
+        return await self._pass_on("entry", lambda: self.inner.entry(namespace, key))
+
+    async def entries(self, query: Query) -> list[Entry]:
+        """See `journal.port`."""
+        return await self._pass_on("entries", lambda: self.inner.entries(query))
+
+    async def spaces(self) -> list[Space]:
+        """See `journal.port`."""
+        return await self._pass_on("spaces", self.inner.spaces)
+
+    async def changes(self, run: str) -> list[Change]:
+        """See `journal.port`."""
+        return await self._pass_on("changes", lambda: self.inner.changes(run))
+
+    async def learn(self, durations: Sequence[Duration], at: float) -> None:
+        """See `journal.port`."""
+        return await self._pass_on("learn", lambda: self.inner.learn(durations, at))
+
+    async def learned(self, graph: str) -> dict[str, Duration]:
+        """See `journal.port`."""
+        return await self._pass_on("learned", lambda: self.inner.learned(graph))
 
     async def delete(self, run: str, now: float) -> None:
         """See `journal.port`."""

@@ -10,6 +10,7 @@ Everything imported here is paid for at each start of a process.
 from __future__ import annotations
 
 import faulthandler
+import inspect
 import os
 import signal
 import sys
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     import logging
 
 _SYNC_ONLY = (
-    "a synchronous body with a time limit or a heartbeat runs in a process of its own, from where {what} cannot "
-    "be recorded; make the body async"
+    "a synchronous body with a time limit or a heartbeat runs in a process of its own, as a tool with limits "
+    "does; from there, {what} cannot be recorded; make the body async, and no tool with limits"
 )
 #: Of the signs of life of a body only so many are sent while it may be silent once.
 _BEATS = 20
@@ -87,6 +88,10 @@ def _perform(job: Job, link: _Link) -> Done | Failed:
         arguments = _arguments(job, function, context)
         context.heartbeat()  # importing the function has taken its time
         value = function(**arguments)
+        if inspect.iscoroutine(value):
+            import asyncio  # noqa: PLC0415 - few bodies in processes are asynchronous
+
+            value = asyncio.run(value)
         return Done(msgspec.Raw(encode_result(value, probe=job.probe, updates=job.updates)))
     except BaseException as error:  # `sys.exit()` in a body fails the body; the process goes on
         return Failed(error_info(error))
@@ -98,8 +103,6 @@ def _perform(job: Job, link: _Link) -> Done | Failed:
 
 def _arguments(job: Job, function: Callable[..., Any], context: Context) -> dict[str, Any]:
     signature = Signature.of(function)
-    if signature.is_async:
-        raise ClewError(f"{job.ref} is async now; such bodies run in the engine's own loop: start the run again")
     absent = {name: Absent(node) for name, node in job.absent.items()}
     inputs = {**job.inputs, **absent}
     arguments = signature.bind(signature.wanted(inputs) if job.probe else inputs)
@@ -235,6 +238,9 @@ class _ChildContext(Context):
 
     def step(self, key: str, *_: Any, **__: Any) -> NoReturn:
         raise ClewError(_SYNC_ONLY.format(what=f"the step {key!r}"))
+
+    def memory(self, namespace: str) -> NoReturn:
+        raise ClewError(_SYNC_ONLY.format(what=f"a change of the memory {namespace!r}"))
 
     def sleep(self, seconds: float, key: str | None = None) -> NoReturn:  # noqa: ARG002
         raise ClewError(_SYNC_ONLY.format(what="a durable sleep"))

@@ -29,7 +29,8 @@ from clew.workers.warm import InGroup, WarmProcess
 
 if TYPE_CHECKING:
     from clew.workers.isolation.confinement import Confinement
-    from clew.workers.isolation.limits import Outcome
+    from clew.workers.isolation.limits import Outcome, Violation
+    from clew.workers.isolation.orders import Sample
     from clew.workers.isolation.warden import Warden
 
 
@@ -73,6 +74,7 @@ class ProcessPool:
         sink: Sink,
         isolated: Confinement | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
+        on_sample: Callable[[Sample], Violation | None] | None = None,
         on_progress: Callable[[float, str], None] | None = None,
         on_emit: Callable[[msgspec.Raw], None] | None = None,
         secret: Callable[[str], str] | None = None,
@@ -86,6 +88,7 @@ class ProcessPool:
             sink: takes what is printed and logged.
             isolated: what it is held to; it then gets a process of its own, and nothing of that is left.
             on_outcome: told what an isolated job has used, and how its process ended, whatever became of it.
+            on_sample: told what an isolated job uses while it runs; a violation that it returns ends it.
             on_progress: told of `ctx.progress`.
             on_emit: given what `ctx.emit` shows, encoded.
             secret: answers `ctx.secret`; raises LookupError for those there are not.
@@ -103,7 +106,7 @@ class ProcessPool:
         async with self._slots:
             try:
                 if isolated is not None:
-                    return await self._run_isolated(attempt, isolated, on_begin, on_outcome)
+                    return await self._run_isolated(attempt, isolated, on_begin, on_outcome, on_sample)
                 child = await self._take()
                 try:
                     return await self._run_in(child, attempt, on_begin)
@@ -131,14 +134,18 @@ class ProcessPool:
         isolated: Confinement,
         on_begin: Callable[[], None] | None,
         on_outcome: Callable[[Outcome], None] | None,
+        on_sample: Callable[[Sample], Violation | None] | None,
     ) -> bytes:
         if self._warden is None:
             raise ClewError("a job with limits needs a pool with a warden; give ProcessPool one")
         from clew.workers.isolation.confinement import order_for  # noqa: PLC0415 - few programs have limits
         from clew.workers.isolation.jobs import IsolatedWorker, exhausted  # noqa: PLC0415
+        from clew.workers.isolation.orders import SAMPLE_S  # noqa: PLC0415
 
-        order = order_for(isolated, await self._warden.mechanisms(), modules=sys.path)
-        worker = IsolatedWorker(self._warden, order)
+        tells_s = SAMPLE_S if on_sample is not None else 0.0
+        modules = [*sys.path, attempt.job.folder] if attempt.job.folder else sys.path
+        order = order_for(isolated, await self._warden.mechanisms(), modules=modules, tells_s=tells_s)
+        worker = IsolatedWorker(self._warden, order, on_sample)
         child = await self._begin(WarmProcess(worker.spawn, self._forget))
         output, failure = b"", None
         try:

@@ -29,7 +29,7 @@ def _would_run(command: str | list[str], cwd: str = ".", ok_codes: list[int] | N
     return f"would run in {cwd}: {command if isinstance(command, str) else ' '.join(command)}"
 
 
-@tool(name="shell", effects="unknown", shell=True, isolation="process", dry_run=_would_run)  # noqa: S604
+@tool(name="shell", effects="unknown", network=None, shell=True, dry_run=_would_run)  # noqa: S604
 def run(command: str | list[str], cwd: str = ".", ok_codes: list[int] | None = None) -> Ran:
     """Run a program, and wait until it and all that writes to its output have ended.
 

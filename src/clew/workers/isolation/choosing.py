@@ -58,13 +58,16 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     kills_orphans: bool = False
 
 
-def choose(limits: Limits, roots: Roots, offered: Mechanisms, *, best_effort: bool = False) -> Enforcement:
+def choose(
+    limits: Limits, roots: Roots, offered: Mechanisms, *, programs: bool = True, best_effort: bool = False
+) -> Enforcement:
     """Choose how a step is held to its limits.
 
     Args:
         limits: what it may use.
         roots: where it may read and write.
         offered: what the machine has.
+        programs: it may start programs.
         best_effort: what cannot be enforced is left out and told, instead of refused.
 
     Raises:
@@ -73,9 +76,9 @@ def choose(limits: Limits, roots: Roots, offered: Mechanisms, *, best_effort: bo
     """
     for text in limits.network or ():
         target(text)
-    choice = _Choice(limits, roots, offered, best_effort=best_effort)
+    choice = _Choice(limits, roots, offered, programs=programs, best_effort=best_effort)
     for name, _ in limits.given():
-        if name not in {"network", "connections"}:
+        if name in _HOLDERS:
             choice.hold(name, _HOLDERS[name])
     if limits.no_network:
         choice.hold("network" if limits.network is not None else "connections", _no_network)
@@ -86,13 +89,17 @@ def choose(limits: Limits, roots: Roots, offered: Mechanisms, *, best_effort: bo
     for name in ("read", "write"):
         if getattr(roots, name) is not None:
             choice.hold(name, _roots)
+    if not programs:
+        choice.hold("shell", _no_programs)
     return choice.made()
 
 
 class _Choice:
     """A choice in the making."""
 
-    def __init__(self, limits: Limits, roots: Roots, offered: Mechanisms, *, best_effort: bool) -> None:
+    def __init__(
+        self, limits: Limits, roots: Roots, offered: Mechanisms, *, programs: bool, best_effort: bool
+    ) -> None:
         self.limits = limits
         self.offered = offered
         self.watched: list[str] = []
@@ -100,7 +107,7 @@ class _Choice:
         self.namespace = ""
         self.filter = Filter()
         self.guards = False
-        self._given = any(True for _ in limits.given()) or roots.given
+        self._given = limits.need_isolation or roots.given or not programs
         self._best_effort = best_effort
         self._mechanisms: dict[str, str] = {}
         self._unenforced: dict[str, str] = {}
@@ -248,6 +255,15 @@ def _roots(choice: _Choice, name: str) -> str:
     raise choice.refuse(name, why, "use Linux 6.2 or later with Landlock among its security modules")
 
 
+def _no_programs(choice: _Choice, name: str) -> str:
+    if not choice.offered.filters:
+        raise choice.refuse(
+            name, choice.offered.why("filters"), "let it start programs (shell=True), or use Linux"
+        )
+    choice.filter = msgspec.structs.replace(choice.filter, no_programs=True)
+    return "a system call filter: programs cannot be started"
+
+
 _HOLDERS: dict[str, Callable[[_Choice, str], str]] = {
     "memory_bytes": _in_group("memory", "the kernel counts all of the step's memory and gives no more"),
     "cpu_s": _in_group("cpu", "the kernel adds up all of the step's processor time; it is looked at"),
@@ -286,11 +302,12 @@ def describe_mechanisms(offered: Mechanisms) -> list[Described]:
         "connections": (Limits(connections=1), Roots()),
         "read": (Limits(), Roots(read=())),
         "write": (Limits(), Roots(write=())),
+        "shell": (Limits(), Roots()),
     }
     found: list[Described] = []
     for name, (limits, roots) in samples.items():
         try:
-            chosen = choose(limits, roots, offered)
+            chosen = choose(limits, roots, offered, programs=name != "shell")
         except UnenforceableLimitError as error:
             found.append(Described(limit=name, mechanism="", why=error.why))
         else:

@@ -38,6 +38,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     Attributes:
         limits: what it may use.
         roots: where it may read and write.
+        programs: it may start programs; a program may always.
         folder: where it runs, which `Limits.disk_bytes` is about; empty for the folder of this process.
         best_effort: what cannot be enforced here is left out, and told in the outcome, instead of refused.
         grace_s: seconds between being asked to end and being killed.
@@ -45,6 +46,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     limits: Limits = Limits()
     roots: Roots = Roots()
+    programs: bool = True
     folder: str = ""
     best_effort: bool = False
     grace_s: float = GRACE_S
@@ -57,6 +59,7 @@ def order_for(
     argv: Sequence[str | bytes] = (),
     env: Mapping[str, str] | None = None,
     modules: Sequence[str] = (),
+    tells_s: float = 0.0,
 ) -> Order:
     """The order for a step's keeper.
 
@@ -66,6 +69,7 @@ def order_for(
         argv: the program and its arguments; empty for a worker process.
         env: all of its environment; None is that of this process.
         modules: where a worker process looks for modules; may be read.
+        tells_s: how often it tells what it uses while it runs, in seconds; 0 is never.
 
     Raises:
         UnenforceableLimitError: a limit or a root cannot be enforced here.
@@ -73,7 +77,13 @@ def order_for(
         NotADirectoryError: the folder to run in is not there.
     """
     roots = confinement.roots
-    how = choose(confinement.limits, roots, offered, best_effort=confinement.best_effort)
+    how = choose(
+        confinement.limits,
+        roots,
+        offered,
+        programs=confinement.programs or bool(argv),
+        best_effort=confinement.best_effort,
+    )
     folder = os.path.realpath(confinement.folder or Path.cwd())
     if not Path(folder).is_dir():
         raise NotADirectoryError(f"the folder {folder} to run in does not exist")
@@ -95,6 +105,7 @@ def order_for(
         sys_path=tuple(modules),
         engine=os.getpid(),
         grace_s=confinement.grace_s,
+        tells_s=tells_s,
     )
 
 

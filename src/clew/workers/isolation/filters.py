@@ -57,6 +57,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         notify_connect: the supervisor is asked about connections.
         notify_sending: it is asked about each message that may name its destination, too.
         notify_forking: it is asked for each process that is to be made.
+        no_programs: no program can be started.
         keep_affinity: a process cannot choose its processors.
         keep_apart: processes cannot reach into others, because Landlock is not there to keep them from it.
     """
@@ -65,6 +66,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notify_connect: bool = False
     notify_sending: bool = False
     notify_forking: bool = False
+    no_programs: bool = False
     keep_affinity: bool = False
     keep_apart: bool = False
 
@@ -123,6 +125,9 @@ def program(wanted: Filter) -> bytes:
     if wanted.sockets != "any":
         code.jump(_EQUAL, known.socket, then="socket")
         code.jump(_EQUAL, known.setsockopt, then="setsockopt")
+    if wanted.no_programs:
+        for number in known.execs:
+            code.jump(_EQUAL, number, then="refused")
     if wanted.keep_affinity:
         code.jump(_EQUAL, known.sched_setaffinity, then="not permitted")
     if wanted.keep_apart:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import IO
 
 from clew.bodies.errors import BodyError
 from clew.errors import ClewError
 from clew.kernel.values import ErrorInfo
 from clew.workers.isolation.limits import Outcome, Violation
-from clew.workers.isolation.orders import Order
+from clew.workers.isolation.orders import Order, Sample
 from clew.workers.isolation.warden import KeptStep, Warden
 
 
@@ -25,16 +26,20 @@ class IsolatedWorker:
     Args:
         warden: starts it.
         order: what it is held to; without a program.
+        on_sample: told what it uses; a violation that it returns ends it.
     """
 
-    def __init__(self, warden: Warden, order: Order) -> None:
+    def __init__(
+        self, warden: Warden, order: Order, on_sample: Callable[[Sample], Violation | None] | None = None
+    ) -> None:
         self._warden = warden
         self._order = order
+        self._on_sample = on_sample
         self._step: KeptStep | None = None
 
     async def spawn(self, link: socket.socket) -> IsolatedWorker:
         """Start it; it hears of jobs on the socket. Raises ClewError."""
-        self._step = await self._warden.start(self._order, worker=link)
+        self._step = await self._warden.start(self._order, worker=link, on_sample=self._on_sample)
         return self
 
     @property

@@ -26,7 +26,7 @@ from clew.workers.isolation.launch import Failure, Launch
 from clew.workers.isolation.limits import Outcome
 from clew.workers.isolation.limits_watch import LimitsWatch
 from clew.workers.isolation.notifications import Listener
-from clew.workers.isolation.orders import Inbox, Message, Order, Report, Started, Stop, send_all
+from clew.workers.isolation.orders import Inbox, Message, Order, Report, Sample, Started, Stop, send_all
 from clew.workers.isolation.owners import clear_folder, new_name, temporary_folder
 from clew.workers.isolation.spending import spent
 from clew.workers.isolation.supervisor import Supervisor
@@ -102,6 +102,7 @@ class _Keeper:
         self._has_children = False
         self._kill_at: float | None = None  #: all is to be killed from then on
         self._left = 0
+        self._next_sample = 0.0  #: when the engine wants to know what is used
 
     def run(self, streams: Sequence[int]) -> Report:
         """Run it; nothing of it is left afterwards."""
@@ -226,15 +227,30 @@ class _Keeper:
             waiting.register(each, select.POLLIN)
         while self._status is None and not self._is_time_to_kill():
             self._watch.look()
+            self._tell()
             if self._watch.found is not None:
                 at_once = self._watch.found.limit in _WITHOUT_GRACE
                 self._ask_to_end(0.0 if at_once else self._order.grace_s)
             due_s = self._watch.due_s()
+            if self._order.tells_s:
+                due_s = min(due_s, max(self._next_sample - time.monotonic(), 0.0))
             if self._kill_at is not None:
                 due_s = min(due_s, max(self._kill_at - time.monotonic(), 0.0))
             for descriptor, _ in waiting.poll(due_s * 1000 + 1):
                 self._hear(descriptor)
             self._reap()
+
+    def _tell(self) -> None:
+        """Tell the engine what is used, if that is due."""
+        if not self._order.tells_s or time.monotonic() < self._next_sample:
+            return
+        cpu_s, memory, processes = self._watch.sample()
+        made = self._supervisor.made if self._supervisor is not None else 0
+        try:
+            send_all(self._link, Sample(cpu_s=cpu_s, memory_bytes=memory, processes=processes, connections=made))
+        except OSError:  # the engine has ended, which is heard of in a moment
+            return
+        self._next_sample = time.monotonic() + self._order.tells_s
 
     def _hear(self, descriptor: int) -> None:
         if descriptor == self._waking:

@@ -142,6 +142,12 @@ def violation(limit: str, allowed: float, used: float) -> Violation:
     return Violation(limit=limit, allowed=allowed, used=used, message=message)
 
 
+def shown(limit: str, value: float) -> str:
+    """A figure of a limit in words, e.g. ``1.5 GB``."""
+    unit = _UNITS.get(limit.rpartition("_")[2], _count)
+    return f"{unit(value)} {_COUNTED.get(limit, '')}".strip()
+
+
 def _bytes(value: float) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= size:
@@ -156,6 +162,9 @@ def _seconds(value: float) -> str:
 def _count(value: float) -> str:
     return f"{value:,.0f}"
 
+
+_UNITS = {"bytes": _bytes, "s": _seconds}
+_COUNTED = {"connections": "connections", "processes": "processes", "tool_invocations": "calls of tools"}
 
 _SAID = {
     "memory_bytes": ("wanted more memory than it may have: it had", _bytes),

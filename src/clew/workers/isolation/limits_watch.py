@@ -87,6 +87,18 @@ class LimitsWatch:
             due = min(due, self._begun + self._limits.wall_s)
         return max(due - time.monotonic(), 0.0)
 
+    def sample(self) -> tuple[float, int, int]:
+        """Processor time so far, memory and processes now."""
+        group, ledger = self._group, self._ledger
+        cpu_s, memory, processes = group.cpu_s(), group.memory_bytes(), group.processes()
+        if cpu_s is None or memory is None or processes is None:
+            ledger.look(self._limits.memory_bytes)
+        return (
+            max(cpu_s or 0.0, ledger.cpu_s),
+            ledger.memory_bytes if memory is None else memory,
+            ledger.count if processes is None else processes,
+        )
+
     def last_look(self, usage: Usage) -> None:
         """Look a last time, when all has ended: the kernel may have bounded it since."""
         self._compare_group()

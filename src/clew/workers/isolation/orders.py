@@ -14,6 +14,8 @@ from clew.workers.isolation.choosing import Enforcement
 from clew.workers.isolation.limits import Outcome
 
 _HEADER = 4
+#: How often steps tell what they use, when somebody wants to know, in seconds.
+SAMPLE_S = 0.05
 #: Bytes of a message; more is none of ours.
 MAX_MESSAGE = 1 << 26
 
@@ -34,6 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
         sys_path: where a worker process looks for modules.
         engine: the process that wants it; if that ends, so does the step.
         grace_s: between being asked to end and being killed.
+        tells_s: how often a `Sample` is wanted, in seconds; 0 is never.
     """
 
     argv: tuple[bytes, ...] = ()
@@ -47,6 +50,23 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     sys_path: tuple[str, ...] = ()
     engine: int
     grace_s: float
+    tells_s: float = 0.0
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="sample"):
+    """What a step uses, while it runs.
+
+    Attributes:
+        cpu_s: processor time so far, in seconds.
+        memory_bytes: memory now.
+        processes: processes now.
+        connections: stream connections so far.
+    """
+
+    cpu_s: float = 0.0
+    memory_bytes: int = 0
+    processes: int = 0
+    connections: int = 0
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
@@ -79,7 +99,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     fault: str = ""
 
 
-Message = Order | Stop | Started | Report
+Message = Order | Stop | Started | Sample | Report
 
 _DECODER = msgspec.json.Decoder(Message)  # made once: that takes as long as a fork
 

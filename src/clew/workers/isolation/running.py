@@ -8,7 +8,8 @@ from functools import partial
 
 from clew.bodies.pipes import PipeReader, PipeWriter, drain, read_pipe, write_pipe
 from clew.workers.isolation.confinement import Confinement, order_for
-from clew.workers.isolation.limits import Outcome
+from clew.workers.isolation.limits import Outcome, Violation
+from clew.workers.isolation.orders import SAMPLE_S, Sample
 from clew.workers.isolation.warden import KeptStep, Warden
 
 #: Takes output: the stream (``stdout``, ``stderr``) and bytes, as they come.
@@ -27,6 +28,7 @@ async def run_isolated(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     on_start: Callable[[int], None] | None = None,
+    on_sample: Callable[[Sample], Violation | None] | None = None,
 ) -> Outcome:
     """Run a program with everything it starts; when this returns or raises, nothing of it is left.
 
@@ -39,6 +41,7 @@ async def run_isolated(
         env: all of its environment; None is that of this process.
         stdin: its input; None is empty.
         on_start: told the number of its first process.
+        on_sample: told what it uses, every `SAMPLE_S`; a violation that it returns ends the step.
 
     Returns:
         How it ended. A step that passes a limit ends with a `violation`.
@@ -50,8 +53,9 @@ async def run_isolated(
         LaunchError: the program could not be started.
         KeeperDiedError: the process that kept it was killed.
     """
-    order = order_for(confinement, await warden.mechanisms(), argv=argv, env=env)
-    step = await warden.start(order, stdin=stdin is not None)
+    tells_s = SAMPLE_S if on_sample is not None else 0.0
+    order = order_for(confinement, await warden.mechanisms(), argv=argv, env=env, tells_s=tells_s)
+    step = await warden.start(order, stdin=stdin is not None, on_sample=on_sample)
     readers: list[PipeReader] = []
     feeding: PipeWriter | None = None
     try:

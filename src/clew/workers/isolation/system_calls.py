@@ -54,6 +54,7 @@ class Numbers:
         self.process_vm_writev = numbers["process_vm_writev"]
         self.seccomp = numbers["seccomp"]
         self.clone = numbers["clone"]
+        self.execs = (numbers["execve"], numbers["execveat"])
         #: what makes a process besides clone(2), and has no flags in its arguments
         self.forks = tuple(numbers[name] for name in ("fork", "vfork") if name in numbers) + (435,)  # clone3  # noqa: RUF005
         # From 424 on they are the same everywhere.
@@ -78,6 +79,8 @@ _NUMBERS = {
         process_vm_writev=311,
         seccomp=317,
         clone=56,
+        execve=59,
+        execveat=322,
         fork=57,
         vfork=58,
     ),
@@ -94,6 +97,8 @@ _NUMBERS = {
         process_vm_writev=271,
         seccomp=277,
         clone=220,
+        execve=221,
+        execveat=281,
     ),
 }
 

@@ -8,16 +8,16 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO
 
 import msgspec
 
 from clew.bodies.groups import unbroken
 from clew.errors import ClewError, InternalError
-from clew.workers.isolation.limits import KeeperDiedError, LaunchError, Outcome
+from clew.workers.isolation.limits import KeeperDiedError, LaunchError, Outcome, Violation
 from clew.workers.isolation.mechanisms import Mechanisms
-from clew.workers.isolation.orders import Inbox, Message, Order, Report, Started, Stop, framed
+from clew.workers.isolation.orders import Inbox, Message, Order, Report, Sample, Started, Stop, framed
 from clew.workers.isolation.owners import sweep
 
 _BOOT = (
@@ -62,13 +62,21 @@ class Warden:
         assert self._found is not None
         return self._found
 
-    async def start(self, order: Order, *, stdin: bool = False, worker: socket.socket | None = None) -> KeptStep:
+    async def start(
+        self,
+        order: Order,
+        *,
+        stdin: bool = False,
+        worker: socket.socket | None = None,
+        on_sample: Callable[[Sample], Violation | None] | None = None,
+    ) -> KeptStep:
         """Start a step; returns as soon as its keeper has its order.
 
         Args:
             order: what is to be run.
             stdin: its standard input is a pipe, instead of empty.
             worker: the other end of a worker's socket.
+            on_sample: told what it uses, as often as the order says; what it returns ends the step.
 
         Raises:
             ClewError: the process that starts keepers does not start, or this is closed.
@@ -76,7 +84,7 @@ class Warden:
         await self._open()
         if self._closed:
             raise ClewError("no step can be started any more: the engine is being closed")
-        step = KeptStep(stdin=stdin)
+        step = KeptStep(stdin=stdin, on_sample=on_sample)
         self._steps.add(step)
         try:
             await self._hand_over(step.given([worker.fileno()] if worker is not None else []))
@@ -183,7 +191,7 @@ class KeptStep:
             KeeperDiedError if its keeper was killed.
     """
 
-    def __init__(self, *, stdin: bool) -> None:
+    def __init__(self, *, stdin: bool, on_sample: Callable[[Sample], Violation | None] | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
         self.begun: asyncio.Future[int] = loop.create_future()
@@ -194,6 +202,8 @@ class KeptStep:
         self._listening: asyncio.Task[None] | None = None
         self._given: list[int] = []
         self._stop: Stop | None = None  #: it was stopped before it was begun
+        self._on_sample = on_sample
+        self._passed: Violation | None = None  #: what it has passed together with other steps
         inward, self.stdin = self._pipe(inward=True) if stdin else (os.open(os.devnull, os.O_RDONLY), None)
         outward, self.stdout = self._pipe()
         errors, self.stderr = self._pipe()
@@ -274,10 +284,19 @@ class KeptStep:
                 self._fail(InternalError(f"the process that kept a step failed:\n{fault}"))
             case Report(stage=stage, why=why, errno=errno) if stage:
                 self._fail(LaunchError(stage, why, errno))
+            case Sample() if self._on_sample is not None:
+                self._compare(self._on_sample(message))
             case Report(outcome=outcome):
-                self.over.set_result(outcome)
+                passed = outcome.violation or self._passed
+                self.over.set_result(msgspec.structs.replace(outcome, violation=passed))
             case _:
                 self._fail(InternalError(f"a keeper has sent {type(message).__name__}"))
+
+    def _compare(self, passed: Violation | None) -> None:
+        """End the step if it has passed a limit that it has together with others."""
+        if passed is not None and self._passed is None and self._writer is not None:
+            self._passed = passed
+            self._writer.write(framed(Stop(grace_s=0.0)))
 
     def _fail(self, error: ClewError) -> None:
         for each in (self.begun, self.over):
