@@ -26,11 +26,12 @@ from benchmarks.tables_of_scale import (
     waiting_table,
 )
 from benchmarks.tables_of_states import measure_states, states_table
+from benchmarks.tables_of_steps import measure_steps, steps_table
 
 SCALES = (100, 1_000, 10_000, 100_000)
 SCALE_MODES = ("memory", "process")
 EVENTS, WAITING, PROCESSES, LISTED = 200_000, 10_000, (1, 4), (1_000, 100_000)
-OTHERS = ("states", "scale", "recovery", "waiting", "processes", "listing", "startup")
+OTHERS = ("states", "steps", "scale", "recovery", "waiting", "processes", "listing", "startup")
 #: Repetitions of what takes long.
 FEW = 3
 
@@ -73,6 +74,9 @@ def main() -> None:
         if "states" in chosen:
             found |= (states := measure_states(rounds, folder, tell))
             tables.append(states_table(states))
+        if "steps" in chosen:
+            found |= (taken := measure_steps(rounds, folder, tell))
+            tables.append(steps_table(taken))
         if "scale" in chosen:
             sizes = SCALES[:-1] if asked.quick else SCALES
             found |= (scale := measure_scale(rounds, sizes, folder, tell))

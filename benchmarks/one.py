@@ -20,6 +20,7 @@ import msgspec
 from benchmarks import floors, listing, processes, recovery, scale, waiting
 from benchmarks.plan import SYNCHRONOUS, Case
 from benchmarks.states import states
+from benchmarks.steps import STEPS, steps, waiting_steps
 from benchmarks.workloads import RUNS, UNLIMITED, Shape, grown, many, shape_of
 from clew.engine.engine import Engine
 
@@ -95,6 +96,8 @@ MEASURES: dict[str, Callable[[Case, Path], Coroutine[None, None, dict[str, float
     "branches": states,
     "large state": states,
     "conversation": states,
+    **dict.fromkeys(STEPS, steps),
+    "waiting steps": waiting_steps,
 }
 
 

@@ -22,6 +22,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from clew import Happened
+
+
+def was_announced(service: str, version: str) -> Happened[object] | None:
+    """Ask whether sundial was announced, when a process has died before it was answered; what it would have got.
+
+    Args:
+        service: its URL.
+        version: that was announced, or not.
+    """
+    answer = httpx.get(f"{service}/announcements/sundial/{version}")
+    if answer.status_code == HTTPStatus.NOT_FOUND:
+        return None
+    return Happened({"status": 201, "headers": {}, "body": answer.raise_for_status().json()})
+
 
 class Announcements(BaseHTTPRequestHandler):
     """One request; what is known stands in files of the folder."""

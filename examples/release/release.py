@@ -11,8 +11,8 @@ and announced. Each step says what it may do, and how it is undone. `release.yam
 
 from __future__ import annotations
 
+import announcements
 import release_tools
-from release_tools import was_announced
 
 from clew import Plan, check, http, restore, shell
 from clew.graphs.bodies import Description
@@ -27,6 +27,8 @@ def git(line: str) -> Description:
     """
     return shell(
         f"find .git -name '*.lock' -delete && git {line}",
+        env={"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"},
+        read=["."],
         write=[".git"],
         network=[],
         limits={"wall_s": 30, "cpu_s": 10},
@@ -38,6 +40,7 @@ plan = Plan(
     "release",
     description="Release a Python package; if that fails, take everything back.",
     tools=[release_tools],
+    permissions={"write": ["sundial", "CHANGELOG.md", "dist", "../index"]},
     limits={"cpu_s": 120, "memory_bytes": "2GB"},
     best_effort=True,
     rollback=True,
@@ -109,7 +112,7 @@ announced = plan.add(
     version=version["new"],
     depends_on=agreed,
     timeout=10,
-    probe=was_announced,
+    probe=announcements.was_announced,
     compensate=http("DELETE", "{{ service }}/announcements/sundial/{{ version }}"),
 )
 plan.returns({"version": version["new"], "wheel": published, "announced": announced["body"]})

@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-import httpx
-
-from clew import Happened, Permanent, tool
+from clew import Permanent, tool
 
 PACKAGE = "sundial"
 MODULE = Path(PACKAGE, "__init__.py")
@@ -91,14 +89,6 @@ def unpublish(wheel: str, index: str) -> None:
     _log(index, f"unpublished {target.name}{'' if target.exists() else ', which was not there'}")
     target.unlink(missing_ok=True)
     list_wheels(index)
-
-
-def was_announced(service: str, version: str) -> Happened[object] | None:
-    """Find out whether a release was announced, when the process died before the service had answered."""
-    answer = httpx.get(f"{service}/announcements/{PACKAGE}/{version}")
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return None
-    return Happened({"status": answer.status_code, "headers": {}, "body": answer.raise_for_status().json()})
 
 
 def list_wheels(index: str) -> None:

@@ -33,7 +33,7 @@ def test_what_steps_wrote_is_told_by_key() -> None:
 def test_ways_are_told_with_their_reasons() -> None:
     found = journey(steps_to_watch.degraded())
     told = {source: route.told() for (_, source), route in found.routes.items()}
-    limit = "asks_for_less was visited 1 times, as often as it may be (max_visits)"
+    limit = "asks_for_less was visited once, as often as it may be (max_visits, max_iterations)"
     assert told == {
         "": "breaks",
         "breaks": "asks_for_less, the fallback",

@@ -43,7 +43,7 @@ def test_parts_of_a_state_graph_are_told() -> None:
 
 def test_what_is_degraded_is_said() -> None:
     told = [line for line in lines_of(steps_to_watch.degraded()) if "->" in line]
-    limit = "asks_for_less was visited 1 times, as often as it may be (max_visits)"
+    limit = "asks_for_less was visited once, as often as it may be (max_visits, max_iterations)"
     assert told == [
         "degraded: breaks -> asks_for_less, the fallback",
         "degraded: asks_for_less -> draft, the fallback, which it asked for",

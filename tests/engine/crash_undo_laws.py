@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from crash_lives import Outcome
-from crash_route_laws import has_come_to_its_end, is_determined
+from crash_route_laws import is_determined
 from crash_routes import StatePlan
 from crash_undos import Undos, undoers
 from crash_worlds import World
@@ -30,12 +30,17 @@ def undo_problems(world: World, outcome: Outcome, plain: Outcome) -> Iterator[st
     yield from _remaining(outcome, remains)
     yield from _given(world, outcome)
     yield from _in_order(world, outcome)
-    if has_come_to_its_end(outcome) and is_determined(world, outcome) and not world.plan.stops:
+    if is_determined(world, outcome) and not (_stopped(outcome) or _stopped(plain)):
         done, before = _completed(outcome), _completed(plain)
         if set(done) != set(before):
             yield f"undone differently than in the undisturbed run: {set(done) ^ set(before)}"
         if remaining_of(outcome) != remaining_of(plain):
             yield f"{remaining_of(outcome)} remains, undisturbed {remaining_of(plain)}"
+
+
+def _stopped(outcome: Outcome) -> bool:
+    """Whether a failure ended what was beside it: then what there is to undo depends on who was quicker."""
+    return any(isinstance(recorded.event, e.GroupStopping) for recorded in outcome.events)
 
 
 def remaining_of(outcome: Outcome) -> list[tuple[str, str, str]]:
@@ -102,8 +107,9 @@ def _once(outcome: Outcome, expected: set[str]) -> Iterator[str]:
                 yield f"{recorded.seq}: {event.path} was begun again when it was done"
             if event.path != undone and undone not in begun:
                 yield f"{recorded.seq}: {event.path} undoes what was never begun"
-            parts = segments(event.path)
-            begun |= {"/".join(parts[: end + 1]) for end in range(len(parts))}
+            begun.add(event.path)
+        elif isinstance(event, e.ScopeOpened | e.MapOpened):
+            begun.add(event.path)
         elif isinstance(event, e.NodeCompleted) and "#undo" in event.path:
             if event.path in done:
                 yield f"{recorded.seq}: {event.path} was done twice"
@@ -131,7 +137,7 @@ def _given(world: World, outcome: Outcome) -> Iterator[str]:
     completed = {event.path for event in events if isinstance(event, e.NodeCompleted)}
     steps = {undo_of(event.path, event.key) for event in events if isinstance(event, e.StepCompleted)}
     for path, given in world.given.items():
-        known = path in steps or path.removesuffix("#undo") in completed
+        known = path in steps if "#undo[" in path else path.removesuffix("#undo") in completed
         for output in given:
             if (output is not None) is not known:
                 yield f"{path} was given {output!r:.80}, and what it undoes has {'' if known else 'not '}ended well"

@@ -263,11 +263,7 @@ def limited_edge(graph: StateGraph) -> None:
             NO_EDGE,
         ),
         (no_end, "limit", "g has made 5 steps, as many as it may (max_steps), and would go on with a; raise"),
-        (
-            limited_edge,
-            "limit",
-            "the edge a -> a was taken 2 times, as often as it may be (max_visits, max_iterations)",
-        ),
+        (limited_edge, "limit", "the edge a -> a was taken 2 times, as often as it may be (max_visits)"),
     ],
 )
 async def test_a_token_that_cannot_go_on_says_why(edges: Callable[..., None], kind: str, told: str) -> None:

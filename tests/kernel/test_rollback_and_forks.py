@@ -274,6 +274,58 @@ def test_of_a_map_those_items_remain_that_were_made():
     assert [(each.path, each.why) for each in failed.remaining] == [("m[0]", "irreversible")]
 
 
+def test_whoever_did_not_agree_is_asked_again():
+    answer = s.Answer(path="a", key="#confirm", value=value("no"))
+    for said, state in (("no", "failed"), ("yes", "running")):
+        scene = Scene(GraphSpec(name="g", nodes=(node("a", irreversible=True),)))
+        scene.tell(answer)
+        assert scene.started(scene.tell(s.RetryRun())) == []
+        assert scene.run.visits["a"].state == "waiting"
+        scene.tell(msgspec.structs.replace(answer, value=value(said)))
+        assert scene.run.visits["a"].state == state
+    scene.fails("a")
+    assert scene.started(scene.tell(s.RetryRun())) == ["a"]  # which was agreed to
+
+
+def test_what_was_begun_is_undone_though_the_run_was_retried_since():
+    for waits_for_people in (False, True):
+        how = OnInterrupt.ASK if waits_for_people else OnInterrupt.RETRY
+        nodes = (node("a", compensation=undo(o=FromOutput()), on_interrupt=how), node("b", compensation=undo()))
+        scene = Scene(GraphSpec(name="g", nodes=nodes, max_concurrency=1))
+        scene.tell(s.TakeOver(epoch=2, owner="o"))
+        if not waits_for_people:
+            scene.fails("a", 2)
+            scene.fails("b")
+        scene.tell(s.Cancel())
+        scene.tell(s.RetryRun(), *(() if waits_for_people else (s.Pause(),)))
+        if waits_for_people:
+            scene.tell(s.Answer(path="a", key="#interrupted", value=value({"done": 5})))
+        begun = [visit.path for visit in in_order(order(scene.run))]
+        assert sorted(begun) == (["a#undo"] if waits_for_people else ["a#undo", "b#undo"])
+
+
+def test_what_the_first_run_had_begun_before_a_retry_is_left_to_it():
+    scene = Scene(GraphSpec(name="g", nodes=(node("a", compensation=undo()), node("b")), max_concurrency=1))
+    scene.fails("a")
+    scene.fails("b")
+    scene.tell(s.RetryRun())
+    scene.tell(s.Pause())
+    scene.tell(s.Fork(run="f", since=1.0))
+    assert list(in_order(order(scene.run))) == []
+    scene.tell(s.Resume())
+    assert [visit.path for visit in in_order(order(scene.run))] == ["a#undo"]
+
+
+def test_what_a_fork_does_anew_is_its_own_to_undo():
+    scene = Scene(GraphSpec(name="g", nodes=(node("a", compensation=undo()), node("b"))))
+    scene.fails("a")
+    scene.tell(s.Fork(run="f", since=1.0))
+    scene.fails("b", 2)
+    assert list(in_order(order(scene.run))) == []
+    scene.tell(s.RetryRun())
+    assert [visit.path for visit in in_order(order(scene.run))] == ["a#undo"]
+
+
 # Forks -------------------------------------------------------------------------------------------------
 
 

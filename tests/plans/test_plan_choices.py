@@ -168,6 +168,18 @@ def test_types_are_known_inside_of_parts() -> None:
     ]
 
 
+def test_only_single_steps_are_undone_inside_of_loops() -> None:
+    p = plan()
+    undo = p.call("draw", name="x")
+    wrong = plan("inner")
+    wrong.step("add", left=1)
+    p.loop(lambda body: body.add(wrong, id="w", compensate=undo), times=2)
+    p.choose("{{ repeat }}", lambda then: then.add(wrong, id="fine", compensate=undo))
+    assert told(p) == [
+        "node 'w', compensate: inside of a loop, it is for single steps; put it on the steps inside of this one"
+    ]
+
+
 def test_parts_that_are_none() -> None:
     p = plan()
     p.choose("{{ 1 }}", lambda then: None, id="empty")

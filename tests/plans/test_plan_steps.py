@@ -7,7 +7,7 @@ import plan_kit
 import pytest
 from plan_kit import add, failure_of, output_of, plan, shout, size, told
 
-from clew import END, START, GraphError, InvalidInputError, Plan, Retry, StateGraph, Tools, fixed, item
+from clew import END, START, GraphError, InvalidInputError, Plan, Retry, StateGraph, Tools, fixed, item, shell
 from clew.graphs.body_data import ToolBody
 from clew.graphs.limits import Limits
 
@@ -185,6 +185,16 @@ def test_what_a_plan_does_not_grant_is_told(grants: dict[str, Any], step: Any, w
     q = plan(permissions=grants)
     with pytest.raises(InvalidInputError, match="the plan"):
         q.call(step[0], **step[1])
+
+
+def test_programs_that_a_plan_does_not_grant() -> None:
+    p = plan(permissions={"shell": False})
+    p.add(shell("ls"), id="s")
+    p.choose(p["s"], lambda then: then.step("add", left=1, compensate=shell("ls"), id="t"))
+    assert told(p) == [
+        "node 's': it starts a program, which the plan does not grant; add shell to its permissions",
+        "node 't', compensate: it starts a program, which the plan does not grant; add shell to its permissions",
+    ]
 
 
 @pytest.mark.parametrize(

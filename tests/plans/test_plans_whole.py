@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plan_kit import plan
 
-from clew import Engine, Plan, RunFailedError, UnknownRunError, check, load, tool
+from clew import Engine, Happened, Plan, RunFailedError, UnknownRunError, check, load, tool
 from clew.cli.main import call
 from clew.kernel import events as e
 
@@ -134,6 +134,46 @@ async def suspended(run: Any, times: int) -> None:
         if waits:
             return
     raise AssertionError(f"it has not waited {times} times")
+
+
+async def test_files_and_memory_are_what_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("VERSION").write_text("1.0", "utf-8")
+    text = """
+    inputs: {version: str}
+    rollback: true
+    steps:
+      - {memory: store, with: {namespace: releases, key: last, value: "{{ input.version }}"}}
+      - if: "{{ input.version != '1.0' }}"
+        then:
+          - tool: write_file
+            with: {path: VERSION, content: "{{ input.version }}"}
+            compensate: {restore: "{{ path }}"}
+      - {shell: "cat VERSION && exit 3", needs: [choice, memory]}
+    """
+    Path("p.yaml").write_text(text, "utf-8")
+    async with Engine("memory:") as engine:
+        run = await engine.start(load("p.yaml"), {"version": "1.1"})
+        with pytest.raises(RunFailedError):
+            await run.result()
+        await run.wait_ended()
+        status = await run.status()
+        assert status.state == "rolled_back"
+        assert await anext(line.text.strip() async for line in run.logs("shell")) == "1.1"
+    assert Path("VERSION").read_text("utf-8") == "1.0"
+
+
+async def test_a_probe_takes_what_the_step_is_given(tmp_path: Path) -> None:
+    p = Plan("p", tools=[put])
+
+    async def is_there(name: str) -> Happened[str] | None:
+        done.append(f"looked for {name}")
+
+    p.step("put", name="x", id="s", probe=is_there, checks=[check(file="{{ name | replace('x', '.') }}")])
+    (node,) = p.spec().nodes
+    assert sorted(node.inputs) == ["#check 0", "name"]
+    async with Engine(f"sqlite:///{tmp_path}/clew.db") as engine:
+        assert (await (await engine.start(p)).result())["s"] == "place of x"
 
 
 # The command line ----------------------------------------------------------------------------------------------

@@ -78,8 +78,9 @@ class Context(ABC):
             probe: called like `function`, it finds out whether a lost one took effect: `Happened(value)`, which
                 is then the value of the step, or None.
             compensate: undoes it if the run is rolled back: a function that can be found by its name, called like
-                `function`, and with what that returned as `output` if it takes that (None if that is not known);
-                or ``restore("PATH", ...)``, which puts files back as they were before the step.
+                `function`, and with what that returned as `output` if it takes that (None if that is not known),
+                and a `Context` of its own if it takes one; or ``restore("PATH", ...)``, which puts files back as
+                they were before the step.
             kwargs: what it is called with, by name.
 
         Raises:

@@ -17,11 +17,14 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Coroutine, Mapping, Sequence
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from threading import Thread
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+#: Told of a program's processor time, in seconds, and the most memory that one of its processes had, in bytes.
+Spent = Callable[[float, int], None]
 
 _SHELL = "/bin/sh"
 
@@ -109,31 +112,35 @@ class ProcessGroups:
         if process.returncode is None:
             await _wait_exited(process.pid)
 
-    async def reap(self, process: subprocess.Popen[bytes]) -> int:
+    async def reap(self, process: subprocess.Popen[bytes], on_spent: Spent | None = None) -> int:
         """Kill what is left of the group and wait for it; return the exit code (negative: the signal).
 
         A cancellation is raised only when that has been done.
+
+        Args:
+            process: the program.
+            on_spent: told what it has used.
         """
-        return await unbroken(self._reap(process))
+        return await unbroken(self._reap(process, on_spent))
 
-    async def stop(self, process: subprocess.Popen[bytes], grace_s: float) -> int:
+    async def stop(self, process: subprocess.Popen[bytes], grace_s: float, on_spent: Spent | None = None) -> int:
         """Ask the group to end (SIGTERM), kill it after a grace period, and `reap` it."""
-        return await unbroken(self._stop(process, grace_s))
+        return await unbroken(self._stop(process, grace_s, on_spent))
 
-    async def _stop(self, process: subprocess.Popen[bytes], grace_s: float) -> int:
+    async def _stop(self, process: subprocess.Popen[bytes], grace_s: float, on_spent: Spent | None) -> int:
         if process.returncode is None:
             _kill(process.pid, signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.wait(process), grace_s)
-        return await self._reap(process)
+        return await self._reap(process, on_spent)
 
-    async def _reap(self, process: subprocess.Popen[bytes]) -> int:
+    async def _reap(self, process: subprocess.Popen[bytes], on_spent: Spent | None) -> int:
         if process.returncode is not None:
             return process.returncode
         _kill(process.pid, signal.SIGKILL)
         await self.wait(process)
         self._tell("-", process.pid)
-        code = process.wait()
+        code = _reaped(process, on_spent)
         self._leaders.discard(process.pid)
         await _wait_vanished(process.pid)
         return code
@@ -166,6 +173,20 @@ class ProcessGroups:
         known = self._leaders - {group} if sign == "-" else self._leaders
         if guard.stdin is not None:
             guard.stdin.write("".join(f"+ {each}\n" for each in known).encode())
+
+
+def _reaped(process: subprocess.Popen[bytes], on_spent: Spent | None) -> int:
+    """Reap a process that has ended; what is told of it includes the children that it has waited for."""
+    if on_spent is None or not hasattr(os, "wait4"):
+        return process.wait()
+    try:
+        _, status, spent = os.wait4(process.pid, 0)
+    except ChildProcessError:  # somebody else has reaped it
+        return process.wait()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1_024
+    on_spent(spent.ru_utime + spent.ru_stime, spent.ru_maxrss * unit)
+    return process.returncode
 
 
 def _kill(group: int, number: signal.Signals) -> None:

@@ -25,7 +25,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from clew.bodies.errors import BodyError
-from clew.bodies.groups import ProcessGroups
+from clew.bodies.groups import ProcessGroups, Spent
 from clew.bodies.output import ByteLines, Sink
 from clew.bodies.pipes import PipeReader, PipeWriter, drain, read_pipe, write_pipe
 from clew.errors import InvalidInputError
@@ -153,20 +153,24 @@ class _Capture:
         return "\n".join(data[-4_000:].decode(errors="replace").rstrip().splitlines()[-20:])
 
 
-def in_group(groups: ProcessGroups) -> Runner:
-    """Runs programs in process groups."""
+def in_group(groups: ProcessGroups, on_spent: Spent | None = None) -> Runner:
+    """Runs programs in process groups, and tells what they have used."""
 
     async def run(
         argv: Sequence[str], env: Mapping[str, str], cwd: str, stdin: bytes | None, take: ByteSink
     ) -> int:
         process = groups.spawn(argv, stdin=stdin is not None, env=env, cwd=cwd or None)
-        return await _communicate(process, stdin, take, groups)
+        return await _communicate(process, stdin, take, groups, on_spent)
 
     return run
 
 
 async def _communicate(
-    process: subprocess.Popen[bytes], stdin: bytes | None, take: ByteSink, groups: ProcessGroups
+    process: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    take: ByteSink,
+    groups: ProcessGroups,
+    on_spent: Spent | None,
 ) -> int:
     """Feed the program and read its output until it has ended; return its exit code."""
     readers: list[PipeReader] = []
@@ -177,9 +181,9 @@ async def _communicate(
         if stdin is not None:
             feeding = await write_pipe(process.stdin, stdin)
         await _wait(process, readers, groups)
-        code = await groups.reap(process)
+        code = await groups.reap(process, on_spent)
     except BaseException:
-        await groups.stop(process, GRACE_S)
+        await groups.stop(process, GRACE_S, on_spent)
         raise
     finally:
         await drain(readers, _DRAIN_S)

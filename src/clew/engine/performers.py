@@ -17,7 +17,7 @@ from clew.bodies.http import HttpClient, run_http
 from clew.bodies.metering import metered
 from clew.bodies.probes import encode_result
 from clew.bodies.shell import in_group, run_shell
-from clew.engine.allowance import REQUESTS
+from clew.engine.allowance import CPU, PEAK_MEMORY, REQUESTS
 from clew.engine.confining import below, confined, held_to, record, with_network
 from clew.engine.jobs import Input, Job, plain_texts
 from clew.engine.secrets import Secrets
@@ -176,7 +176,7 @@ class ShellPerformer:
         body = msgspec.json.decode(job.command.body, type=ShellBody)
         filled = {name: self._secrets.filled(text) for name, text in body.env.items()}
         held = held_to(job, _held(body))
-        run = in_group(self._groups) if held is None else confined(held, self._warden, job)
+        run = in_group(self._groups, partial(_spent, job)) if held is None else confined(held, self._warden, job)
         return codec.encode(await run_shell(body, await job.plain_inputs(), job.write, filled, run))
 
 
@@ -205,6 +205,11 @@ def _count(job: Job) -> None:
     """A request is about to be made in this process."""
     job.share.request()
     job.used[REQUESTS] = job.used.get(REQUESTS, 0.0) + 1.0
+
+
+def _spent(job: Job, cpu_s: float, peak_memory_bytes: int) -> None:
+    """A program has ended that is not held to anything."""
+    job.used |= {CPU: cpu_s, PEAK_MEMORY: float(peak_memory_bytes)}
 
 
 def _held(body: ShellBody) -> Confinement | None:

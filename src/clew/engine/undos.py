@@ -12,6 +12,7 @@ import msgspec
 
 from clew import codec
 from clew.bodies.before_images import take
+from clew.bodies.functions import Signature
 from clew.engine.entries import stored
 from clew.engine.inputs import refuse_large
 from clew.engine.secrets import Secrets
@@ -48,7 +49,8 @@ def undo_of(
         raise InvalidInputError(f"{what}: compensate is a function, not {compensate!r:.80}")
     signature = inspect.signature(compensate)
     takes_output = OUTPUT in signature.parameters
-    rest = [p for name, p in signature.parameters.items() if name != OUTPUT]
+    context = Signature.of(compensate).context
+    rest = [p for name, p in signature.parameters.items() if name not in (OUTPUT, context)]
     try:
         bound = inspect.Signature(rest).bind(*args, **kwargs).arguments
     except (TypeError, ValueError) as error:

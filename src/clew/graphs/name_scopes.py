@@ -27,11 +27,15 @@ class Names:
         ids: of all nodes of the graph, also those not read yet.
         own: what has a name besides: in the body of a loop, what it sees of the loop.
         outer: what can be named around the graph, if it is a part of a step there.
+
+    Attributes:
+        inside: which step has a part with a step of this id, as far as these are not read yet.
     """
 
     def __init__(
         self, graph: GraphDraft, ids: Ids, own: Mapping[str, Binding] | None = None, outer: Names | None = None
     ) -> None:
+        self.inside: dict[str, str] = {}
         self.graph = graph
         self.ids = ids
         self.own = own or {}
@@ -113,7 +117,7 @@ class NameScope:
         graph = self._around.graph
         if name in graph.inputs:
             return f"there is no node {name!r}; did you mean 'input.{name}'?"
-        if owner := graph.part_with(name):
+        if owner := graph.part_with(name) or self._around.inside.get(name, ""):
             return f"there is no node {name!r} here, but in a part of {owner!r}; take the output of {owner!r}"
         known = [*self._given, *self._around.ids, "input", "nodes", *(["item"] if self._in_map else [])]
         return f"there is no node {name!r}{did_you_mean(name, known)}"

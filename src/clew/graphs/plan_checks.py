@@ -31,6 +31,39 @@ def resource_problems(graph: GraphDraft) -> Iterator[str]:
             yield draft.tell(about, sentence)
 
 
+def program_problems(graph: GraphDraft) -> Iterator[str]:
+    """Programs in a plan that grants none; what tools may do is looked at when a step is written."""
+    if graph.plan is None or graph.plan.permissions is None or graph.plan.permissions.shell:
+        return
+    for draft in graph.nodes:
+        how = draft.options.undoing
+        for about, body in (("", draft.body), ("compensate", how.body if how is not None else None)):
+            if isinstance(body, Description) and body.kind == "shell":
+                yield draft.tell(
+                    about, "it starts a program, which the plan does not grant; add shell to its permissions"
+                )
+
+
+def undo_problems_in(graph: GraphDraft) -> Iterator[str]:
+    """Compensations of parts as wholes inside of loops: what they are given has changed when they are made."""
+    if not _is_in_loop(graph):
+        return
+    for draft in graph.nodes:
+        if isinstance(draft.body, GraphDraft) and draft.options.undoing is not None:
+            sentence = "inside of a loop, it is for single steps; put it on the steps inside of this one"
+            yield draft.tell("compensate", sentence)
+
+
+def _is_in_loop(graph: GraphDraft) -> bool:
+    plan = graph.plan
+    while plan is not None and plan.captures is not None:
+        if plan.own:
+            return True
+        outer = plan.captures.outer
+        plan = outer.plan if isinstance(outer, GraphDraft) else None
+    return False
+
+
 def type_parts(graph: GraphDraft, types: Types) -> None:
     """Say of what the parts of steps take from a plan around them of which type it is there.
 

@@ -159,7 +159,9 @@ PLAN = mapping(
             "type": "object",
             "description": "Servers of tools (MCP): by name a command, a URL or a mapping.",
         },
-        "permissions": said(_PERMISSIONS, "What the plan grants its steps; what is not named is granted."),
+        "permissions": said(
+            _PERMISSIONS, "What the plan grants the tools of its steps; what is not named is granted."
+        ),
         "folder": said(TEXT, "Where its steps run."),
         "on_error": ref("on_error"),
         "steps": _STEPS,

@@ -18,7 +18,7 @@ from clew.kernel.fold import fold
 from clew.kernel.groups import failures, has_room, is_cut_short, is_lost
 from clew.kernel.mail import receiver
 from clew.kernel.policies import is_retried, retry_delay
-from clew.kernel.questions import CONFIRM, IN_DOUBT, question_of_confirmation, question_of_doubt
+from clew.kernel.questions import CONFIRM, IN_DOUBT, is_confirmed, question_of_confirmation, question_of_doubt
 from clew.kernel.reducing import Rules
 from clew.kernel.starting import expand, start
 from clew.kernel.state import Run
@@ -366,7 +366,10 @@ class Flow:
 
     def _is_agreed(self, visit: Visit) -> bool:
         """Whether somebody has agreed to what cannot be undone."""
-        return self.run.confirmed or CONFIRM in (visit.waits or {})
+        said = (visit.waits or {}).get(CONFIRM)
+        return self.run.confirmed or (
+            said is not None and said.value is not None and is_confirmed(said.value) is True
+        )
 
     def _ask_to_confirm(self, visit: Visit) -> None:
         question, digest = question_of_confirmation(visit.path)

@@ -49,6 +49,7 @@ def _shift(run: Run, visit: Visit, by_s: float) -> None:
 
 def _disown(visit: Visit) -> None:
     """What was done of a visit so far is not this run's to undo."""
+    visit.begun = False
     if not visit.is_group:
         visit.started_at = None
     if visit.steps is not None:

@@ -119,6 +119,8 @@ def _clear(run: Run, visit: Visit) -> None:
     """Make a visit pending; what its body recorded serves the next attempt."""
     run.move(visit, NodeState.PENDING)
     visit.failures = visit.interruptions = 0
+    visit.begun = visit.begun or (visit.started_at is not None and not visit.inherited)
+    visit.inherited = False
     visit.output = visit.error = visit.started_at = visit.ended_at = visit.total_due = None
     visit.cause = visit.stop = ""
 

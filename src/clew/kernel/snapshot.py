@@ -64,6 +64,7 @@ class VisitImage(msgspec.Struct, omit_defaults=True, gc=False):
     writes: tuple[Write, ...] = ()
     undo: Value | None = None
     inherited: bool = False
+    begun: bool = False
     used: dict[str, float] | None = None
     inner: GroupImage | None = None
     node: int = -1
@@ -271,6 +272,7 @@ def _assign(visit: Visit, part: VisitImage) -> None:
     visit.writes = part.writes
     visit.undo = part.undo
     visit.inherited = part.inherited
+    visit.begun = part.begun
     visit.used = part.used
 
 

@@ -98,13 +98,17 @@ def in_order(undoing: Undoing) -> Iterator[Visit]:
 
 
 def irreversible(run: Run) -> Iterator[Visit]:
-    """What was begun and cannot be undone."""
-    return (v for v in run.visits.values() if v.node.spec.irreversible and _was_begun(v) and v.undoes is None)
+    """What was begun and cannot be undone; of a map, its items."""
+    return (visit for visit in run.visits.values() if _is_irreversible(visit) and _was_begun(visit))
+
+
+def _is_irreversible(visit: Visit) -> bool:
+    return visit.node.spec.irreversible and visit.undoes is None and not visit.is_map
 
 
 def _was_begun(visit: Visit) -> bool:
     """Whether it may have had an effect that is this run's own."""
-    return not visit.inherited and (visit.started_at is not None or bool(visit.steps))
+    return not visit.inherited and (visit.started_at is not None or visit.begun or bool(visit.steps))
 
 
 def _point(undoing: Undoing, member: int = -1) -> int:

@@ -57,11 +57,13 @@ class Visit:
         waited: for people or other runs, so that how long it took says nothing of it; for estimates, and in no
             snapshot.
         inherited: it was done by the run that this one was forked from, and is not this one's to undo.
+        begun: in an earlier generation of this run, so that there may be something to undo.
     """
 
     __slots__ = (
         "attempt",
         "attempt_due",
+        "begun",
         "cause",
         "ended_at",
         "error",
@@ -128,6 +130,7 @@ class Visit:
         self.undoes: Visit | None = None
         self.undone_step = ""
         self.inherited = False
+        self.begun = False
         self.used: dict[str, float] | None = None
         self.waited = False
         self.is_map = node.spec.map is not None and not isinstance(group, Items)

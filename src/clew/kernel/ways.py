@@ -19,9 +19,6 @@ from clew.kernel.states import NodeState
 from clew.kernel.values import ErrorInfo
 from clew.kernel.visits import Visit, Walk
 
-#: What sets a limit: of nodes and edges, and of the loops of plans, which are made of them.
-_BY = " (max_visits, max_iterations)"
-
 
 class Way(NamedTuple):
     """Where the token goes; see `events.Routed`."""
@@ -184,11 +181,15 @@ def _told_limit(walk: Walk, number: int) -> str:
     edge = _routing(walk).edges[number]
     if _edge_is_spent(walk, number):
         return (
-            f"the edge {edge.source or 'START'} -> {edge.target or 'END'} was taken {edge.max_visits} times, as "
-            f"often as it may be{_BY}"
+            f"the edge {edge.source or 'START'} -> {edge.target or 'END'} was taken {_times(edge.max_visits)}, as "
+            "often as it may be (max_visits)"
         )
     node = walk.topology.nodes[walk.topology.index[edge.target]].spec
-    return f"{node.id} was visited {node.max_visits} times, as often as it may be{_BY}"
+    return f"{node.id} was visited {_times(node.max_visits)}, as often as it may be (max_visits, max_iterations)"
+
+
+def _times(count: int | None) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _no_way(walk: Walk, exits: Exits, asked: list[tuple[int, Asked]]) -> RuleError:

@@ -18,7 +18,7 @@ from clew.graphs.name_scopes import TAKEN
 from clew.graphs.plan_drafts import PlanDraft
 from clew.graphs.plans.choices import RESERVED as CHOICE_NAMES
 from clew.graphs.plans.choices import write_choice
-from clew.graphs.plans.file_steps import StepBodies, named_after, read_checks
+from clew.graphs.plans.file_steps import StepBodies, ids_inside, named_after, read_checks
 from clew.graphs.plans.loops import RESERVED as LOOP_NAMES
 from clew.graphs.plans.loops import LoopOptions, LoopWriter, seen_by_body
 from clew.graphs.plans.parts import BODY, ELSE, THEN, part, returns_last
@@ -146,6 +146,7 @@ class PlanReader:
         """
         steps = self._by_id(graph, data)
         around = Surroundings(graph, self._document, [step_id for step_id, _, _ in steps], own, outer)
+        around.inside = {name: step_id for step_id, _, step in steps for name in ids_inside(step)}
         bodies = StepBodies(graph, self._document, *self._files)
         reader = NodeReader(around, *self._files, bodies)
         for step_id, key, step in steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from clew.errors import InvalidInputError
@@ -41,9 +42,9 @@ class StepBodies(BodyReader):
 
     def body(self, keys: Keys, data: dict[str, Any], problems: Problems) -> Any:
         """What a step runs; None if it cannot be found."""
-        problems += (
-            (name, "is for steps that call a tool") for name in _OF_TOOLS if name in data and "tool" not in data
-        )
+        inside = "; what a program is held to stands inside of `shell`" if "shell" in data else ""
+        misplaced = [name for name in _OF_TOOLS if name in data and "tool" not in data]
+        problems += ((name, f"is for steps that call a tool{inside}") for name in misplaced)
         problems += ((name, "is for steps with `if`") for name in _OF_CHOICES if name in data)
         given: dict[str, Any] = data.get("with", {})
         try:
@@ -79,6 +80,22 @@ def named_after(step: dict[str, Any]) -> str:
             return "repeat"
         case _:
             return kind
+
+
+def ids_inside(step: dict[str, Any]) -> Iterator[str]:
+    """The ids of the steps inside of a step, as far as they say them."""
+    loop = step.get("loop")
+    parts = [
+        step.get("then"),
+        step.get("else"),
+        cast("Any", loop).get("steps") if isinstance(loop, dict) else None,
+    ]
+    for part in parts:
+        if isinstance(part, dict):
+            yield from cast("dict[str, Any]", part)
+        for each in cast("list[Any]", part) if isinstance(part, list) else ():
+            if isinstance(each, dict) and isinstance(found := cast("dict[str, Any]", each).get("id"), str):
+                yield found
 
 
 def read_checks(draft: Draft, data: list[dict[str, Any]], bodies: BodyReader) -> list[Check]:

@@ -45,8 +45,8 @@ class Plan(Graph):
         description: one line for people.
         tools: what steps may call: a registry; or functions, tools and modules of tools, besides those that come
             with Clew.
-        permissions: what it grants its steps: ``read``, ``write`` and ``network`` (lists of places), ``shell``.
-            What is not named is granted.
+        permissions: what it grants the tools of its steps: ``read``, ``write`` and ``network`` (lists of places),
+            ``shell``. What is not named is granted.
         limits: what all steps of a run may use together, by name, see `Limits`.
         folder: where its steps run; where the engine does, if not given.
         metadata: stored with the definition.
