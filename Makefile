@@ -46,13 +46,14 @@ types: $(STAMP) ## check types
 bench: $(STAMP) ## measure against the floors (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks
 
-demo: $(STAMP) ## audit the standard library (out/audit.html), summarise our documents (out/articles/index.md)
+demo: $(STAMP) ## audit the standard library (out/audit.html), summarise our documents (out/articles), rehearse a release
 	@mkdir -p out
 	$(BIN)/clew run examples/audit/graph.py --id demo --anew --db out/clew.db \
 	  --input path="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
 	  --input out=out/audit.html
 	$(BIN)/clew run examples/article/articles.py --id articles --anew --db out/clew.db \
 	  --input folder=docs --input out=out/articles
+	$(BIN)/python examples/release/rehearse.py out/release
 
 docs: $(STAMP) ## run the code of the documents and check that they are complete
 	$(BIN)/python -m pytest tests/docs tests/test_tidy.py

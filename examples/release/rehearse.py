@@ -156,7 +156,7 @@ def compare(what: str, found: Mapping[str, object], wanted: Mapping[str, object]
     if differs:
         told = "\n".join(f"  {name}: {found.get(name)!r}, not {wanted.get(name)!r}" for name in differs)
         sys.exit(f"it is not so that {what}:\n{told}")
-    print(f"-> {what} ({len(wanted)} things compared)", flush=True)
+    print(f"-> {what}: {', '.join(wanted)}", flush=True)
 
 
 if __name__ == "__main__":

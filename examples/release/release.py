@@ -103,7 +103,7 @@ published = plan.step(
     compensate=plan.call("unpublish", wheel="{{ wheel }}", index=INDEX),
 )
 agreed = plan.ask(
-    "confirm", "Announce sundial {{ version.new }}?", id="agree", depends_on=published, timeout=0.5, default=True
+    "confirm", "Announce sundial {{ version.new }}?", id="agree", depends_on=published, timeout=0.3, default=True
 )
 announced = plan.add(
     http("POST", "{{ service }}/announcements", json={"package": "sundial", "version": "{{ version }}"}),

@@ -13,6 +13,7 @@ from crash_worlds import World
 from clew.kernel import events as e
 from clew.kernel.addresses import segments
 from clew.kernel.addresses import undo as undo_of
+from clew.kernel.questions import IN_DOUBT
 
 #: Kinds of compensations that never come to a good end.
 HOPELESS = frozenset({"fails"})
@@ -132,11 +133,17 @@ def _remaining(outcome: Outcome, expected: set[tuple[str, str, str]]) -> Iterato
 
 
 def _given(world: World, outcome: Outcome) -> Iterator[str]:
-    """A compensation is given what the visit or the step returned, if it has."""
+    """A compensation is given what the visit or the step returned, if it has.
+
+    What a person tells of a lost attempt of a state graph is written to the state, and not kept for this.
+    """
     events = [recorded.event for recorded in outcome.events]
     completed = {event.path for event in events if isinstance(event, e.NodeCompleted)}
     steps = {undo_of(event.path, event.key) for event in events if isinstance(event, e.StepCompleted)}
+    told = {event.path for event in events if isinstance(event, e.WaitResolved) and event.key == IN_DOUBT}
     for path, given in world.given.items():
+        if path.removesuffix("#undo") in told and world.states.told(path.removesuffix("#undo")) is not None:
+            continue
         known = path in steps if "#undo[" in path else path.removesuffix("#undo") in completed
         for output in given:
             if (output is not None) is not known:

@@ -2,7 +2,8 @@
 
     python killed_releases.py DATABASE SERVICE MOMENT
 
-It kills itself, past all clean-up, when the journal has so many events from the start of the rollback on; 0 is never.
+When the journal has so many events from the start of the rollback on, it kills itself, past all clean-up; never if
+MOMENT is 0.
 """
 
 import asyncio
@@ -11,10 +12,12 @@ import signal
 import sys
 
 import release_kit  # noqa: F401 -- says where the example is
-import release
 
 from clew import Engine, RunFailedError
 from clew.kernel import events as e
+
+# isort: split
+import release
 
 
 async def main(database, service, moment):

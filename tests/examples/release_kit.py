@@ -1,5 +1,6 @@
 """What the tests of `examples/release` share: where the example is, and a stage to rehearse on."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ def on_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]
     """A stage, with this process in its repository."""
     with Stage(tmp_path / "release") as stage:
         monkeypatch.chdir(stage.repository)
+        for name in os.environ.keys() - stage.environment.keys():
+            monkeypatch.delenv(name)
         for name, value in stage.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.delenv("CLEW_DB")
         yield stage

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 import pytest
+from scenes import Scene, node, raw, undo, value
 
 from clew.kernel import events as e
 from clew.kernel import signals as s
-from clew.kernel import snapshot
 from clew.kernel.definition import (
     BarrierSpec,
-    CompensationSpec,
     EdgeSpec,
     GraphSpec,
     InputSpec,
@@ -24,13 +21,11 @@ from clew.kernel.definition import (
 )
 from clew.kernel.invariants import check
 from clew.kernel.machine import Machine
-from clew.kernel.reducing import Asked
 from clew.kernel.states import RunState
 from clew.kernel.topology import compile_graph
-from clew.kernel.undoing import in_order, irreversible, order
+from clew.kernel.undoing import in_order, order
 from clew.kernel.values import (
     DictOf,
-    ErrorInfo,
     Expression,
     FromInput,
     FromNode,
@@ -41,72 +36,8 @@ from clew.kernel.values import (
     Literal,
     Pick,
     Undo,
-    Value,
 )
 from clew.kernel.writes import Judgement, Update
-
-BOOM = ErrorInfo(type="E", message="boom")
-
-
-def raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(value).encode())
-
-
-def value(of: object) -> Value:
-    return Value(json=raw(of))
-
-
-class Rules:
-    def ask(self, when, cells):
-        return Asked(bool(when), when)
-
-    def reduce(self, key, old, new):
-        return new
-
-
-class Scene:
-    def __init__(self, graph: GraphSpec, **inputs: object) -> None:
-        self.topology = compile_graph(graph)
-        self.machine = Machine(self.topology, rules=Rules())
-        self.log: list[e.AnyEvent] = []
-        self.now = 1.0
-        given = {name: value(each) for name, each in inputs.items()}
-        self.tell(s.Admit(run="r", graph="h", definition="d", inputs=given))
-
-    @property
-    def run(self):
-        return self.machine.run
-
-    def tell(self, *signals: s.AnySignal):
-        decision = self.machine.handle(signals, self.now)
-        self.log += decision.events
-        self.refusals = decision.refusals
-        assert check(self.run) == []
-        again = Machine.restore(self.topology, None, self.log, rules=Rules())
-        assert snapshot.image(again.run) == snapshot.image(self.run)
-        data = msgspec.json.encode(snapshot.image(self.run))
-        back = snapshot.revive(msgspec.json.decode(data, type=snapshot.RunImage), self.topology)
-        assert msgspec.json.encode(snapshot.image(back)) == data
-        assert check(back) == []
-        return decision
-
-    def done(self, path: str, output: object = None, attempt: int = 1, **more):
-        sent = s.AttemptSucceeded(path=path, attempt=attempt, output=value(output), **more)
-        return self.tell(sent)
-
-    def fails(self, path: str, attempt: int = 1, **more):
-        return self.tell(s.AttemptFailed(path=path, attempt=attempt, error=BOOM, **more))
-
-    def started(self, decision) -> list[str]:
-        return [each.path for each in decision.events if isinstance(each, e.AttemptStarted)]
-
-
-def undo(**inputs):
-    return CompensationSpec(kind="function", inputs=inputs)
-
-
-def node(id_: str, **more) -> NodeSpec:
-    return NodeSpec(id=id_, kind="function", **more)
 
 
 def shop(**more) -> GraphSpec:
@@ -258,72 +189,6 @@ def test_what_cannot_be_undone_is_agreed_to_first_and_remains():
     no.tell(msgspec.structs.replace(answer, value=value("no"), by="ann"))
     assert no.run.error is not None
     assert "not agreed to by ann" in no.run.error.message
-
-
-def test_of_a_map_those_items_remain_that_were_made():
-    spec = MapSpec(over=Literal(raw([1, 2])), max_concurrency=1)
-    scene = Scene(GraphSpec(name="g", nodes=(node("m", map=spec, irreversible=True),)))
-    scene.tell(s.MapExpanded(path="m", count=2, items=value([1, 2])))
-    assert [visit.path for visit in irreversible(scene.run)] == []  # nobody has agreed to anything
-    scene.tell(s.Answer(path="m[0]", key="#confirm", value=value("yes")))
-    scene.done("m[0]", 1)
-    scene.tell(s.Cancel())
-    scene.tell(s.Rollback())
-    failed = scene.log[-1]
-    assert isinstance(failed, e.RollbackFailed)
-    assert [(each.path, each.why) for each in failed.remaining] == [("m[0]", "irreversible")]
-
-
-def test_whoever_did_not_agree_is_asked_again():
-    answer = s.Answer(path="a", key="#confirm", value=value("no"))
-    for said, state in (("no", "failed"), ("yes", "running")):
-        scene = Scene(GraphSpec(name="g", nodes=(node("a", irreversible=True),)))
-        scene.tell(answer)
-        assert scene.started(scene.tell(s.RetryRun())) == []
-        assert scene.run.visits["a"].state == "waiting"
-        scene.tell(msgspec.structs.replace(answer, value=value(said)))
-        assert scene.run.visits["a"].state == state
-    scene.fails("a")
-    assert scene.started(scene.tell(s.RetryRun())) == ["a"]  # which was agreed to
-
-
-def test_what_was_begun_is_undone_though_the_run_was_retried_since():
-    for waits_for_people in (False, True):
-        how = OnInterrupt.ASK if waits_for_people else OnInterrupt.RETRY
-        nodes = (node("a", compensation=undo(o=FromOutput()), on_interrupt=how), node("b", compensation=undo()))
-        scene = Scene(GraphSpec(name="g", nodes=nodes, max_concurrency=1))
-        scene.tell(s.TakeOver(epoch=2, owner="o"))
-        if not waits_for_people:
-            scene.fails("a", 2)
-            scene.fails("b")
-        scene.tell(s.Cancel())
-        scene.tell(s.RetryRun(), *(() if waits_for_people else (s.Pause(),)))
-        if waits_for_people:
-            scene.tell(s.Answer(path="a", key="#interrupted", value=value({"done": 5})))
-        begun = [visit.path for visit in in_order(order(scene.run))]
-        assert sorted(begun) == (["a#undo"] if waits_for_people else ["a#undo", "b#undo"])
-
-
-def test_what_the_first_run_had_begun_before_a_retry_is_left_to_it():
-    scene = Scene(GraphSpec(name="g", nodes=(node("a", compensation=undo()), node("b")), max_concurrency=1))
-    scene.fails("a")
-    scene.fails("b")
-    scene.tell(s.RetryRun())
-    scene.tell(s.Pause())
-    scene.tell(s.Fork(run="f", since=1.0))
-    assert list(in_order(order(scene.run))) == []
-    scene.tell(s.Resume())
-    assert [visit.path for visit in in_order(order(scene.run))] == ["a#undo"]
-
-
-def test_what_a_fork_does_anew_is_its_own_to_undo():
-    scene = Scene(GraphSpec(name="g", nodes=(node("a", compensation=undo()), node("b"))))
-    scene.fails("a")
-    scene.tell(s.Fork(run="f", since=1.0))
-    scene.fails("b", 2)
-    assert list(in_order(order(scene.run))) == []
-    scene.tell(s.RetryRun())
-    assert [visit.path for visit in in_order(order(scene.run))] == ["a#undo"]
 
 
 # Forks -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from typing import Any
 
 from clew import Engine, Plan, Result, RunFailedError, tool
+from clew.engine.status import NodeStatus
 from clew.kernel.values import ErrorInfo
 
 
@@ -78,3 +79,11 @@ async def failure_of(written: Any, inputs: dict[str, Any] | None = None) -> tupl
             assert status.error is not None
             return status.error, error.result.failures
     raise AssertionError("it did not fail")
+
+
+async def statuses(written: Any, inputs: dict[str, Any] | None = None) -> dict[str, NodeStatus]:
+    """Where the steps of a plan stand at its end, by address."""
+    async with Engine("memory:") as engine:
+        run = await engine.start(written, inputs or {})
+        await run.result()
+        return {node.path: node for node in (await run.status()).nodes}

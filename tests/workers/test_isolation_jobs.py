@@ -98,7 +98,7 @@ def test_a_function_with_limits(way: str, tmp_path: Path) -> None:
         assert len(bench.outcomes) == 2
         usage = bench.outcomes[0].usage
         assert usage.cpu_s is not None
-        assert 0 < usage.cpu_s < 5
+        assert 0 <= usage.cpu_s < 5  # where looking measures, less than a tick is nothing
         assert bench.pool.pids == []
 
     play(scene, tmp_path, less(way))

@@ -71,7 +71,8 @@ class NameScope:
             case "input" if self._around.outer is None:
                 return self._input(reference)
             case "item" if self._around.outer is None:
-                raise UnknownNameError("'item' stands for something only in nodes with a map")
+                loops = ", and in loops over a list" if self._around.graph.plan is not None else ""
+                raise UnknownNameError(f"'item' stands for something only in nodes with a map{loops}")
             case "nodes":
                 return self._node(reference)
             case _ if name in self._around.ids:

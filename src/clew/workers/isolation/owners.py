@@ -28,12 +28,13 @@ def new_name() -> str:
 
 
 def started(pid: int) -> int:
-    """When a process started, in ticks since the machine did; 0 if it has ended."""
+    """When a process started, in ticks since the machine did; 0 if it has ended, whether or not it was reaped."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
     except OSError:
         return 0
-    return int(text.rpartition(")")[2].split()[19])
+    fields = text.rpartition(")")[2].split()
+    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def _namespace() -> int:

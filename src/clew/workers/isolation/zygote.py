@@ -23,7 +23,9 @@ from typing import NoReturn
 
 import msgspec
 
-# A worker process is forked, too, and needs this; here it is loaded once.
+# A worker process is forked, too, and needs these; here they are loaded once.
+import clew.bodies.tools.files
+import clew.bodies.tools.programs
 import clew.workers.child
 from clew.workers.isolation.descendants import children, kill_all, reap_all, seen, send_signal
 from clew.workers.isolation.keeper import keep
@@ -38,7 +40,7 @@ _AGAIN_S = 0.01
 #: Bytes before what is said first: its length.
 HELLO_HEADER = 4
 
-loaded = clew.workers.child
+loaded = (clew.workers.child, clew.bodies.tools.programs, clew.bodies.tools.files)
 
 
 def main(descriptor: int) -> NoReturn:
