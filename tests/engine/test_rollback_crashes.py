@@ -1,6 +1,5 @@
 """Runs that are undone, with everything in them: a death at each of their moments, and a fault at each call."""
 
-
 import pytest
 from crash_plans import BODIES, OTHERS, Death, Meddling, Plan, Schedule, Sketch, Undo
 from crash_routes import StatePlan, Stop, Walk

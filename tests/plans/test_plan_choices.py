@@ -168,6 +168,7 @@ async def test_a_condition_without_a_value_fails_the_step() -> None:
         ("{{ size }} > 3", "'{{ size }} > 3' is text, and a condition"),
         ("{{ siez > 3 }}", "'{{ siez > 3 }}': there is no node 'siez'; did you mean 'size'?"),
         ("{{ size > }}", "'{{ size > }}': "),
+        ("{{ 1 / 0 }}", "'{{ 1 / 0 }}': division by zero"),
         ("{{ 1 > 2 }}", "it never holds, so that the steps of `then` are never reached"),
         (True, "it always holds, so that the steps of `else` are never reached"),
         (3, "a condition is one {{ … }}, a handle, true or false, not 3"),

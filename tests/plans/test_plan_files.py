@@ -320,6 +320,12 @@ def placeless(problem: str) -> str:
         ("steps: [{if: true, then: [{shell: ls}], map: x}]", "node 'choice', map: is not for choices and loops"),
         ("steps: [{shell: ls, else: [{shell: ls}]}]", "node 'shell', else: is for steps with `if`"),
         ("steps: [{loop: {times: 2, steps: []}}]", "steps[0].loop.steps is empty"),
+        ("steps: {1a: {shell: ls}, b: {shell: ls}}", "steps.1a is no name; a name has letters"),
+        ("steps: [{memory: get, with: {namespace: x, kye: y}}]", "memory: there is no 'kye'; there are namespace"),
+        ("steps: [{memory: get, with: {key: y}}]", "node 'memory', memory: it needs namespace="),
+        ("steps: [{graph: none.yaml}]", "node 'none', graph: there is no file 'none.yaml'"),
+        ("steps: [{ask: 'sure {{ who }}?'}]", "node 'ask', text: 'sure {{ who }}?': there is no node 'who'"),
+        ("steps: {a: {shell: echo {{ b }}}, c: {if: true, then: {b: {shell: ls}}}}", "but in a part of 'c'"),
         ("tools: [plan_empty]\nsteps: [{shell: ls}]", "tools: there are no tools in 'plan_empty'"),
     ],
 )

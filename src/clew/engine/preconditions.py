@@ -17,7 +17,7 @@ from clew.engine.jobs import Input, Job
 from clew.engine.performers import FunctionPerformer
 from clew.errors import UnresolvedBodyError
 from clew.graphs.body_data import CheckBody, FunctionBody, ToolBody, input_name
-from clew.graphs.permissions import excess
+from clew.graphs.permissions import Permissions
 from clew.kernel.values import ErrorInfo
 
 #: What the failure of a required check is.
@@ -97,20 +97,17 @@ def _looked_at(check: CheckBody, name: str, call: ToolBody) -> str:
     if check.kind == "program":
         return "" if shutil.which(name) is not None else f"there is no program {name!r} to be started"
     if check.permissions is not None:
-        return "; ".join(_denied(check, call))
+        return "; ".join(_denied(check.permissions, call.folder))
     return "; ".join(_short(check, call.folder))
 
 
-def _denied(check: CheckBody, call: ToolBody) -> Iterator[str]:
-    wanted = check.permissions
-    assert wanted is not None
-    for field, place in excess(call.permissions, wanted):
-        yield f"the step has not the permission {field}: {place}"
+def _denied(wanted: Permissions, folder: str) -> Iterator[str]:
+    """What the machine denies; that the step itself may was looked at before the run."""
     for place in wanted.read or ():
-        if not os.access(Path(call.folder, place), os.R_OK):
+        if not os.access(Path(folder, place), os.R_OK):
             yield f"{place} cannot be read"
     for place in wanted.write or ():
-        if not os.access(_existing(Path(call.folder, place)), os.W_OK):
+        if not os.access(_existing(Path(folder, place)), os.W_OK):
             yield f"{place} cannot be written"
 
 

@@ -10,15 +10,7 @@ import re
 from collections.abc import Collection
 from typing import Protocol, runtime_checkable
 
-from clew.kernel.values import (
-    Binding,
-    DictOf,
-    FromInput,
-    FromNode,
-    ListOf,
-    Literal,
-    Pick,
-)
+from clew.kernel.values import Binding, DictOf, FromInput, FromNode, Pick
 
 
 @runtime_checkable
@@ -58,13 +50,9 @@ class Captures:
                 return FromInput(self._named(binding, name))
             case Pick(of=of, path=path):
                 return Pick(self._inside(of), path)
-            case ListOf(items=items):
-                return ListOf(tuple(map(self._inside, items)))
-            case DictOf(items=items):
-                return DictOf({key: self._inside(part) for key, part in items.items()})
             case _:
-                assert isinstance(binding, Literal)
-                return binding
+                assert isinstance(binding, DictOf), "only nodes and inputs have names"
+                return DictOf({key: self._inside(part) for key, part in binding.items.items()})
 
     def _named(self, binding: Binding, wanted: str) -> str:
         """The name of what is taken: the same for the same, and another one for something else."""
@@ -82,8 +70,6 @@ def inputs_in(binding: Binding) -> frozenset[str]:
             return frozenset((name,))
         case Pick(of=of):
             return inputs_in(of)
-        case ListOf(items=items):
-            return frozenset[str]().union(*map(inputs_in, items))
         case DictOf(items=items):
             return frozenset[str]().union(*map(inputs_in, items.values()))
         case _:

@@ -47,7 +47,9 @@ def _called(kind: str, body: msgspec.Raw) -> Iterator[FunctionBody]:
         yield msgspec.json.decode(body, type=FunctionBody)
     elif kind == "tool":
         called = msgspec.json.decode(body, type=ToolBody)
-        functions = (called.function, *(each.function for each in called.checks))
+        # Whether the tool of a check is there is what the check finds out.
+        checks = (each.function for each in called.checks if each.kind == "run")
+        functions = (called.function, *checks)
         yield from (function for function in functions if function is not None)
 
 

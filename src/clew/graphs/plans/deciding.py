@@ -19,6 +19,10 @@ class Condition:
         draft: the step; is told what is wrong.
         about: the field that has the condition.
         value: the condition.
+
+    Attributes:
+        value: the condition.
+        constant: whether it holds, if that is known before a run.
     """
 
     def __init__(self, draft: Draft, about: str, value: Any) -> None:
@@ -26,6 +30,7 @@ class Condition:
         self._about = about
         self.value = value
         self._is_good = True
+        self.constant: bool | None = value if isinstance(value, bool) else None
         if isinstance(value, str):
             self._is_good = self._is_expression(value)
         elif not isinstance(value, Handle | bool):
@@ -38,18 +43,6 @@ class Condition:
         if isinstance(self.value, str):
             return self.value.strip().removeprefix("{{").removesuffix("}}").strip()
         return tell(self.value.binding) if isinstance(self.value, Handle) else str(self.value).lower()
-
-    @property
-    def constant(self) -> bool | None:
-        """Whether it holds, if that is known before a run."""
-        if isinstance(self.value, bool):
-            return self.value
-        if self._is_good and isinstance(self.value, str) and not parse(self.value).references:
-            try:
-                return bool(evaluate(self.value, {}))
-            except ExpressionError:
-                return None
-        return None
 
     def binding(self, scope: NameScope, graph: object, *, silent: bool = False) -> Binding:
         """The condition among some names.
@@ -73,7 +66,9 @@ class Condition:
 
     def _is_expression(self, text: str) -> bool:
         try:
-            if parse(text).whole:
+            parsed = parse(text)
+            if parsed.whole:
+                self.constant = None if parsed.references else bool(evaluate(text, {}))
                 return True
             self._tell(f"{text!r} is text, and a condition is one {{{{ … }}}} with nothing around it")
         except ExpressionError as error:

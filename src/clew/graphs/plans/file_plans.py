@@ -84,10 +84,7 @@ class PlanReader:
             graph.plan.servers, told = servers_in(self._document, (*keys, "servers"), data["servers"])
             graph.problems += told
         if "permissions" in data:
-            try:
-                graph.plan.permissions = grants_of(data["permissions"])
-            except InvalidInputError as error:
-                graph.problems.append(self._place((*keys, "permissions")).before(f"permissions: {error}"))
+            graph.plan.permissions = grants_of(data["permissions"])
         self._read_inputs(graph, keys, data.get("inputs", {}), bad_below((*keys, "inputs"), self._wrong))
         around = self._steps(graph, (*keys, "steps"), data.get("steps", []))
         if "returns" in data:

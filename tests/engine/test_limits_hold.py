@@ -1,0 +1,47 @@
+"""PL6 in short: limits and rights hold, in one run; `test_held_steps.py` has all of them, and is slow."""
+
+from pathlib import Path
+
+import hungry_tools as hungry
+import pytest
+
+from clew import Engine, Graph, call, shell
+from clew.graphs.tools import tool_of
+from clew.workers.isolation.choosing import describe_mechanisms
+from clew.workers.isolation.warden import Warden
+
+
+async def test_limits_and_rights_hold_and_usage_is_measured(tmp_path: Path) -> None:
+    warden = Warden()
+    try:
+        offered = {each.limit for each in describe_mechanisms(await warden.mechanisms()) if each.mechanism}
+    finally:
+        await warden.close()
+    if missing := {"memory_bytes", "wall_s", "write", "shell"} - offered:
+        pytest.skip(f"cannot be enforced here: {', '.join(sorted(missing))}")
+    write = tool_of(hungry.write_to).within(write=["."], folder=str(tmp_path))
+    g = Graph("held", on_error="continue")
+    g.add(call(hungry.eat_memory, size=400_000_000), id="memory")
+    g.add(shell("sleep 100", limits={"wall_s": 0.1}), id="wall")
+    g.add(call(write, path="in", text="x"), id="inside")
+    g.add(call(write, path="../out", text="x"), id="outside")
+    g.add(call(hungry.start_program), id="program")
+    g.add(shell("exit 0"), id="free")
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        await run.result()
+        nodes = {node.path: node for node in (await run.status()).nodes}
+    errors = {path: node.error.type if node.error else "" for path, node in nodes.items()}
+    assert errors == {
+        "memory": "resource exhausted",
+        "wall": "resource exhausted",
+        "inside": "",
+        "outside": "permission denied",
+        "program": "permission denied",
+        "free": "",
+    }
+    assert (tmp_path / "in").read_text() == "x"
+    assert not (tmp_path.parent / "out").exists()
+    assert nodes["inside"].used["cpu_s"] >= 0
+    assert nodes["inside"].used["tool_invocations"] == 1
+    assert nodes["free"].used["peak_memory_bytes"] > 0
