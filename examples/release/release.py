@@ -32,7 +32,6 @@ def git(line: str) -> Description:
         write=[".git"],
         network=[],
         limits={"wall_s": 30, "cpu_s": 10},
-        best_effort=True,
     )
 
 

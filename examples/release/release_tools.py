@@ -28,7 +28,7 @@ class Version(TypedDict):
     head: str
 
 
-@tool(effects="none", write=(), shell=True, limits={"wall_s": 30}, best_effort=True)  # noqa: S604 -- runs git
+@tool(effects="none", write=(), shell=True, limits={"wall_s": 30})  # noqa: S604 -- runs git
 def examine(part: str, index: str) -> Version:
     """Say which version is next, and refuse to release what is not ready.
 

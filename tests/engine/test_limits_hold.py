@@ -1,5 +1,6 @@
 """PL6 in short: limits and rights hold, in one run; `test_held_steps.py` has all of them, and is slow."""
 
+import sys
 from pathlib import Path
 
 import hungry_tools as hungry
@@ -26,7 +27,7 @@ async def test_limits_and_rights_hold_and_usage_is_measured(tmp_path: Path) -> N
     g.add(call(write, path="in", text="x"), id="inside")
     g.add(call(write, path="../out", text="x"), id="outside")
     g.add(call(hungry.start_program), id="program")
-    g.add(shell("exit 0"), id="free")
+    g.add(shell([sys.executable, "-c", "held = bytearray(400_000_000); held[::4096] = bytes(97657)"]), id="free")
     async with Engine("memory:") as engine:
         run = await engine.start(g)
         await run.result()
@@ -44,4 +45,4 @@ async def test_limits_and_rights_hold_and_usage_is_measured(tmp_path: Path) -> N
     assert not (tmp_path.parent / "out").exists()
     assert nodes["inside"].used["cpu_s"] >= 0
     assert nodes["inside"].used["tool_invocations"] == 1
-    assert nodes["free"].used["peak_memory_bytes"] > 0
+    assert nodes["free"].used["peak_memory_bytes"] > 300_000_000

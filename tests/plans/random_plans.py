@@ -81,7 +81,9 @@ class Writer:
         before: list[Any] = []
         for step in steps:
             needs = [handle for place, handle in enumerate(before) if step.after >> place & 1]
-            before.append(self._act(plan, step, needs) if isinstance(step, Act) else self._part(plan, step, needs, go))
+            before.append(
+                self._act(plan, step, needs) if isinstance(step, Act) else self._part(plan, step, needs, go)
+            )
 
     def _name(self, kind: str) -> str:
         self._count += 1
@@ -92,7 +94,7 @@ class Writer:
         name = self._name(act.kind)
         how = {"id": name, "depends_on": needs, "retry": AGAIN}
         given = {"mode": act.mode, "undoing": act.undoing}
-        called = call(unmark, undoing="{{ undoing }}")
+        called = call(unmark, undoing=act.undoing if act.kind == "map" else "{{ undoing }}")
         match act.kind:
             case "tool":
                 return plan.step("mark", given, compensate=undo(called, retry=AGAIN), **how)

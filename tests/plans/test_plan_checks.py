@@ -108,17 +108,23 @@ async def test_checks_are_made_before_each_attempt(tmp_path: Path) -> None:
     assert await output_of(p) == {"s": 3}
 
 
-async def test_a_tool_that_is_gone_is_no_longer_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_tool_that_is_gone_is_no_longer_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = f"sqlite:///{tmp_path}/clew.db"
     p = plan()
     p.wait(message="go", id="w")
-    once = check(tool=check_functions.breaks, required=False)
-    p.step("add", left=1, id="s", depends_on="w", checks=[check(tool=check_functions.never), once])
-    async with Engine("memory:") as engine:
+    p.step("add", left=1, id="s", depends_on="w", checks=[check(tool=check_functions.never)])
+    async with Engine(journal) as engine:
         run = await engine.start(p)
-        run.engine.functions.clear() if hasattr(run, "engine") else None
-        monkeypatch.delattr(check_functions, "never")
+        await anext(aiter(run.events()))
+    monkeypatch.delattr(check_functions, "never")
+    async with Engine(journal) as engine:
+        run = await engine.resume(run.id)
         await run.send("go")
-        assert (await run.result())["s"] == 2  # the plan still has the function
+        with pytest.raises(RunFailedError) as caught:
+            await run.result()
+    error = caught.value.result.failures["s"]
+    assert error.type == "tool not found"
+    assert error.message.startswith("tool never: ")
 
 
 async def test_checks_are_made_after_a_restart(tmp_path: Path) -> None:

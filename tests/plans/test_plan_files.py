@@ -325,7 +325,7 @@ def placeless(problem: str) -> str:
         ("steps: [{memory: get, with: {key: y}}]", "node 'memory', memory: it needs namespace="),
         ("steps: [{graph: none.yaml}]", "node 'none', graph: there is no file 'none.yaml'"),
         ("steps: [{ask: 'sure {{ who }}?'}]", "node 'ask', text: 'sure {{ who }}?': there is no node 'who'"),
-        ("steps: {a: {shell: echo {{ b }}}, c: {if: true, then: {b: {shell: ls}}}}", "but in a part of 'c'"),
+        ("steps: {a: {shell: 'echo {{ b }}'}, c: {if: true, then: {b: {shell: ls}}}}", "but in a part of 'c'"),
         ("tools: [plan_empty]\nsteps: [{shell: ls}]", "tools: there are no tools in 'plan_empty'"),
     ],
 )

@@ -3,15 +3,14 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from outside_worlds import OUTSIDE, Outside
-from random_plans import KEYS, SPACE, Act, Part, Steps, Writer, steps
+from random_plans import KEYS, SPACE, Steps, Writer, steps
 
 from clew import Engine, Run, RunFailedError
 from clew.kernel import events as e
@@ -106,7 +105,7 @@ POLICIES = st.sampled_from(("stop_graph", "skip_downstream", "continue"))
 
 
 @pytest.mark.slow
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(steps(), POLICIES, st.booleans())
 def test_after_a_rollback_the_world_is_what_it_was(written: Steps, on_error: str, automatic: bool) -> None:
     try_one("memory", written, on_error, automatic=automatic)

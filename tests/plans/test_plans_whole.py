@@ -136,6 +136,36 @@ async def suspended(run: Any, times: int) -> None:
     raise AssertionError(f"it has not waited {times} times")
 
 
+async def test_a_retry_goes_on_inside_of_branches_and_loops() -> None:
+    broken = ["yes"]
+
+    async def mend(name: str) -> str:
+        if broken:
+            raise PermissionError("not yet")
+        return name
+
+    p = Plan("p", tools=[put, mend])
+
+    def body(inner: Plan) -> None:
+        first = inner.step("put", name="{{ 'n' ~ iteration }}", id="first")
+        inner.choose(
+            "{{ iteration == 2 }}",
+            lambda then: then.step("mend", name=first),
+            lambda other: other.step("put", name=first),
+        )
+
+    p.returns(p.loop(body, times=3))
+    async with Engine("memory:") as engine:
+        run = await engine.start(p)
+        with pytest.raises(RunFailedError):
+            await run.result()
+        assert (await run.status()).failed_at == "repeat/body#2/choice/then/mend"
+        broken.clear()
+        await run.retry()
+        assert (await run.result()).output == "place of place of n3"
+    assert done == ["put n1", "put place of n1", "put n2", "put n3", "put place of n3"]
+
+
 async def test_files_and_memory_are_what_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("VERSION").write_text("1.0", "utf-8")

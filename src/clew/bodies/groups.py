@@ -23,8 +23,9 @@ from threading import Thread
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-#: Told of a program's processor time, in seconds, and the most memory that one of its processes had, in bytes.
-Spent = Callable[[float, int], None]
+#: Told of a program's processor time, in seconds, and the most memory that one of its processes had, in bytes, if
+#: that can be told.
+Spent = Callable[[float, int | None], None]
 
 _SHELL = "/bin/sh"
 
@@ -184,9 +185,17 @@ def _reaped(process: subprocess.Popen[bytes], on_spent: Spent | None) -> int:
     except ChildProcessError:  # somebody else has reaped it
         return process.wait()
     process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1_024
-    on_spent(spent.ru_utime + spent.ru_stime, spent.ru_maxrss * unit)
+    on_spent(spent.ru_utime + spent.ru_stime, _peak_of(spent.ru_maxrss))
     return process.returncode
+
+
+def _peak_of(most: int) -> int | None:
+    """The most memory that a process had, in bytes; it began as a copy of this one, whose memory counts for it."""
+    import resource  # noqa: PLC0415 - not there on all systems, and not needed by every process we start
+
+    if most <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        return None
+    return most * (1 if sys.platform == "darwin" else 1_024)
 
 
 def _kill(group: int, number: signal.Signals) -> None:

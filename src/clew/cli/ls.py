@@ -134,7 +134,7 @@ def _cells(row: RunRow, now: float, waits: str, *, abandoned: bool) -> list[str 
     from rich.text import Text
 
     from clew.cli.symbols import STYLES
-    from clew.cli.words import ago, duration, first_line, plain
+    from clew.cli.words import ago, duration, first_line, gist, plain
 
     state = Text(row.state, STYLES.get(row.state, ""))
     if abandoned:
@@ -150,7 +150,7 @@ def _cells(row: RunRow, now: float, waits: str, *, abandoned: bool) -> list[str 
         due = f"due in {duration(row.wake_at - now)}"
     done = f"{row.settled:,}/{row.total:,}"
     took = duration(row.ended_at - row.started_at) if row.ended_at and row.started_at else ""
-    remark = "; ".join(filter(None, [first_line(row.note), first_line(row.error), waits, due, _told(row.labels)]))
+    remark = "; ".join(filter(None, [first_line(row.note), gist(row.error), waits, due, _told(row.labels)]))
     return [
         Text(plain(row.run), "bold"),
         plain(row.name),

@@ -12,7 +12,7 @@ from clew.cli.bulk import Tally, Wish, told
 from clew.cli.driving import Session
 from clew.cli.progress import Progress
 from clew.cli.telling import say
-from clew.cli.words import count, duration, first_line, plain
+from clew.cli.words import count, duration, gist, plain
 from clew.engine.engine import Engine
 from clew.errors import ClewError, StorageError
 from clew.journal.records import RunRow
@@ -73,5 +73,5 @@ async def _retry(engine: Engine, run: str) -> RunRow:
 
 def _line(row: RunRow) -> str:
     spent = duration(row.ended_at - row.started_at) if row.ended_at and row.started_at else ""
-    why = f": {first_line(row.error)}" if row.error else ""
+    why = f": {gist(row.error)}" if row.error else ""
     return plain(f"run {row.run} {row.state} after {spent}{why}")

@@ -12,7 +12,7 @@ from clew.cli.columns import Cell, in_columns
 from clew.cli.screen import error_line
 from clew.cli.symbols import STYLES, UNICODE
 from clew.cli.undoing import called, made, size, told_call, undone_by, what
-from clew.cli.words import count, duration, first_line, plain
+from clew.cli.words import count, duration, gist, plain
 from clew.engine.undoables import Undoable
 from clew.kernel.states import NodeState
 from clew.kernel.undoing import irreversible
@@ -58,7 +58,7 @@ def plan_lines(plan: Sequence[Undoable], *, full: bool = False) -> list[Text]:
 def _planned(number: int, each: Undoable) -> list[Cell]:
     doubt = _doubt(each)
     if each.error:
-        doubt = Text(f"could not be undone before: {first_line(each.error)}", "red")
+        doubt = Text(f"could not be undone before: {gist(each.error)}", "red")
     return [
         f"  {number}",
         Text(what(each.path, each.step), "bold"),
@@ -95,7 +95,7 @@ def remaining_lines(plan: Sequence[Undoable], width: int) -> list[Text]:
     left = [each for each in plan if each.irreversible or (each.how and not each.undone)]
     lines: list[Text] = []
     for each in left[:NAMED]:
-        why = "irreversible" if each.irreversible else first_line(each.error) or "not undone"
+        why = "irreversible" if each.irreversible else gist(each.error) or "not undone"
         line = Text.assemble("  not undone: ", (what(each.path, each.step), "bold"), "  ", (why, "red"))
         if width:
             line.truncate(max(width, 40), overflow="ellipsis")

@@ -294,7 +294,7 @@ def _running_note(board: Board, line: Line, symbols: Symbols) -> Text:
     if told is not None and told.attempt == visit.attempt:
         done, rest = symbols.bar(round(told.fraction * 100), 100, 10)
         text.append(done, "cyan").append(rest, _DIM).append(f" {round(told.fraction * 100)} %  ", "not bold")
-        text.append(words.first_line(told.message))
+        text.append(words.gist(told.message))
     elif visit.undoes is not None:
         text.append(undoing.called(visit), _DIM)
     return text
@@ -325,7 +325,7 @@ def error_line(error: ErrorInfo | None) -> str:
     """An error in one line: its kind and the first line of its message."""
     if error is None:
         return ""
-    message = words.first_line(error.message)
+    message = words.gist(error.message)
     return f"{words.plain(error.type)}: {message}" if message else words.plain(error.type)
 
 

@@ -98,6 +98,13 @@ def first_line(text: str) -> str:
     return next((line for line in map(str.strip, map(plain, text.splitlines())) if line), "")
 
 
+def gist(message: str) -> str:
+    """An error in one line: its first line, with its last one if the first leads to it (``its last words:``)."""
+    lines = [line for line in map(str.strip, map(plain, message.splitlines())) if line]
+    leads = len(lines) > 1 and lines[0].endswith(":")
+    return f"{lines[0]} {lines[-1]}" if leads else "".join(lines[:1])
+
+
 def shortened(text: str, width: int) -> str:
     """Text that fits into `width` characters, with an ellipsis if it had to be cut."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"

@@ -207,9 +207,11 @@ def _count(job: Job) -> None:
     job.used[REQUESTS] = job.used.get(REQUESTS, 0.0) + 1.0
 
 
-def _spent(job: Job, cpu_s: float, peak_memory_bytes: int) -> None:
+def _spent(job: Job, cpu_s: float, peak_memory_bytes: int | None) -> None:
     """A program has ended that is not held to anything."""
-    job.used |= {CPU: cpu_s, PEAK_MEMORY: float(peak_memory_bytes)}
+    job.used[CPU] = cpu_s
+    if peak_memory_bytes is not None:
+        job.used[PEAK_MEMORY] = float(peak_memory_bytes)
 
 
 def _held(body: ShellBody) -> Confinement | None:
