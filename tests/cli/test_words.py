@@ -56,6 +56,7 @@ def test_foreign_text_loses_its_controls() -> None:
     assert words.plain("a\x1b[31mred\x1b[0m\tb\x07\x9b1m\x1b]0;title\x07c") == "ared b1mc"
     assert words.first_line("\n \x1b[1m\n  first \nsecond") == "first"
     assert words.first_line("") == ""
+    assert words.shortened("abcdef", 4) == "abc…"
 
 
 def test_the_gist_of_an_error() -> None:
@@ -65,7 +66,6 @@ def test_the_gist_of_an_error() -> None:
     assert words.gist("\nno such file\nx.c") == "no such file"
     assert words.gist("said:") == "said:"
     assert words.gist(" \n") == ""
-    assert words.shortened("abcdef", 4) == "abc…"
 
 
 def test_suggested_commands_can_be_copied() -> None:

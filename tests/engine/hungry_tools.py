@@ -105,3 +105,22 @@ def start_program() -> str:
 def nothing() -> int:
     """Do nothing."""
     return 1
+
+
+@tool(effects="idempotent")
+def make(path: str) -> str:
+    """Make a file."""
+    Path(path).write_text("made")
+    return path
+
+
+@tool(effects="idempotent")
+def unmake(path: str) -> None:
+    """Remove a file, however often."""
+    Path(path).unlink(missing_ok=True)
+
+
+@tool(effects="idempotent")
+def refuse_to_undo(path: str) -> None:
+    """Fail to undo."""
+    raise PermissionError(f"{path} is not given back")

@@ -13,7 +13,7 @@ import hungry_tools as hungry
 import pytest
 from engine_kit import seen
 
-from clew import Engine, Graph, InvalidInputError, Limits, Run, RunFailedError, Tool, call, shell, tool
+from clew import Engine, Graph, InvalidInputError, Limits, Run, RunFailedError, Tool, call, shell, tool, undo
 from clew.graphs.tools import tool_of
 from clew.kernel import events as e
 from clew.kernel.values import ErrorInfo
@@ -301,3 +301,37 @@ def test_limits_as_people_write_them() -> None:
     ):
         with pytest.raises(InvalidInputError, match=said):
             tool_of(hungry.nothing).within(limits=wrong)
+
+
+# Compensations -------------------------------------------------------------------------------------
+
+
+async def test_a_compensation_that_hangs_and_one_that_fails_leave_the_others_undone(
+    tmp_path: Path, mark: str
+) -> None:
+    g = Graph("undone", rollback=True)
+    places = {name: str(tmp_path / name) for name in ("first", "hangs", "fails", "last")}
+    undo_by = {
+        "first": call(hungry.unmake, path="{{ output }}"),
+        "hangs": call(hungry.ignore_everything, mark=mark),
+        "fails": undo(call(hungry.refuse_to_undo, path="{{ output }}"), retry=2),
+        "last": call(hungry.unmake, path="{{ output }}"),
+    }
+    before: list[Any] = []
+    for name, place in places.items():
+        how = undo_by[name] if name != "hangs" else undo(undo_by[name], retry=1)
+        before = [g.add(call(hungry.make, path=place), id=name, depends_on=before, compensate=how)]
+    g.add(shell("exit 3"), id="breaks", depends_on=before)
+    async with Engine("memory:") as engine:
+        run = await engine.start(g)
+        with contextlib.suppress(RunFailedError):
+            await run.result()
+        assert (await run.status()).state == "rollback_failed"
+        remaining = (await seen(run, e.RollbackFailed)).remaining
+        left = {each.path: each for each in await run.rollback_plan() if each.error}
+    assert {each.path for each in remaining} >= {"fails", "hangs"}
+    assert {*left} == {"fails", "hangs"}
+    assert "wall_s allows 0.30 s" in left["hangs"].error
+    assert "is not given back" in left["fails"].error
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["fails", "hangs"]
+    assert processes_with(mark) == []

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import hungry_tools as hungry
 import pytest
+from engine_kit import seen
 
-from clew import Engine, Graph, call, shell
+from clew import Engine, Graph, Handle, call, shell
 from clew.graphs.tools import tool_of
+from clew.kernel import events as e
 from clew.workers.isolation.choosing import describe_mechanisms
 from clew.workers.isolation.warden import Warden
 
@@ -46,3 +48,28 @@ async def test_limits_and_rights_hold_and_usage_is_measured(tmp_path: Path) -> N
     assert nodes["inside"].used["cpu_s"] >= 0
     assert nodes["inside"].used["tool_invocations"] == 1
     assert nodes["free"].used["peak_memory_bytes"] > 300_000_000
+
+
+def counted() -> Graph:
+    g = Graph("counted", limits={"tool_invocations": 2}, on_error="continue")
+    before: list[Handle] = []
+    for name in ("first", "second", "third"):
+        before = [g.add(call(hungry.nothing), id=name, depends_on=before)]
+    return g
+
+
+async def test_what_was_used_before_a_restart_counts(tmp_path: Path) -> None:
+    url = str(tmp_path / "clew.db")
+    async with Engine(url, graphs=[counted()]) as engine:
+        run = await engine.start(counted(), id="r", paused=True)
+        await run.execute_step("first")
+        await seen(run, e.NodeCompleted, "first")
+    async with Engine(url, graphs=[counted()]) as engine:
+        run = await engine.open_run("r")
+        await run.resume()
+        await run.result()
+        nodes = {node.path: node for node in (await run.status()).nodes}
+    assert [nodes[name].state for name in ("first", "second", "third")] == ["completed", "completed", "failed"]
+    error = nodes["third"].error
+    assert error is not None
+    assert "have together made 2 calls of tools, and tool_invocations allows 2" in error.message

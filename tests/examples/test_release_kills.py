@@ -20,12 +20,21 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("killed_releases.py")
 WHEEL = "sundial-1.3.0-py3-none-any.whl"
+#: Events of a release that goes through, at least.
+MOMENTS = 34
 UNDONE = ["announce", "publish", "tag", "commit", "changelog", "wheel", "bump"]
 
 
-def lived(stage: Stage, moment: int) -> tuple[int, str]:
+@pytest.fixture
+def chance() -> random.Random:
+    seed = random.SystemRandom().randrange(1_000_000)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def lived(stage: Stage, moment: int = 0, since: str = "RollbackStarted") -> tuple[int, str]:
     """Run it until it dies, or ends: its exit code, and what it has told; it has complained of nothing."""
-    arguments = [sys.executable, str(PROGRAM), str(stage.database), stage.url, str(moment)]
+    arguments = [sys.executable, str(PROGRAM), str(stage.database), stage.url, since, str(moment)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
     assert not done.stderr
     return done.returncode, done.stdout.strip()
@@ -43,10 +52,9 @@ def rollback_of(database: Path) -> list[object]:
     return events[[type(event) for event in events].index(e.RollbackStarted) :]
 
 
-def test_it_is_taken_back_once_however_often_it_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seed = random.SystemRandom().randrange(1_000_000)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+def test_it_is_taken_back_once_however_often_it_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: random.Random
+) -> None:
     with on_stage(tmp_path, monkeypatch) as stage:
         before = stage.seen()
         stage.let_service_be("angry")
@@ -54,7 +62,7 @@ def test_it_is_taken_back_once_however_often_it_dies(tmp_path: Path, monkeypatch
         for _ in range(3):
             assert lived(stage, known + chance.randint(1, 6)) == (-9, "")
             known = len(rollback_of(stage.database))
-        assert lived(stage, 0) == (0, "rolled_back")
+        assert lived(stage) == (0, "rolled_back")
         assert stage.seen() == before
 
         found = Counter((type(event), getattr(event, "path", "")) for event in rollback_of(stage.database))
@@ -68,6 +76,21 @@ def test_it_is_taken_back_once_however_often_it_dies(tmp_path: Path, monkeypatch
         assert 1 <= taken_back(done, "took back") <= 1 + lost["announce"]
         assert 1 <= taken_back(done, "unpublished") <= 1 + lost["publish"]
         assert done["took back 1 of /announcements/sundial/1.3.0"] == 1
+
+
+def test_wherever_it_dies_it_is_released_or_nothing_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: random.Random
+) -> None:
+    with on_stage(tmp_path, monkeypatch) as stage:
+        before = stage.seen()
+        assert lived(stage, chance.randint(1, MOMENTS), "RunCreated") == (-9, "")
+        code, state = lived(stage)
+        after = stage.seen()
+        assert (code, state) in {(0, "completed"), (0, "rolled_back")}
+        new = {"tag v1.3.0", f"wheel {WHEEL}", f"index {WHEEL}"} if state == "completed" else set()
+        assert after.keys() - before.keys() == new
+        assert state == "completed" or after == before
+        assert stage.effects()["announced sundial 1.3.0"] == (state == "completed")
 
 
 def taken_back(done: Counter[str], words: str) -> int:

@@ -1,6 +1,5 @@
 """Random plans and graphs whose steps change the world outside: what there can be in them, and how it is written."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ class Writer:
         self.plan = Plan("random", tools=[mark, unmark, write], on_error=on_error, rollback=automatic)
         self._folder = folder
         self._on_error = on_error
-        self._count = 0
+        self._count = self._loops = 0
         self._go = self.plan.input("go", bool, True)
 
     def write(self, plan: Graph, steps: Steps, go: Any) -> None:
@@ -96,10 +95,10 @@ class Writer:
         given = {"mode": act.mode, "undoing": act.undoing}
         called = call(unmark, undoing=act.undoing if act.kind == "map" else "{{ undoing }}")
         match act.kind:
-            case "tool":
-                return plan.step("mark", given, compensate=undo(called, retry=AGAIN), **how)
-            case "bare":
+            case "bare" if not self._loops:
                 return plan.step("mark", given, **how)
+            case "tool" | "bare":
+                return plan.step("mark", given, compensate=undo(called, retry=AGAIN), **how)
             case "function":
                 return plan.add(mark, **given, compensate=undo(take_back, retry=AGAIN), **how)
             case "file":
@@ -122,18 +121,17 @@ class Writer:
         name = self._name(part.kind)
         match part.kind:
             case "loop":
-                return plan.loop(self._inner(part.steps, go), times=part.times, id=name, depends_on=needs)
+                self._loops += 1
+                loop = plan.loop(self._inner(part.steps, go), times=part.times, id=name, depends_on=needs)
+                self._loops -= 1
+                return loop
             case "choice":
-                when = f"{{{{ {'input.go' if plan is self.plan else 'go'} }}}}"
                 taken, other = (part.steps, part.others) if part.times else (part.others, part.steps)
-                return plan.choose(
-                    go if plan is not self.plan else when,
-                    self._inner(taken, go),
-                    self._inner(other, go),
-                    id=name,
-                    depends_on=needs,
-                )
+                branches = [self._inner(each, go) for each in (taken, other)]
+                return plan.choose(go, *branches, id=name, depends_on=needs)
             case kind:
+                if kind == "whole" and self._loops:  # compensations inside of loops are those of single steps
+                    kind = "graph"
                 inner = Plan(name, tools=[mark, unmark, write], on_error=self._on_error)
                 self.write(inner, part.steps, inner.input("go", bool))
                 more: dict[str, Any] = {}
@@ -152,9 +150,3 @@ class Writer:
         """The whole plan."""
         self.write(self.plan, steps, self._go)
         return self.plan
-
-
-def files_of(steps: Steps) -> Iterator[str]:
-    """Some of the files that are there before."""
-    for number in range(1, 12, 2):
-        yield f"file{number}"

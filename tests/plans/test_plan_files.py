@@ -198,6 +198,15 @@ async def test_steps_by_id_and_steps_like_all_nodes(folder: Path) -> None:
     assert await output_of(written(text), {"words": ["a", "b"]}) == {"joined": 3, "same": "hello\n", "nested": 3}
 
 
+async def test_tools_in_a_folder_below(folder: Path) -> None:
+    (folder / "below").mkdir()
+    shutil.copy(HERE / "plan_words.py", folder / "below" / "deep_words.py")
+    text = "tools: [below/deep_words.py]\nsteps: [{tool: size, with: {text: abc}}]"
+    assert await output_of(written(text)) == {"size": 3}
+    (problem,) = problems(text.replace("deep_words", "deep_wrods"))[:1]
+    assert problem == "p.yaml:1:9: tools: there is no file 'deep_wrods.py'; did you mean 'deep_words.py'?"
+
+
 async def test_questions_and_waits_in_files(folder: Path) -> None:
     del folder
     text = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 from clew.errors import InvalidInputError
@@ -13,8 +12,9 @@ from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.file_bodies import Problems, ReadFile, ReadInPlace, begun, listed_names, places_of_fields
 from clew.graphs.file_nodes import NodeReader, Surroundings
 from clew.graphs.forms import Wrong, bad_below, broken, is_named, readable, without
-from clew.graphs.importing import ImportProblem, import_from, import_module, refuse_missing
+from clew.graphs.importing import ImportProblem, import_from, import_module, importable, refuse_missing
 from clew.graphs.name_scopes import TAKEN
+from clew.graphs.names import Place
 from clew.graphs.plan_drafts import PlanDraft
 from clew.graphs.plans.choices import RESERVED as CHOICE_NAMES
 from clew.graphs.plans.choices import write_choice
@@ -108,7 +108,8 @@ class PlanReader:
         if name.endswith(".py"):
             path = folder / name
             refuse_missing(path)
-            module = import_module(path.stem, path.parent)
+            with importable(path.parent):
+                module = import_module(path.stem, path.parent)
         elif ":" in name:
             found = import_from(name, folder)
             for each in found if isinstance(found, Tools) else (found,):
@@ -269,11 +270,11 @@ class PlanReader:
         graph.output = Template(around.scope({}), where, report).binding(value)
         graph.output_place = document.place(keys)
 
-    def _place(self, keys: Keys) -> Any:
+    def _place(self, keys: Keys) -> Place:
         return self._document.place(keys)
 
     def _called(self, keys: Keys) -> str:
-        return f"{Path(self._document.path).name}: {_address(keys)}"
+        return f"{self._document.path.name}: {_address(keys)}"
 
 
 def _address(keys: Keys) -> str:
