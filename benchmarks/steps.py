@@ -1,4 +1,4 @@
-"""Steps of plans: what a call of a tool costs in the loop, in a thread, in a process, as a program; and waiting."""
+"""Steps of plans: what a call of a tool costs in the loop, in a thread, in a process, as a program; waiting."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ plan = Plan(
     "release",
     description="Release a Python package; if that fails, take everything back.",
     tools=[release_tools],
-    permissions={"write": ["sundial", "CHANGELOG.md", "dist", "../index"]},
+    permissions={"write": ["sundial", "CHANGELOG.md", "dist", ".git", "../index"]},
     limits={"cpu_s": 120, "memory_bytes": "2GB"},
     best_effort=True,
     rollback=True,

@@ -33,6 +33,8 @@ from clew.testing import (
 
 #: A life that takes longer hangs, in virtual seconds.
 LIMIT_S = 3_000.0
+#: How often people retry a run: a loss that a way led on from is no reason to go on for ever.
+RETRIES = 20
 #: Failures that say that something was lost: whoever looks after the run retries it.
 LOST = {"interrupted", "StepInterruptedError"}
 
@@ -115,6 +117,7 @@ class Life:
         self.people = people
         self.schedule = schedule
         self.crash = crash_of(death)
+        self.retries = 0
 
     async def whole(self, journal: Journal, spare: Journal, number: int) -> tuple[Outcome | None, float]:
         """Live; the outcome, if there is one, and when it ended (virtual seconds)."""
@@ -251,7 +254,8 @@ class Life:
     async def _is_over(self, run: Run, state: str, *, lost: bool) -> bool:
         """Whether nobody wants anything more of a run that has ended; otherwise, they have told it what."""
         if self.world.plan.undo is None or not (state.startswith("roll") or self.schedule.seed % 4 == 0):
-            if state == "cancelled" or lost:
+            if (state == "cancelled" or lost) and self.retries < RETRIES:
+                self.retries += 1
                 await run.retry(by="ada")
                 return False
             if self.world.plan.undo is None:

@@ -57,6 +57,11 @@ def has_come_to_its_end(outcome: Outcome) -> bool:
     return True
 
 
+def has_stopped(outcome: Outcome) -> bool:
+    """Whether a failure ended what was beside it: then what there is to undo depends on who was quicker."""
+    return any(isinstance(recorded.event, e.GroupStopping) for recorded in outcome.events)
+
+
 def route_problems(world: World, outcome: Outcome, plain_: Outcome) -> Iterator[str]:
     """The laws of state graphs that a run broke."""
     if not isinstance(world.plan, StatePlan):

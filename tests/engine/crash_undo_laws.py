@@ -1,11 +1,11 @@
-"""What must hold of rollbacks, whatever befell them: everything is undone, once, in order, or is told to remain."""
+"""What must hold of rollbacks, whatever befell them: all is undone, once, in order, or is told to remain."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
 from crash_lives import Outcome
-from crash_route_laws import is_determined
+from crash_route_laws import has_stopped, is_determined
 from crash_routes import StatePlan
 from crash_undos import Undos, undoers
 from crash_worlds import World
@@ -31,17 +31,12 @@ def undo_problems(world: World, outcome: Outcome, plain: Outcome) -> Iterator[st
     yield from _remaining(outcome, remains)
     yield from _given(world, outcome)
     yield from _in_order(world, outcome)
-    if is_determined(world, outcome) and not (_stopped(outcome) or _stopped(plain)):
+    if is_determined(world, outcome) and not (has_stopped(outcome) or has_stopped(plain)):
         done, before = _completed(outcome), _completed(plain)
         if set(done) != set(before):
             yield f"undone differently than in the undisturbed run: {set(done) ^ set(before)}"
         if remaining_of(outcome) != remaining_of(plain):
             yield f"{remaining_of(outcome)} remains, undisturbed {remaining_of(plain)}"
-
-
-def _stopped(outcome: Outcome) -> bool:
-    """Whether a failure ended what was beside it: then what there is to undo depends on who was quicker."""
-    return any(isinstance(recorded.event, e.GroupStopping) for recorded in outcome.events)
 
 
 def remaining_of(outcome: Outcome) -> list[tuple[str, str, str]]:
@@ -123,10 +118,11 @@ def _remaining(outcome: Outcome, expected: set[tuple[str, str, str]]) -> Iterato
     if len(set(told)) != len(told):
         yield f"told twice to remain: {told}"
     completed = _completed(outcome)
+    begun = {r.event.path for r in outcome.events if isinstance(r.event, e.AttemptStarted)}
     for path, step, why in expected - set(told):
         yield f"it is not told that {path} {step} {why} remains"
     for path, step, why in set(told) - expected:
-        if why or undo_of(path, step) in completed:
+        if path not in begun if why else undo_of(path, step) in completed:
             yield f"{path} {step} {why} does not remain"
     if (outcome.state == "rolled_back") is not (not told):
         yield f"it is {outcome.state}, and {told} remains"
@@ -147,7 +143,8 @@ def _given(world: World, outcome: Outcome) -> Iterator[str]:
         known = path in steps if "#undo[" in path else path.removesuffix("#undo") in completed
         for output in given:
             if (output is not None) is not known:
-                yield f"{path} was given {output!r:.80}, and what it undoes has {'' if known else 'not '}ended well"
+                ended = "well" if known else "badly"
+                yield f"{path} was given {output!r:.80}, and what it undoes has ended {ended}"
 
 
 # Order ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
-"""What undoes the nodes and steps of a plan, chosen by its seed; bodies like all others, that are counted as such."""
+"""What undoes the nodes and steps of a plan, chosen by its seed: bodies that are counted like all others."""
 
-from contextvars import ContextVar
 from typing import Any
 from zlib import crc32
 
@@ -22,7 +21,7 @@ _INSIDE = frozenset({"first", "items", "second"})
 _RETRIES = {"flaky": 4, "slow": 4, "fails": 2}
 
 #: Whose steps are undone now: compensations of steps are found by their names, like those of other processes.
-WORLD: ContextVar["Undos"] = ContextVar("crash_world")
+WORLD: dict[str, "Undos"] = {}
 
 
 def name_of(path: str) -> str:
@@ -125,7 +124,7 @@ class Undos(Bodies):
 
 async def undo_step(key: str, turns: int, output: Any, ctx: Context) -> None:
     """Undo a step: called like it, and with what it returned."""
-    world = WORLD.get()
+    world = WORLD["now"]
     world.given.setdefault(ctx.path, []).append(output)
     await world.attempt(ctx, world.undoing_step(ctx.path.partition("#undo[")[0], key), turns, 0)
 

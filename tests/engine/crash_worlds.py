@@ -25,7 +25,7 @@ class World(Undos):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan.undo)
-        WORLD.set(self)
+        WORLD["now"] = self
         self.plan = plan
         self.events: list[Recorded] = []
         #: What the engine told whoever started the run, for people who look into a failure.

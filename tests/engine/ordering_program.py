@@ -11,7 +11,8 @@ import json
 import sys
 from typing import Any
 
-from clew import Context, Engine, Graph, Happened, RunFailedError, call, http as http_, tool
+from clew import Context, Engine, Graph, Happened, RunFailedError, call, tool
+from clew import http as http_
 
 
 def request(method: str, order: str, at: str) -> tuple[int, Any]:
@@ -81,7 +82,7 @@ def graph(at: str, how: str) -> Graph:
         "http": http_("POST", "http://{{ at }}/orders/{{ order }}"),
         "step": buy,
     }
-    kind = how.split()[0]
+    kind = how.split(maxsplit=1)[0]
     undoing = {} if kind == "step" else {"probe": find_order, "compensate": give_back}
     made = g.add(bodies[kind], id="order", **given, **undoing)
     if "fails" in how:

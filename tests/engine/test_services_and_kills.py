@@ -1,7 +1,7 @@
 """A real service that did or did not act before the process that asked it was really killed: the probe finds out.
 
-The service itself kills whoever asks it: before it acts, or after that and before it answers. It counts what it has
-really done.
+The service itself kills whoever asks it: before it acts, or after that and before it answers. It counts what it
+has really done.
 """
 
 import os
@@ -82,7 +82,7 @@ class Requests(BaseHTTPRequestHandler):
         except OSError:
             service.asked.append("nobody is there any more")
 
-    do_GET = do_POST = do_DELETE = _do  # noqa: N815 - so they are called
+    do_GET = do_POST = do_DELETE = _do
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

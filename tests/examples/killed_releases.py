@@ -2,8 +2,8 @@
 
     python killed_releases.py DATABASE SERVICE SINCE MOMENT
 
-When the journal has so many events from the first one of the type SINCE on, it kills itself, past all clean-up; never
-if MOMENT is 0.
+When the journal has so many events from the first one of the type SINCE on, it kills itself, past all clean-up; it
+does not if MOMENT is 0.
 """
 
 import asyncio

@@ -83,7 +83,7 @@ def test_wherever_it_dies_it_is_released_or_nothing_has_changed(
 ) -> None:
     with on_stage(tmp_path, monkeypatch) as stage:
         before = stage.seen()
-        assert lived(stage, chance.randint(1, MOMENTS), "RunCreated") == (-9, "")
+        assert lived(stage, chance.randint(1, MOMENTS), "RunAdmitted") == (-9, "")
         code, state = lived(stage)
         after = stage.seen()
         assert (code, state) in {(0, "completed"), (0, "rolled_back")}

@@ -11,16 +11,14 @@ from clew import Update, http, shell, undo
 from clew.graphs import END, START, Graph, StateGraph, barrier, total
 from clew.kernel.values import FromNode, Pick
 
+KINDS = "is a function, shell(…), http(…), call(…), memory(…), restore(…), or undo(…) of one of them"
+
 
 def test_what_can_be_no_compensation() -> None:
     inner = Graph("inner")
     inner.add(shell("true"))
-    assert wrong(inner) == [
-        "compensate: is a function, shell(…), http(…), call(…), memory(…), restore(…), or undo(…) of one of them, not Graph",
-    ]
-    assert wrong(undo(cast("Any", "refund"))) == [
-        "compensate: is a function, shell(…), http(…), call(…), memory(…), restore(…), or undo(…) of one of them, not str",
-    ]
+    assert wrong(inner) == [f"compensate: {KINDS}, not Graph"]
+    assert wrong(undo(cast("Any", "refund"))) == [f"compensate: {KINDS}, not str"]
 
     def several(order: str):
         yield order

@@ -4,7 +4,6 @@ What fails, and how, is said by the arguments of a step, so that a plan tells al
 """
 
 from collections import Counter
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,45 +63,46 @@ class Outside:
         self.undone[path] += 1
 
 
-OUTSIDE: ContextVar[Outside] = ContextVar("outside")
+#: What there is now; tools are found by their names, and so is this.
+OUTSIDE: dict[str, Outside] = {}
 
 
 @tool(effects="unknown")
 async def mark(mode: str, undoing: str, ctx: Context) -> str:
     """Leave a mark."""
-    outside = OUTSIDE.get()
+    outside = OUTSIDE["now"]
     return outside.act(ctx.path, mode, lambda: outside.marks.add(ctx.path))
 
 
 @tool(effects="idempotent")
 async def unmark(undoing: str, ctx: Context) -> None:
     """Take a mark away."""
-    outside = OUTSIDE.get()
+    outside = OUTSIDE["now"]
     outside.undo(ctx.path, undoing, lambda: outside.marks.discard(ctx.path.removesuffix("#undo")))
 
 
 @tool(effects="unknown")
 async def write(file: str, mode: str, ctx: Context) -> str:
     """Write something else to a file."""
-    return OUTSIDE.get().act(ctx.path, mode, lambda: Path(file).write_text(f"{file} by {ctx.path}"))
+    return OUTSIDE["now"].act(ctx.path, mode, lambda: Path(file).write_text(f"{file} by {ctx.path}"))
 
 
 async def take_back(undoing: str, ctx: Context) -> None:
     """The same as the tool."""
-    outside = OUTSIDE.get()
+    outside = OUTSIDE["now"]
     outside.undo(ctx.path, undoing, lambda: outside.marks.discard(ctx.path.removesuffix("#undo")))
 
 
 async def take_all_back(undoing: str, ctx: Context) -> None:
     """Take away all marks that a part has left."""
-    outside, within = OUTSIDE.get(), ctx.path.removesuffix("#undo")
+    outside, within = OUTSIDE["now"], ctx.path.removesuffix("#undo")
     inside = {path for path in outside.marks if path.startswith(f"{within}/")}
     outside.undo(ctx.path, undoing, lambda: outside.marks.difference_update(inside))
 
 
 async def in_steps(mode: str, undoing: str, ctx: Context) -> int:
     """Leave two marks, in steps of a body that fails as it is told."""
-    outside = OUTSIDE.get()
+    outside = OUTSIDE["now"]
     for key in ("one", "two"):
         await ctx.step(key, leave, f"{ctx.path} {key}", undoing, compensate=erase)
     outside.act(ctx.path, mode, int)
@@ -111,10 +111,10 @@ async def in_steps(mode: str, undoing: str, ctx: Context) -> int:
 
 async def leave(name: str, undoing: str) -> None:
     """A step."""
-    OUTSIDE.get().marks.add(name)
+    OUTSIDE["now"].marks.add(name)
 
 
 async def erase(name: str, undoing: str, ctx: Context) -> None:
     """What undoes it."""
-    outside = OUTSIDE.get()
+    outside = OUTSIDE["now"]
     outside.undo(ctx.path, undoing, lambda: outside.marks.discard(name))

@@ -1,4 +1,4 @@
-"""Random plans and graphs whose steps change the world outside: what there can be in them, and how it is written."""
+"""Random plans whose steps change the world outside: what there can be in them, and how it is written."""
 
 from dataclasses import dataclass
 from pathlib import Path

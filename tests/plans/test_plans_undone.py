@@ -1,7 +1,6 @@
-"""Random plans that fail at random, and are undone: then the world is what it was, but for what is told to remain."""
+"""Random plans that fail at random, and are undone: then the world is what it was, but for what remains."""
 
 import asyncio
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from outside_worlds import OUTSIDE, Outside
-from random_plans import KEYS, SPACE, Steps, Writer, steps
+from random_plans import KEYS, SPACE, Act, Part, Steps, Writer, steps
 
 from clew import Engine, Run, RunFailedError
 from clew.kernel import events as e
+from clew.testing import VirtualClock, VirtualLoop, run_virtual
 
 
 async def facts(engine: Engine, outside: Outside) -> dict[str, Any]:
@@ -55,14 +55,16 @@ async def remaining(run: Run) -> list[str]:
 async def undone(url: str, folder: Path, written: Steps, on_error: str, *, automatic: bool) -> None:
     """Run a plan, undo it, and look at what is there then."""
     outside = Outside(folder)
-    OUTSIDE.set(outside)
+    OUTSIDE["now"] = outside
     plan = Writer(folder, on_error, automatic=automatic).whole(written)
-    async with Engine(url) as engine:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Engine(url, clock=VirtualClock(loop)) as engine:
         before = await prepared(engine, outside)
         run = await engine.start(plan)
         state = await ended(run)
         remain = await remaining(run)
-        assert remain == sorted(outside.hopeless)
+        assert remain == sorted(outside.hopeless), [x.error for x in await run.rollback_plan()]
         assert state == ("rollback_failed" if remain else "rolled_back")
         left = outside.marks.copy()
         outside.marks.clear()
@@ -92,20 +94,60 @@ def undoing_of(mark: str, remain: list[str]) -> list[str]:
 
 
 def try_one(journal: str, written: Steps, on_error: str, *, automatic: bool) -> None:
-    place = Path(tempfile.mkdtemp())
-    try:
-        (place / "files").mkdir()
+    """The same in a world and on a journal of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "files")
+        folder.mkdir()
         url = "memory:" if journal == "memory" else f"sqlite:///{place}/clew.db"
-        asyncio.run(undone(url, place / "files", written, on_error, automatic=automatic))
-    finally:
-        shutil.rmtree(place)
+        run_virtual(undone(url, folder, written, on_error, automatic=automatic))
 
 
-POLICIES = st.sampled_from(("stop_graph", "skip_downstream", "continue"))
+#: Plans with everything in them.
+SOME: dict[str, Steps] = {
+    "fails": (
+        Act("tool"),
+        Act("function", "first", after=1),
+        Act("file", "first", after=1),
+        Act("memory"),
+        Act("steps", "first", "first", after=2),
+        Act("map", "well", "first", after=1),
+        Act("tool", "after", after=63),
+    ),
+    "ends well": (
+        Part("loop", (Act("file"), Act("tool", "first"), Act("memory", after=1)), times=3),
+        Part("choice", (Act("tool"), Part("loop", (Act("function"),))), (Act("file"),), times=1, after=1),
+        Part("whole", (Act("bare"), Act("bare", "first")), after=2),
+        Part("graph", (Act("map"), Act("steps", after=1)), after=4),
+    ),
+    "remains": (
+        Act("tool", undoing="never"),
+        Part("whole", (Act("bare"), Act("bare")), undoing="never"),
+        Part("loop", (Act("function", undoing="never"), Act("file", after=1)), times=2, after=1),
+        Act("steps", "after", "never", after=1),
+        Act("map", "before", "never", after=2),
+    ),
+}
+POLICIES = ("stop_graph", "skip_downstream", "continue")
+
+
+@pytest.mark.parametrize("journal", ["memory", "sqlite"])
+@pytest.mark.parametrize("name", SOME)
+def test_after_the_rollback_of_a_plan_the_world_is_what_it_was(name: str, journal: str) -> None:
+    try_one(journal, SOME[name], "continue", automatic=name == "fails")
+
+
+@settings(max_examples=5)
+@given(written=steps(), on_error=st.sampled_from(POLICIES), automatic=st.booleans())
+def test_after_a_rollback_the_world_is_what_it_was(written: Steps, on_error: str, automatic: bool) -> None:
+    try_one("memory", written, on_error, automatic=automatic)
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
-@given(steps(), POLICIES, st.booleans())
-def test_after_a_rollback_the_world_is_what_it_was(written: Steps, on_error: str, automatic: bool) -> None:
-    try_one("memory", written, on_error, automatic=automatic)
+@pytest.mark.parametrize(("journal", "count"), [("memory", 300), ("sqlite", 100)])
+def test_after_many_rollbacks_the_world_is_what_it_was(journal: str, count: int) -> None:
+    @settings(max_examples=count, suppress_health_check=list(HealthCheck))
+    @given(written=steps(), on_error=st.sampled_from(POLICIES), automatic=st.booleans())
+    def try_them(written: Steps, on_error: str, automatic: bool) -> None:
+        try_one(journal, written, on_error, automatic=automatic)
+
+    try_them()

@@ -19,11 +19,14 @@ from clew.bodies import metering
 from clew.bodies.errors import BodyError, error_info, retry_after_s
 from clew.errors import InvalidInputError
 from clew.graphs.body_data import HttpBody
+from clew.graphs.permissions import may_connect
 from clew.kernel.values import ErrorInfo
 
 if TYPE_CHECKING:
     import httpx
 
+#: Of a request: where it may go.
+_NETWORK = "clew.network"
 #: Bytes of an answer; a longer one fails the node while it is received.
 MAX_ANSWER = 64_000_000
 #: Characters of a refusal's body that are told.
@@ -48,7 +51,12 @@ class HttpClient:
 
             # What one run is given must not be sent by another.
             no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-            client = httpx.AsyncClient(timeout=None, follow_redirects=True, cookies=no_cookies)  # noqa: S113 - see above
+            client = httpx.AsyncClient(
+                timeout=None,  # noqa: S113 - see above
+                follow_redirects=True,
+                cookies=no_cookies,
+                event_hooks={"request": [_look]},
+            )
             self._clients[loop] = client
         return client
 
@@ -57,6 +65,18 @@ class HttpClient:
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
+
+
+async def _look(request: httpx.Request) -> None:
+    """Refuse a request that goes where it may not; redirections are asked about as well."""
+    network = request.extensions.get(_NETWORK)
+    port = request.url.port or {"http": 80, "https": 443}.get(request.url.scheme, 0)
+    if not may_connect(network, request.url.host, port):
+        some = ", ".join(network or ()) or "nothing"
+        raise PermissionError(
+            f"{request.method} {request.url.host}:{port}: it may connect to {some} only; add it to the network "
+            "that is granted"
+        )
 
 
 async def run_http(body: HttpBody, inputs: Mapping[str, Any], client: HttpClient) -> dict[str, Any]:
@@ -79,6 +99,8 @@ async def run_http(body: HttpBody, inputs: Mapping[str, Any], client: HttpClient
     request = _request(http, body, inputs)
     told = f"{request.method} {request.url.copy_with(userinfo=b'')}"
     metering.request()
+    if body.network is not None:
+        request.extensions[_NETWORK] = body.network
     try:
         answer = await http.send(request, stream=True)
         try:

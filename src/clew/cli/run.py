@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clew.cli import exits
 from clew.cli.options import pairs, told_db, watching_options, who
 from clew.cli.words import command as command_line
+
+if TYPE_CHECKING:
+    from clew.cli.driving import Session
+    from clew.cli.watching import Watched
+    from clew.engine.run import Run
+    from clew.journal.records import RunRow
 
 _HELP = """Run a graph, or go on with a run of it.
 
@@ -65,7 +71,7 @@ def command(
     label_map = pairs(labels, "--label")
     db = told_db(settings["db"])
 
-    from clew.cli.driving import Session, Settings, Watched, drive, goes_on
+    from clew.cli.driving import Settings, Watched, drive
     from clew.cli.inputs import read_inputs
     from clew.cli.telling import say
     from clew.graphs.loading import load
@@ -99,17 +105,26 @@ def command(
                 say(f"run {run} is paused: {command_line('step', run, 'STEP', db=db)} executes one step")
                 return exits.COMPLETED
             return await session.follow(watched, before=None)
-        if row.ended_at is not None:
-            again = "; --anew starts another one" if run_id and not anew else ""
-            if (await engine.looking.row(run)).graph != row.graph:
-                again = f", and has the changed graph now; to go on: {command_line('retry', run, db=db)}"
-            return await session.show_ended(handle, row, f"run {run} has ended before{again}")
-        if watched.driver is None:
-            first = f"run {run} is driven by another process ({row.owner}); this one only shows it"
-            return await session.follow(watched, before=row, first=first)
-        first = await goes_on(engine, row)
-        if row.state == "paused":
-            first = f"run {run} is paused, and stays so until it is resumed: {command_line('resume', run, db=db)}"
-        return await session.follow(watched, before=row, first=first)
+        again = "; --anew starts another one" if run_id and not anew else ""
+        return await _go_on(session, watched, handle, row, again)
 
     return drive(Settings(**settings), None, work)
+
+
+async def _go_on(session: Session, watched: Watched, handle: Run, row: RunRow, again: str) -> int:
+    """Go on with a run that there is, or show it."""
+    from clew.cli.driving import goes_on
+
+    db = session.settings.told_db
+    engine, run = session.engine, handle.id
+    if row.ended_at is not None:
+        if (await engine.looking.row(run)).graph != row.graph:
+            again = f", and has the changed graph now; to go on: {command_line('retry', run, db=db)}"
+        return await session.show_ended(handle, row, f"run {run} has ended before{again}")
+    if watched.driver is None:
+        first = f"run {run} is driven by another process ({row.owner}); this one only shows it"
+        return await session.follow(watched, before=row, first=first)
+    first = await goes_on(engine, row)
+    if row.state == "paused":
+        first = f"run {run} is paused, and stays so until it is resumed: {command_line('resume', run, db=db)}"
+    return await session.follow(watched, before=row, first=first)

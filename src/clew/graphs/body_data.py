@@ -73,12 +73,14 @@ class HttpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         headers: those without expressions.
         parse: what becomes of the answer's body: by its content type, as JSON, as text.
         ok_statuses: statuses that mean success; empty means 200 to 299.
+        network: where it may go, redirections included; None is everywhere.
     """
 
     method: str = "GET"
     headers: dict[str, str] = {}
     parse: Literal["auto", "json", "text"] = "auto"
     ok_statuses: tuple[int, ...] = ()
+    network: tuple[str, ...] | None = None
 
 
 CheckKind = Literal["file", "program", "tool", "permission", "resource", "run"]

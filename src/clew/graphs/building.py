@@ -14,6 +14,7 @@ from clew.graphs.drafts import Built, Draft, GraphDraft, MapDraft
 from clew.graphs.hashing import definition_hash
 from clew.graphs.limits import limits_of
 from clew.graphs.memories import CHANGING
+from clew.graphs.plan_rights import held_to_grants
 from clew.graphs.route_building import build_barrier, build_routes
 from clew.graphs.route_drafts import Barrier
 from clew.graphs.signatures import signature_of
@@ -108,7 +109,8 @@ def _body(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[str, msgspec
             bodies.update(built.bodies)
             return "graph", _raw(GroupBody(role=draft.role, label=draft.label)), built.spec
         case Description() as described:
-            body = _described(described, f"{graph.name}/{draft.id}", bodies, _checks(draft, graph, bodies))
+            owner, checks = f"{graph.name}/{draft.id}", _checks(draft, graph, bodies)
+            body = _described(described, owner, bodies, graph, checks)
             return described.kind, body, None
         case Barrier():
             return "barrier", msgspec.Raw(b"{}"), None
@@ -128,9 +130,11 @@ def _checks(draft: Draft, graph: GraphDraft, bodies: Bodies) -> tuple[CheckBody,
 
 
 def _described(
-    described: Description, owner: str, bodies: Bodies, checks: tuple[CheckBody, ...] = ()
+    described: Description, owner: str, bodies: Bodies, graph: GraphDraft, checks: tuple[CheckBody, ...] = ()
 ) -> msgspec.Raw:
     body = body_for(described, owner)
+    if graph.plan is not None and graph.plan.permissions is not None:
+        body = held_to_grants(body, graph.plan.permissions)
     if isinstance(body, ToolBody) and checks:
         body = msgspec.structs.replace(body, checks=checks)
     if isinstance(body, ToolBody) and body.function is not None and described.function is not None:
@@ -175,7 +179,7 @@ def _compensation(draft: Draft, graph: GraphDraft, bodies: Bodies) -> Compensati
     if how is None or draft.undo is None:
         return None if draft.options.irreversible else _own_compensation(draft.body)
     if isinstance(how.body, Description):
-        body = _described(how.body, f"{graph.name}/{draft.id}:undo", bodies)
+        body = _described(how.body, f"{graph.name}/{draft.id}:undo", bodies, graph)
         kind, usual_s = how.body.kind, how.body.timeout_s
     else:
         described = draft.undo_body(graph.name)

@@ -14,7 +14,8 @@ from clew.graphs.drafts import Draft, GraphDraft
 from clew.graphs.handles import UNBOUND
 from clew.graphs.limit_checks import limit_problems
 from clew.graphs.names import did_you_mean, listed, nearest
-from clew.graphs.plan_checks import program_problems, resource_problems, type_parts, undo_problems_in
+from clew.graphs.plan_checks import resource_problems, type_parts, undo_problems_in
+from clew.graphs.plan_rights import right_problems
 from clew.graphs.policies import (
     choice_problems,
     count_problems,
@@ -113,7 +114,7 @@ def _graph_problems(graph: GraphDraft) -> Iterator[str]:
     yield from _cycles(graph)
     yield from resource_problems(graph)
     yield from undo_problems_in(graph)
-    yield from program_problems(graph)
+    yield from right_problems(graph)
     if graph.routes is not None:
         yield from edge_problems(graph, types)
 

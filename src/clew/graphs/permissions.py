@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -92,6 +94,21 @@ def excess(has: Permissions, wants: Permissions) -> Iterator[tuple[str, str]]:
                 yield "network", host
     if wants.shell and not has.shell:
         yield "shell", "programs"
+
+
+def may_connect(network: tuple[str, ...] | None, host: str, port: int) -> bool:
+    """Whether a list of destinations has a host, which is told as there: by its name or by its address."""
+    if network is None:
+        return True
+    host = host.lower().strip("[]")
+    for each in network:
+        place = each.lower()
+        if place in {host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"}:
+            return True
+        with contextlib.suppress(ValueError):
+            if ipaddress.ip_address(host) in ipaddress.ip_network(place, strict=False):
+                return True
+    return False
 
 
 def listed_places(places: tuple[str, ...] | None) -> str:

@@ -31,19 +31,6 @@ def resource_problems(graph: GraphDraft) -> Iterator[str]:
             yield draft.tell(about, sentence)
 
 
-def program_problems(graph: GraphDraft) -> Iterator[str]:
-    """Programs in a plan that grants none; what tools may do is looked at when a step is written."""
-    if graph.plan is None or graph.plan.permissions is None or graph.plan.permissions.shell:
-        return
-    for draft in graph.nodes:
-        how = draft.options.undoing
-        for about, body in (("", draft.body), ("compensate", how.body if how is not None else None)):
-            if isinstance(body, Description) and body.kind == "shell":
-                yield draft.tell(
-                    about, "it starts a program, which the plan does not grant; add shell to its permissions"
-                )
-
-
 def undo_problems_in(graph: GraphDraft) -> Iterator[str]:
     """Compensations of parts as wholes inside of loops: what they are given has changed when they are made."""
     if not _is_in_loop(graph):

@@ -146,9 +146,6 @@ class Plan(Graph):
             best_effort: what a machine cannot hold it to is left out there.
             folder: where it runs; the plan's folder if not given.
             **more: arguments whose names are no options here.
-
-        Returns:
-            The handle of what the tool returns.
         """
         options = Options(
             retry=retry, timeout=timeout, total_timeout=total_timeout, heartbeat=heartbeat, on_error=on_error,
@@ -156,14 +153,9 @@ class Plan(Graph):
             compensate=compensate, irreversible=irreversible, expected=expected,
         )  # fmt: skip
         narrowing = Narrowing(
-            read=read,
-            write=write,
-            network=network,
-            shell=shell,
-            limits=limits,
-            best_effort=best_effort,
-            folder=folder,
-        )
+            read=read, write=write, network=network, shell=shell,
+            limits=limits, best_effort=best_effort, folder=folder,
+        )  # fmt: skip
         problems: Problems = []
         body = described(tool, {**(arguments or {}), **more}, narrowing, self.draft, problems)
         return self._step(body, id, body or tool, options, depends_on, problems, checks)

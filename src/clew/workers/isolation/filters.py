@@ -15,6 +15,7 @@ import ctypes
 import errno
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -24,6 +25,7 @@ from clew.workers.isolation.system_calls import (
     FILTER_FLAG_WAIT_KILLABLE_RECV,
     PIDFD_GETFD,
     SECCOMP_SET_MODE_FILTER,
+    Numbers,
     numbers,
     system_call,
 )
@@ -125,14 +127,8 @@ def program(wanted: Filter) -> bytes:
     if wanted.sockets != "any":
         code.jump(_EQUAL, known.socket, then="socket")
         code.jump(_EQUAL, known.setsockopt, then="setsockopt")
-    if wanted.no_programs:
-        for number in known.execs:
-            code.jump(_EQUAL, number, then="refused")
-    if wanted.keep_affinity:
-        code.jump(_EQUAL, known.sched_setaffinity, then="not permitted")
-    if wanted.keep_apart:
-        for number in (known.ptrace, known.process_vm_writev, PIDFD_GETFD):
-            code.jump(_EQUAL, number, then="not permitted")
+    for number, result in _refused(wanted, known):
+        code.jump(_EQUAL, number, then=result)
     code.give(_ALLOW)
     # A process that could answer its own notifications, or those of its children, would need no supervisor.
     code.label("seccomp")
@@ -165,6 +161,16 @@ def program(wanted: Filter) -> bytes:
         }
     )
     return code.assembled()
+
+
+def _refused(wanted: Filter, known: Numbers) -> Iterator[tuple[int, str]]:
+    """The system calls that are refused whatever they are given, and how."""
+    if wanted.no_programs:
+        yield from ((number, "refused") for number in known.execs)
+    if wanted.keep_affinity:
+        yield known.sched_setaffinity, "not permitted"
+    if wanted.keep_apart:
+        yield from ((number, "not permitted") for number in (known.ptrace, known.process_vm_writev, PIDFD_GETFD))
 
 
 def _sockets(code: _Code, *, guarded: bool) -> None:

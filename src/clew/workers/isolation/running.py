@@ -53,7 +53,7 @@ async def run_isolated(
         LaunchError: the program could not be started.
         KeeperDiedError: the process that kept it was killed.
     """
-    tells_s = SAMPLE_S if on_sample is not None else 0.0
+    tells_s = SAMPLE_S * (on_sample is not None)
     order = order_for(confinement, await warden.mechanisms(), argv=argv, env=env, tells_s=tells_s)
     step = await warden.start(order, stdin=stdin is not None, on_sample=on_sample)
     readers: list[PipeReader] = []
@@ -71,10 +71,9 @@ async def run_isolated(
         raise
     finally:
         await drain(readers, _DRAIN_S)
-        if feeding is not None:
-            feeding.close()
-        for pipe in (step.stdin, step.stdout, step.stderr):
-            if pipe is not None:  # what was cancelled early has no reader to close it
+        # What was cancelled early has no reader to close it.
+        for pipe in (feeding, step.stdin, step.stdout, step.stderr):
+            if pipe is not None:
                 pipe.close()
     for reader in readers:
         if reader.ended.done():
