@@ -248,6 +248,8 @@ class Engine:
     async def _admit(
         self, admit: s.Admit, known: Known, blobs: Sequence[Blob], attach: Callable[[], Awaitable[None]]
     ) -> None:
+        if problems := await self._workshop.problems_at_servers(known):
+            raise GraphError(problems, f"graph {known.topology.spec.name}")
         self._drivers.begin()
         row = first_row(admit, known, self._owner, self.clock.now())
         driver = self._drivers.drive(row, known, None, Snapshots())

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from clew import codec
 from clew.bodies import servers
+from clew.bodies.errors import BodyError
 from clew.bodies.groups import ProcessGroups
 from clew.engine.jobs import Input, Job, plain_texts
 from clew.engine.secrets import Secrets
+from clew.errors import ToolServerError
+from clew.graphs.arguments import argument_problems
 from clew.graphs.body_data import ToolBody
+from clew.graphs.functions_of import unasked_calls
+from clew.graphs.names import did_you_mean
+from clew.kernel.definition import GraphSpec
 
 if TYPE_CHECKING:
     from clew.bodies.servers.pool import Servers
@@ -54,6 +60,29 @@ class RemoteCalls:
             context.progress(fraction if math.isfinite(fraction) else 0.0, message)
 
         return codec.encode(await pool.call(call.server, call.remote or call.name, arguments, begin, tell))
+
+    async def problems(self, spec: GraphSpec) -> list[str]:
+        """What is wrong with the calls of tools that no server was asked about when the graph was written.
+
+        Raises:
+            ToolServerError: a server does not come up, or is none; says which one, what, and what to do.
+            UnknownSecretError: nobody knows a secret that it is to be given.
+        """
+        found: list[str] = []
+        for where, call, inputs in unasked_calls(spec):
+            assert call.server is not None
+            try:
+                told = await self._pool(call.server.name).tools(call.server)
+            except BodyError as error:
+                raise ToolServerError(self._secrets.mask(error.info.message)) from None
+            tool = next((each for each in told if each.remote == (call.remote or call.name)), None)
+            if tool is None:
+                has = did_you_mean(call.name, [each.name for each in told])
+                found.append(f"node {where}: the server {call.server.name} has no tool {call.name!r}{has}")
+                continue
+            for name, sentence in argument_problems(tool.parameters, inputs):
+                found.append(f"node {where}, {name}: {sentence}" if name else f"node {where}: {sentence}")
+        return found
 
     async def close(self) -> None:
         """End all connections, and the servers that were started for them."""

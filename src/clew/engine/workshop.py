@@ -158,6 +158,10 @@ class Workshop:
         asked = {server.name for server in servers_of(known.topology.spec)}
         return problems + [problem for name in sorted(asked) if (problem := servers.missing(name))]
 
+    async def problems_at_servers(self, known: Known) -> list[str]:
+        """What servers say is wrong with the calls of their tools in a graph; see `RemoteCalls.problems`."""
+        return await self._remote.problems(known.topology.spec)
+
     def store_inputs(
         self, given: Mapping[str, bytes], *, inline: bool = False
     ) -> tuple[dict[str, Value], list[Blob]]:

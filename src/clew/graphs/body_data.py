@@ -127,6 +127,7 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         function: what is called; None for a tool of a server.
         server: where it is called, if not here.
         remote: what the server calls the tool.
+        ask_first: its server is asked when a run starts whether it is there, and whether arguments fit.
         parameters: JSON Schema of the arguments, if it cannot be read off the function.
         permissions: what the tool may do.
         effects: whether a call that was lost may be made again.
@@ -142,6 +143,7 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     function: FunctionBody | None = None
     server: Server | None = None
     remote: str = ""
+    ask_first: bool = False
     parameters: dict[str, Any] = {}
     permissions: Permissions = Permissions()
     effects: Effects = "unknown"

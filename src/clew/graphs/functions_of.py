@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -10,6 +10,7 @@ from clew.graphs.body_data import FunctionBody, ToolBody
 from clew.graphs.conditions import Condition
 from clew.graphs.servers import Server
 from clew.kernel.definition import GraphSpec, RouteSpec
+from clew.kernel.values import Binding
 
 
 def functions_of(spec: GraphSpec) -> Iterator[FunctionBody]:
@@ -33,6 +34,21 @@ def servers_of(spec: GraphSpec) -> Iterator[Server]:
         yield from _asked(node.kind, node.body)
         if node.compensation is not None:
             yield from _asked(node.compensation.kind, node.compensation.body)
+
+
+def unasked_calls(spec: GraphSpec, above: str = "") -> Iterator[tuple[str, ToolBody, Mapping[str, Binding]]]:
+    """The calls of tools of which no server has told yet what they take: where, what, and the arguments."""
+    for node in spec.nodes:
+        path = f"{above}{node.id}"
+        if node.graph is not None:
+            yield from unasked_calls(node.graph, f"{path}/")
+        how = node.compensation
+        calls = [(path, node.kind, node.body, node.inputs)]
+        calls += [(f"{path}, compensate", how.kind, how.body, how.inputs)] if how is not None else []
+        for where, kind, body, inputs in calls:
+            call = msgspec.json.decode(body, type=ToolBody) if kind == "tool" and body else None
+            if call is not None and call.server is not None and call.ask_first:
+                yield where, call, inputs
 
 
 def _asked(kind: str, body: msgspec.Raw) -> Iterator[Server]:

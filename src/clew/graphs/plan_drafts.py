@@ -24,7 +24,7 @@ class PlanDraft:
         permissions: what the plan grants its steps; None is everything.
         folder: where its steps run; empty is where the engine does.
         metadata: what is stored with the definition.
-        servers: that have more tools, by name; they are not asked before a run.
+        servers: that have more tools, by name; they are asked when a run starts.
         captures: what it takes from the plan around; None for a plan that stands by itself.
         own: inputs that its texts name without ``input.``: what the body of a loop sees of it.
     """

@@ -39,13 +39,13 @@ def servers_in(document: Document, keys: Keys, given: object) -> tuple[dict[str,
 def tool_unasked(servers: Mapping[str, Server], name: str) -> Tool | None:
     """The tool ``SERVER.TOOL`` of one of these servers, without asking it; None if there is no such server.
 
-    What it takes is not known before it is called, and nor is whether it is there.
+    Whether it is there, and what it takes, is asked when a run starts.
     """
     server, dot, remote = name.partition(".")
     if not dot or not remote or server not in servers:
         return None
     everything = Permissions(network=None, shell=True)  # noqa: S604 - nothing is called
-    return Tool(name=name, server=servers[server], remote=remote, permissions=everything)
+    return Tool(name=name, server=servers[server], remote=remote, ask_first=True, permissions=everything)
 
 
 def load_servers(file: str | Path) -> list[Server]:

@@ -57,6 +57,7 @@ class Tool:
         function: what is called; None for a tool of a server.
         server: where it is called, if not here.
         remote: what the server calls it.
+        ask_first: its server is asked when a run starts whether it is there, and whether arguments fit.
         permissions: what it may do.
         effects: whether a call that was lost may be made again: ``none`` and ``idempotent`` are, ``unknown`` is
             not (unless it may neither write nor connect).
@@ -75,6 +76,7 @@ class Tool:
     function: Callable[..., Any] | None = None
     server: Server | None = None
     remote: str = ""
+    ask_first: bool = False
     permissions: Permissions = _NO_RIGHTS
     effects: Effects = "unknown"
     dry_run: Callable[..., Any] | None = None

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from clew.bodies.groups import ProcessGroups
+from clew.bodies.servers.listing import tool_at
 from clew.bodies.servers.session import Fill, GoneError, OnProgress, Session
 from clew.errors import ClewError
 from clew.graphs.servers import Server
+from clew.graphs.tools import Tool
 
 #: Sessions that are kept open although nothing is asked in them.
 KEPT = 32
@@ -59,6 +61,14 @@ class Servers:
                 reason = gone.reason
         assert reason is not None
         raise reason
+
+    async def tools(self, server: Server) -> list[Tool]:
+        """The tools of a server, over the connection that calls use.
+
+        Raises:
+            BodyError, UnknownSecretError: as `Session.tools`.
+        """
+        return [tool_at(server, told) for told in await self._session(server).tools()]
 
     async def close(self) -> None:
         """End all sessions, and the programs that were started for them."""
