@@ -72,7 +72,7 @@ g.add(mail, depends_on=g.add(shell("true"), id="wash", compensate=shell("echo di
 """
     leave_waiting(graph_file(text), "m", wait=CONFIRM)
     assert "irreversible" not in clew("rollback", "m", "--dry-run").out  # it has not begun: nobody has agreed
-    assert "  1  wash  shell\n" in clew("rollback", "m", "--dry-run").out
+    assert "  1  wash  shell echo dirty > dirt\n" in clew("rollback", "m", "--dry-run").out
     clew("answer", "m", "yes")
     clew("resume", "m")
     assert clew("rollback", "m", "--dry-run").out.endswith("it cannot undo what is irreversible:\n  mail\n")

@@ -29,9 +29,14 @@ def called(compensation: Visit) -> str:
     return told_call(compensation.node.spec.kind, call_of(compensation.node.spec))
 
 
+#: Characters of what a compensation calls that are shown in a line.
+_LONGEST = 60
+
+
 def told_call(how: str, call: str) -> str:
     """The kind of a compensation, and what it calls if that has a name."""
-    return plain(f"{how} {call}".rstrip())
+    told = " ".join(f"{how} {call}".split())
+    return plain(told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…")
 
 
 def size(run: Run) -> int:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import msgspec
 
+from clew import codec
 from clew.kernel.definition import NodeSpec
 from clew.kernel.state import Run
 from clew.kernel.states import NodeState
 from clew.kernel.undoing import in_order, irreversible, order
+from clew.kernel.values import Binding, Expression, FromOutput, ListOf, Literal
 from clew.kernel.visits import Group, Items, Visit
 
+#: Inputs of programs, requests and restored files that tell what is done.
+_TELLING = ("command", "url", "paths")
 #: Kinds of nodes that change nothing.
 _HARMLESS = frozenset({"ask", "wait"})
 
@@ -24,7 +29,8 @@ class Undoable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         step: key of the step that did it; empty for the visit itself.
         state: of the visit.
         how: kind of the compensation (``function``, ``tool``, ``shell``, …); empty if it cannot be undone.
-        call: what the compensation calls: ``module:function``, or the name of a tool; empty if it has no name.
+        call: what the compensation calls: ``module:function``, the name of a tool, a command, a method and a URL,
+            or paths, as far as they are known before.
         uncertain: it failed, was interrupted or goes on: whether and how far it took effect is not known.
         undone: it is undone already.
         irreversible: it was declared that it cannot be undone; otherwise, what has no `how` declares nothing.
@@ -47,6 +53,7 @@ class _Called(msgspec.Struct):
 
     ref: str = ""
     name: str = ""
+    method: str = ""
     effects: str = "unknown"
 
 
@@ -67,9 +74,28 @@ def undoables(run: Run) -> list[Undoable]:
 
 
 def call_of(spec: NodeSpec) -> str:
-    """What the body of a node calls, by name; empty if it has none."""
+    """What the body of a node calls: its name, or else what tells it from others; empty if there is nothing."""
     body = _called(spec)
-    return body.ref or body.name
+    if body.ref or body.name:
+        return body.ref or body.name
+    told = [body.method, *(_text(spec.inputs[name]) for name in _TELLING if name in spec.inputs)]
+    return " ".join(filter(None, told))
+
+
+def _text(binding: Binding) -> str:
+    """An input as people read it; what is not known before is left open."""
+    match binding:
+        case Literal(json=json):
+            plain = codec.decode(json)
+            return " ".join(map(str, cast("list[Any]", plain))) if isinstance(plain, list) else str(plain)
+        case Expression(source=source):
+            return source.replace("|quote }}", "}}").replace("{{( ", "{{ ").replace(" )}}", " }}")
+        case ListOf(items=items):
+            return " ".join(map(_text, items))
+        case FromOutput():
+            return "{{ output }}"
+        case _:
+            return "…"
 
 
 def _called(spec: NodeSpec) -> _Called:

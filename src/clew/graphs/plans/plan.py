@@ -135,8 +135,7 @@ class Plan(Graph):
             tool: its name, or itself, or a function as one.
             arguments: by name: constants, text with ``{{ … }}`` in it, handles, or lists and mappings of them.
             id: unique in the plan; the tool's name if not given.
-            depends_on: as in `Graph.add`; so are all options up to `expected`.
-            compensate: as in `Graph.add`; `Plan.call` describes a call of a tool by its name.
+            depends_on: as in `Graph.add`, like all options up to `expected`; see also `Plan.call`.
             checks: what has to hold right before each attempt, see `check`.
             read: folders and files that the tool may read here; no more than it may anyway.
             write: folders and files that it may change here.
