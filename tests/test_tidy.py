@@ -7,6 +7,7 @@ rule that finds nothing proves nothing). Rules about documents are in tests/docs
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -380,3 +381,8 @@ def references(source: Source, modules: set[str]) -> Iterator[str]:
                 yield from (name for name in modules if name.rpartition(".")[0] == text[:-1])
             elif (name := text.partition(":")[0]) in modules or (name := name.rpartition(".")[0]) in modules:
                 yield name
+
+
+def test_names_of_test_files_are_used_once() -> None:
+    counted = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in counted.items() if count > 1]
