@@ -1,5 +1,7 @@
 """Functions that say whether something holds before a step."""
 
+import time
+
 
 def is_new(version: str, known: str = "1.0") -> bool | str:
     """Say why not."""
@@ -14,3 +16,11 @@ async def never() -> bool:
 def breaks() -> None:
     """Fail."""
     raise PermissionError("not for you")
+
+
+def takes_time(seconds: float = 1.0) -> bool:
+    """Hold, after some processor time."""
+    start = time.process_time()
+    while time.process_time() - start < seconds:
+        pass
+    return True

@@ -14,8 +14,9 @@ import msgspec
 from clew.bodies.errors import BodyError
 from clew.graphs.limits import NO_LIMITS, Limits
 from clew.kernel.machine import Machine
+from clew.kernel.recording import add_usage
 from clew.kernel.states import NodeState
-from clew.kernel.values import ErrorInfo
+from clew.workers.isolation.jobs import exhausted
 from clew.workers.isolation.limits import Usage, Violation, shown
 from clew.workers.isolation.orders import Sample
 
@@ -54,7 +55,8 @@ class Allowance:
         """Those of the run's graph, as it is now."""
         given = self._machine.run.topology.spec.limits
         if given is not self._spec:
-            self._spec, self._limits = given, msgspec.convert(given, Limits, strict=False)
+            self._spec = given
+            self._limits = msgspec.convert(given, Limits, strict=False) if given else NO_LIMITS
         return self._limits
 
     @property
@@ -73,7 +75,7 @@ class Allowance:
         """How much of something has been used, also by the attempts under way."""
         self._settle()
         before = self._machine.run.used.get(name, 0.0)
-        return before + sum(each.used.get(name, 0.0) for each in self._open.values())
+        return before + sum(each.used(name) for each in self._open.values())
 
     def now(self, name: str) -> float:
         """How much of ``memory_bytes`` or ``processes`` the attempts under way have at this moment."""
@@ -110,16 +112,14 @@ class Share:
     """What one attempt has of it.
 
     Attributes:
-        used: what it has used so far, by name.
-        last: what its processes have told last.
+        last: what its process under way has told last.
     """
 
     def __init__(self, allowance: Allowance, path: str) -> None:
         self._allowance = allowance
         self._path = path
-        self.used: dict[str, float] = {}
+        self._before: dict[str, float] = {}  #: calls, requests, and what its processes that have ended used
         self.last = Sample()
-        self._begun: dict[str, float] = {}
 
     @property
     def limits(self) -> Limits:
@@ -130,6 +130,11 @@ class Share:
     def best_effort(self) -> bool:
         """What the machine cannot hold attempts to is left out."""
         return self._allowance.best_effort
+
+    def used(self, name: str) -> float:
+        """How much of something it has used so far."""
+        now = {CPU: self.last.cpu_s, REQUESTS: float(self.last.connections)}
+        return self._before.get(name, 0.0) + now.get(name, 0.0)
 
     @property
     def watch(self) -> Callable[[Sample], Violation | None] | None:
@@ -182,22 +187,18 @@ class Share:
         return Limits(**narrow)
 
     def settle(self, used: Mapping[str, float]) -> None:
-        """Its processes have ended; they have used so much."""
-        self.used |= used
+        """Its process has ended; it has used so much."""
+        add_usage(self._before, used)
         self.last = Sample()
 
     def _count(self, name: str, limit: str) -> None:
         allowed, used = getattr(self.limits, limit), self._allowance.spent(name)
         if allowed is not None and used >= allowed:
             raise _refused(limit, allowed, used, "the steps of the run have together made", _RAISE.format(limit))
-        self.used[name] = self.used.get(name, 0.0) + 1.0
+        add_usage(self._before, {name: 1.0})
 
     def _take(self, sample: Sample) -> Violation | None:
-        if not self._begun:
-            self._begun = {CPU: self.used.get(CPU, 0.0), REQUESTS: self.used.get(REQUESTS, 0.0)}
         self.last = sample
-        self.used[CPU] = self._begun[CPU] + sample.cpu_s
-        self.used[REQUESTS] = self._begun[REQUESTS] + sample.connections
         return self._allowance.passed()
 
 
@@ -216,5 +217,4 @@ def _violation(limit: str, allowed: float, used: float) -> Violation:
 
 def _refused(limit: str, allowed: float, used: float, what: str, advice: str) -> BodyError:
     said = f"{what} {shown(limit, used)}, and {limit} allows {shown(limit, allowed)}; {advice} if more is needed"
-    classes = ("ResourceExhausted", "Exception")
-    return BodyError(ErrorInfo(type="resource exhausted", message=said, classes=classes, retryable=False))
+    return exhausted(Violation(limit=limit, allowed=allowed, used=used, message=said))

@@ -12,9 +12,11 @@ from clew.bodies.shell import ByteSink, Runner
 from clew.engine.allowance import used_of
 from clew.engine.jobs import Job
 from clew.graphs.limits import Limits
+from clew.graphs.permissions import Permissions
+from clew.kernel.recording import add_usage
 from clew.workers.isolation.confinement import Confinement
 from clew.workers.isolation.jobs import exhausted
-from clew.workers.isolation.limits import LaunchError, Outcome
+from clew.workers.isolation.limits import LaunchError, Outcome, Roots
 from clew.workers.isolation.running import run_isolated
 from clew.workers.isolation.warden import Warden
 
@@ -64,24 +66,33 @@ def record(job: Job, outcome: Outcome) -> None:
     """Record what a process of an attempt has used, and tell people what it was refused or not held to."""
     used = used_of(outcome.usage)
     job.share.settle(used)
-    job.used.update(used)
+    add_usage(job.used, used)
     for line in outcome.refused:
         job.write("clew", f"{line}\n")
     for name, why in outcome.unenforced.items():
         job.write("clew", f"{name} is not enforced here: {why}\n")
 
 
-def below(folder: str, places: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def confinement(
+    may: Permissions, limits: Limits, folder: str, *, best_effort: bool, programs: bool = True
+) -> Confinement:
+    """What a process is held to that may do this; relative places are below its folder."""
+    if may.network is not None and limits.network != ():
+        allowed = may.network
+        if limits.network is not None:  # both have to allow it
+            allowed = tuple(host for host in limits.network if host in allowed)
+        limits = msgspec.structs.replace(limits, network=allowed)
+    return Confinement(
+        limits=limits,
+        roots=Roots(read=_below(folder, may.read), write=_below(folder, may.write)),
+        programs=programs,
+        folder=folder,
+        best_effort=best_effort,
+    )
+
+
+def _below(folder: str, places: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Relative places, told from a folder."""
     if places is None or not folder:
         return places
     return tuple(os.path.join(folder, place) for place in places)  # noqa: PTH118 - text
-
-
-def with_network(limits: Limits, network: tuple[str, ...] | None) -> Limits:
-    """Limits with what may be connected to; both have to allow it."""
-    if network is None or limits.network == ():
-        return limits
-    if limits.network is not None:
-        network = tuple(host for host in limits.network if host in network)
-    return msgspec.structs.replace(limits, network=network)

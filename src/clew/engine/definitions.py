@@ -40,6 +40,7 @@ class Known:
         functions: callables by reference, of the graph object if there is one.
         stored: the blob is on disk.
         fits: the engine has the resources that it uses.
+        asks: a server is to be asked about calls of its tools before each run; None before that is known.
     """
 
     hash: str
@@ -49,6 +50,7 @@ class Known:
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     stored: bool = False
     fits: bool = False
+    asks: bool | None = None
 
 
 class Definitions:

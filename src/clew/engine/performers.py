@@ -18,14 +18,15 @@ from clew.bodies.metering import metered
 from clew.bodies.probes import encode_result
 from clew.bodies.shell import in_group, run_shell
 from clew.engine.allowance import CPU, PEAK_MEMORY, REQUESTS
-from clew.engine.confining import below, confined, held_to, record, with_network
+from clew.engine.confining import confined, confinement, held_to, record
 from clew.engine.jobs import Input, Job, plain_texts
 from clew.engine.secrets import Secrets
 from clew.graphs.body_data import FunctionBody, HttpBody, ShellBody
+from clew.graphs.permissions import Permissions
+from clew.kernel.recording import add_usage
 from clew.kernel.values import Absent
 from clew.workers import capture, protocol
 from clew.workers.isolation.confinement import Confinement
-from clew.workers.isolation.limits import Roots
 from clew.workers.isolation.warden import Warden
 from clew.workers.processes import ProcessPool
 from clew.workers.threads import run_in_thread
@@ -204,23 +205,18 @@ class HttpPerformer:
 def _count(job: Job) -> None:
     """A request is about to be made in this process."""
     job.share.request()
-    job.used[REQUESTS] = job.used.get(REQUESTS, 0.0) + 1.0
+    add_usage(job.used, {REQUESTS: 1.0})
 
 
 def _spent(job: Job, cpu_s: float, peak_memory_bytes: int | None) -> None:
     """A program has ended that is not held to anything."""
-    job.used[CPU] = cpu_s
-    if peak_memory_bytes is not None:
-        job.used[PEAK_MEMORY] = float(peak_memory_bytes)
+    used = {CPU: cpu_s} if peak_memory_bytes is None else {CPU: cpu_s, PEAK_MEMORY: float(peak_memory_bytes)}
+    add_usage(job.used, used)
 
 
 def _held(body: ShellBody) -> Confinement | None:
     """What a program is held to by its node; None is nothing."""
-    may = body.permissions
-    if may is None:
-        if not body.limits.need_isolation:
-            return None
-        return Confinement(limits=body.limits, best_effort=body.best_effort)
-    roots = Roots(read=below(body.cwd, may.read), write=below(body.cwd, may.write))
-    limits = with_network(body.limits, may.network)
-    return Confinement(limits=limits, roots=roots, best_effort=body.best_effort)
+    if body.permissions is None and not body.limits.need_isolation:
+        return None
+    may = body.permissions or Permissions(network=None)
+    return confinement(may, body.limits, body.cwd, best_effort=body.best_effort)

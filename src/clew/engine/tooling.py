@@ -11,7 +11,7 @@ from clew import codec
 from clew.bodies.errors import BodyError
 from clew.bodies.functions import Signature, find
 from clew.engine.allowance import INVOCATIONS
-from clew.engine.confining import below, with_network
+from clew.engine.confining import confinement
 from clew.engine.jobs import Input, Job
 from clew.engine.performers import FunctionPerformer
 from clew.engine.preconditions import Preconditions
@@ -22,7 +22,6 @@ from clew.graphs.body_data import ToolBody
 from clew.graphs.tool_schema import parameters_of
 from clew.kernel.values import Absent, ErrorInfo
 from clew.workers.isolation.confinement import Confinement
-from clew.workers.isolation.limits import Roots
 
 
 class ToolPerformer:
@@ -50,20 +49,17 @@ class ToolPerformer:
         job.used[INVOCATIONS] = 1.0
         if call.function is None:
             return await self._remote(job, call, given)
-        held = confinement_of(call) if call.isolation == "process" else None
-        return await self._functions.run(job, call.function, given, in_loop=call.isolation == "loop", held=held)
+        return await self._functions.run(
+            job, call.function, given, in_loop=call.isolation == "loop", held=_confinement_of(call)
+        )
 
 
-def confinement_of(call: ToolBody) -> Confinement:
-    """What a call is held to."""
+def _confinement_of(call: ToolBody) -> Confinement | None:
+    """What a call is held to; None if it is made in a process of others."""
+    if call.isolation != "process":
+        return None
     may = call.permissions
-    return Confinement(
-        limits=with_network(call.limits, may.network),
-        roots=Roots(read=below(call.folder, may.read), write=below(call.folder, may.write)),
-        programs=may.shell,
-        folder=call.folder,
-        best_effort=call.best_effort,
-    )
+    return confinement(may, call.limits, call.folder, best_effort=call.best_effort, programs=may.shell)
 
 
 def arguments_of(

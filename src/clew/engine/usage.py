@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from clew.kernel.recording import PEAK
+from clew.kernel.recording import add_usage
 from clew.kernel.visits import Visit
 
 
@@ -17,9 +17,7 @@ def summed(parts: Iterable[dict[str, float]]) -> dict[str, float]:
     """Several usages together: the sum; of what is a peak, the highest."""
     whole: dict[str, float] = {}
     for part in parts:
-        for name, amount in part.items():
-            before = whole.get(name, 0.0)
-            whole[name] = max(before, amount) if name.startswith(PEAK) else before + amount
+        add_usage(whole, part)
     return whole
 
 

@@ -32,7 +32,7 @@ from clew.engine.secrets import Secrets
 from clew.engine.serving import RemoteCalls
 from clew.engine.tooling import ToolPerformer
 from clew.errors import InvalidInputError, LostValueError, StorageError, UnresolvedBodyError
-from clew.graphs.functions_of import functions_of, servers_of
+from clew.graphs.functions_of import functions_of, servers_of, unasked_calls
 from clew.journal.records import Blob
 from clew.kernel import commands as c
 from clew.kernel import signals as s
@@ -160,7 +160,10 @@ class Workshop:
 
     async def problems_at_servers(self, known: Known) -> list[str]:
         """What servers say is wrong with the calls of their tools in a graph; see `RemoteCalls.problems`."""
-        return await self._remote.problems(known.topology.spec)
+        spec = known.topology.spec
+        if known.asks is None:
+            known.asks = any(True for _ in unasked_calls(spec))
+        return await self._remote.problems(spec) if known.asks else []
 
     def store_inputs(
         self, given: Mapping[str, bytes], *, inline: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -120,10 +120,15 @@ def _usage_recorded(run: Run, event: e.UsageRecorded) -> None:
     visit = run.visits[event.path]
     if visit.used is None:
         visit.used = {}
-    for used in (run.used, visit.used):
-        for name, amount in event.used.items():
-            before = used.get(name, 0.0)
-            used[name] = max(before, amount) if name.startswith(PEAK) else before + amount
+    for total in (run.used, visit.used):
+        add_usage(total, event.used)
+
+
+def add_usage(total: dict[str, float], used: Mapping[str, float]) -> None:
+    """Add what was used to what was used before: the sum; of what is a peak, the highest."""
+    for name, amount in used.items():
+        before = total.get(name, 0.0)
+        total[name] = max(before, amount) if name.startswith(PEAK) else before + amount
 
 
 RECORDING: dict[type, Callable[[Run, Any], None]] = {
